@@ -1,0 +1,32 @@
+"""The numbers of one machine's daemon, each with its reason."""
+
+CONTROL_LINE_BYTES_MAX = 512 * 1024
+"""A text of 48 KiB may be six times as long in JSON, and some fields stand beside it."""
+
+CONTROL_PIPELINE_MAX = 256
+"""Requests read from one socket before their answers were taken: one group commit's worth."""
+
+INBOX_ENVELOPES_MAX = 1_000
+"""Not yet taken by an actor: beyond it the sender hears of it and can decide."""
+
+ACTORS_MAX = 8
+"""Actors with a program on one node: a laptop melts long before it runs out of names."""
+
+WORKERS_MAX = 6
+"""Workers among them: managers must always find room."""
+
+GROUP_ITEMS_MAX = 256
+"""One group commit: some 2 ms of work, so that nobody waits long behind it."""
+
+GROUP_QUEUE_MAX = 1_024
+"""Waiting for the next groups; whoever comes later waits outside."""
+
+QUARANTINE_FILES_MAX = 1_000
+"""Per actor: enough to see what happened, too few to fill a disk."""
+
+ARCHIVE_AGE_NS = 30 * 86_400 * 10**9
+ARCHIVE_BYTES_MAX = 5 << 30
+"""What was taken is kept for looking back, for a month or five gibibytes."""
+
+FREE_BYTES_FLOOR = 1 << 30
+"""Below it no new envelope is accepted: what is already here must still be able to move."""
