@@ -30,3 +30,6 @@ ARCHIVE_BYTES_MAX = 5 << 30
 
 FREE_BYTES_FLOOR = 1 << 30
 """Below it no new envelope is accepted: what is already here must still be able to move."""
+
+CONTROL_ANSWER_BYTES_MAX = 16 << 20
+"""An answer may be larger than a request (rows of a query), but never so large that it fills a client."""
