@@ -1,0 +1,121 @@
+"""The crash injector: stands between a node and its seams and speaks before each call.
+
+    seams = interpose(real_seams(), before)
+
+`before(call)` is called with the name of every seam call ("files.write_new", "ledger.transaction", "stream.send" …)
+before it happens; what it raises happens instead of the call, and a process that ends itself there is dead at exactly
+that point. The state between two calls is the state after the first, so the calls are all the points there are.
+
+`Life` is the in-process form: it counts, kills at a chosen call, and after that the node is deaf: nothing that its
+`finally` blocks do is heard any more, its open files and locks are closed as a kernel would close them.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Coroutine
+from dataclasses import fields, replace
+from typing import Any
+
+from netsky.node.seams import Seams
+
+Before = Callable[[str], None]
+
+_PLAIN = (str, bytes, bytearray, int, float, bool, tuple, list, dict, type(None))
+
+
+class Killed(BaseException):
+    """This life of the node is over. Not an Exception: no task border may log it and go on."""
+
+
+def interpose(seams: Seams, before: Before) -> Seams:
+    """The same seams, each call announced."""
+    return replace(
+        seams, **{field.name: _Announced(getattr(seams, field.name), field.name, before) for field in fields(seams)}
+    )
+
+
+class _Announced:
+    """Any object of a seam, its calls announced; what it hands out (streams, processes, …) is announced as well."""
+
+    def __init__(self, target: Any, name: str, before: Before) -> None:
+        self._target = target
+        self._name = name
+        self._before = before
+
+    def __getattr__(self, attribute: str) -> Any:
+        value = getattr(self._target, attribute)
+        if not callable(value):
+            return value
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            self._before(f"{self._name}.{attribute}")
+            result = value(*args, **kwargs)
+            if inspect.iscoroutine(result):
+                return self._finish(result)
+            return self._announce(result)
+
+        return call
+
+    async def _finish(self, pending: Coroutine[Any, Any, Any]) -> Any:
+        return self._announce(await pending)
+
+    def _announce(self, result: Any) -> Any:
+        if isinstance(result, _PLAIN) or hasattr(result, "__dataclass_fields__"):
+            return result
+        return _Announced(result, type(result).__name__.lower(), self._before)
+
+
+class Life:
+    """One life of a node in this process: counts its seam calls and ends it before the chosen one (1 is the first)."""
+
+    def __init__(self, seams: Seams, kill_before: int | None = None) -> None:
+        self.calls: list[str] = []
+        self.dead = False
+        self._kill_before = kill_before
+        self._descriptors = _Descriptors(seams)
+        self.seams = interpose(replace(seams, files=self._descriptors.files), self._before)
+
+    def kill(self) -> None:
+        """From now on nothing of this life reaches the world."""
+        self.dead = True
+        self._descriptors.close_all()
+
+    def _before(self, call: str) -> None:
+        if self.dead:
+            raise Killed(call)
+        self.calls.append(call)
+        if self._kill_before is not None and len(self.calls) >= self._kill_before:
+            self.kill()
+            raise Killed(call)
+
+
+class _Descriptors:
+    """Remembers what a life has open, to close it when the life ends, as the kernel does for a process."""
+
+    def __init__(self, seams: Seams) -> None:
+        self._open: set[int] = set()
+        self._real = seams.files
+        self.files: Any = self
+
+    def __getattr__(self, attribute: str) -> Any:
+        return getattr(self._real, attribute)
+
+    def open_folder(self, path: str, under: int | None = None) -> int:
+        return self._keep(self._real.open_folder(path, under))
+
+    def lock(self, folder: int, name: str) -> int | None:
+        descriptor = self._real.lock(folder, name)
+        return None if descriptor is None else self._keep(descriptor)
+
+    def close(self, descriptor: int) -> None:
+        self._open.discard(descriptor)
+        self._real.close(descriptor)
+
+    def close_all(self) -> None:
+        while self._open:
+            self._real.close(self._open.pop())
+
+    def _keep(self, descriptor: int) -> int:
+        self._open.add(descriptor)
+        return descriptor
