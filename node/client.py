@@ -73,7 +73,7 @@ class Client:
         return _data(answer)
 
     def stream(self, verb: str, /, *, idle: float | None = None, **args: Any) -> Iterator[dict[str, Any]]:
-        """Each event of a streaming verb, until it ends or the caller stops. TimedOut after `idle` seconds without one."""
+        """Each event of a streaming verb, until it ends. TimedOut after `idle` seconds without one."""
         number = self._ask(verb, args)
         self._socket.settimeout(idle)
         while True:

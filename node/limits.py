@@ -33,3 +33,32 @@ FREE_BYTES_FLOOR = 1 << 30
 
 CONTROL_ANSWER_BYTES_MAX = 16 << 20
 """An answer may be larger than a request (rows of a query), but never so large that it fills a client."""
+
+CONTROL_QUEUE_BYTES_MAX = 1 << 20
+"""Requests of one connection that were read and not answered: beyond it the socket is read no further."""
+
+CONTROL_CONNECTIONS_MAX = 128
+"""Per socket. A leaking client is told so long before the daemon lacks descriptors."""
+
+CONTROL_WRITE_SECONDS = 30
+"""A client that reads nothing for so long is hung up on: its buffers are ours."""
+
+EVENT_QUEUE_MAX = 1_024
+"""Per listener; one that is slower loses the rest and hears how many."""
+
+EVENTS_KEPT = 256
+"""For a look back without having listened."""
+
+LOG_BYTES_MAX = 8 << 20
+LOG_FILES_MAX = 4
+LOG_LINE_BYTES_MAX = 16 * 1024
+"""32 MiB of log in all: days of an ordinary node, and nobody's disk."""
+
+STOP_SECONDS = 10.0
+"""For an orderly stop in all; what still hangs then is left to the kernel."""
+
+CONFIG_BYTES_MAX = 256 * 1024
+"""A config that a person wrote is a hundredth of that."""
+
+CONFIG_LOOK_NS = 2 * 10**9
+"""One look at the time stamp of a file every two seconds: changes take hold while the editor is still open."""

@@ -5,15 +5,12 @@ Nothing is imported before it is needed: a command that asks the daemon one ques
 
 from __future__ import annotations
 
-import os
-import random
+import secrets
 import time
 from collections.abc import Sequence
 
 from netsky.mesh.transport import Transport
 from netsky.node.seams import Seams
-
-_RANDOM = random.SystemRandom()
 
 
 class RealTime:
@@ -35,10 +32,10 @@ class RealChance:
     """The machine's dice, good enough for keys."""
 
     def token(self, size: int) -> bytes:
-        return os.urandom(size)
+        return secrets.token_bytes(size)
 
     def fraction(self) -> float:
-        return _RANDOM.random()
+        return secrets.randbits(53) / (1 << 53)
 
 
 class LazyTransport:
