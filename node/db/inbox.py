@@ -1,0 +1,209 @@
+"""Envelopes for actors of this node: the row is the truth, the file in the actor's folder its projection.
+
+States: `committed` (in the table alone), `projected` (the file is there, its folder synced), `taken` (the consumer
+said so).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netsky.node.db.sets import numbers, texts
+from netsky.node.seams.ledger import Row, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class NewInbox:
+    origin: bytes
+    id: str
+    actor: str
+    file: str
+    stored_at: int
+    reign: int | None = None
+    life: int | None = None
+    number: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class InboxRow:
+    seq: int
+    actor: str
+    file: str
+    state: str
+    reign: int | None
+    life: int | None
+    number: int | None
+    stored_at: int
+    projected_at: int | None
+    claimed_at: int | None
+    taken_at: int | None
+    taken_by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Unprojected:
+    """All that the file of a row is made from."""
+
+    seq: int
+    actor: str
+    file: str
+    origin: bytes
+    id: str
+    leaf: bytes
+    header: bytes
+    body: bytes
+    reign: int | None
+    life: int | None
+    number: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """A line of `netsky channel ls`."""
+
+    seq: int
+    id: str
+    origin: bytes
+    sender: str
+    kind: str | None
+    file: str
+    state: str
+    clock: int
+    stored_at: int
+    projected_at: int | None
+    claimed_at: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    seq: int
+    id: str
+    file: str
+
+
+_COLUMNS = "seq, actor, file, state, reign, life, number, stored_at, projected_at, claimed_at, taken_at, taken_by"
+_FILES = "file IN (SELECT value FROM json_each(?))"
+_ID = "(SELECT id FROM messages WHERE messages.seq = inbox.seq)"
+
+
+def insert(arrivals: Sequence[NewInbox]) -> Statement:
+    """After the messages of the same transaction."""
+    return Statement(
+        "INSERT INTO inbox (seq, actor, file, state, reign, life, number, stored_at) "
+        "SELECT seq, ?, ?, 'committed', ?, ?, ?, ? FROM messages WHERE id = ? AND origin = ?",
+        many=[(a.actor, a.file, a.reign, a.life, a.number, a.stored_at, a.id, a.origin) for a in arrivals],
+    )
+
+
+def unprojected(limit: int, after: int = 0) -> Statement:
+    """Rows still `committed`, oldest first."""
+    return Statement(
+        "SELECT seq, actor, file, origin, id, leaf, header, body, reign, life, number "
+        "FROM inbox JOIN messages USING (seq) WHERE state = 'committed' AND seq > ? ORDER BY seq LIMIT ?",
+        (after, limit),
+    )
+
+
+def mark_projected(seqs: Sequence[int], at: int) -> Statement:
+    """Only once the folder is synced. A row that was taken meanwhile stays taken."""
+    return Statement(
+        "UPDATE inbox SET state = 'projected', projected_at = ? "
+        "WHERE state = 'committed' AND seq IN (SELECT value FROM json_each(?))",
+        (at, numbers(seqs)),
+    )
+
+
+def claim(actor: str, files: Sequence[str], at: int) -> Statement:
+    """A drain has them in hand. Returns the `Taken` columns of those that wait; claiming again keeps the first time."""
+    return Statement(
+        f"UPDATE inbox SET claimed_at = coalesce(claimed_at, ?) WHERE actor = ? AND state != 'taken' AND {_FILES} "
+        f"RETURNING seq, {_ID}, file",
+        (at, actor, texts(files)),
+    )
+
+
+def release(actor: str, files: Sequence[str]) -> Statement:
+    """Given back: as if never claimed."""
+    return Statement(
+        f"UPDATE inbox SET claimed_at = NULL WHERE actor = ? AND state != 'taken' AND {_FILES} "
+        f"RETURNING seq, {_ID}, file",
+        (actor, texts(files)),
+    )
+
+
+def take(actor: str, ids: Sequence[str], at: int, by: str) -> Statement:
+    """The consumer says it has them. Returns the `Taken` columns of those for which that was new."""
+    return Statement(
+        "UPDATE inbox SET state = 'taken', taken_at = ?, taken_by = ? WHERE actor = ? AND state != 'taken' "
+        "AND seq IN (SELECT seq FROM messages WHERE id IN (SELECT value FROM json_each(?))) "
+        f"RETURNING seq, {_ID}, file",
+        (at, by, actor, texts(ids)),
+    )
+
+
+def take_files(actor: str, files: Sequence[str], at: int, by: str) -> Statement:
+    """The same, by file name: for what a consumer archived while the daemon was down."""
+    return Statement(
+        "UPDATE inbox SET state = 'taken', taken_at = ?, taken_by = ? WHERE actor = ? AND state != 'taken' "
+        f"AND {_FILES} RETURNING seq, {_ID}, file",
+        (at, by, actor, texts(files)),
+    )
+
+
+def put_back(actor: str, ids: Sequence[str]) -> Statement:
+    """Replay: a taken row becomes `committed` again, so that its file is written again."""
+    return Statement(
+        "UPDATE inbox SET state = 'committed', projected_at = NULL, claimed_at = NULL, taken_at = NULL, "
+        "taken_by = NULL WHERE actor = ? AND state = 'taken' "
+        "AND seq IN (SELECT seq FROM messages WHERE id IN (SELECT value FROM json_each(?)) AND body IS NOT NULL) "
+        f"RETURNING seq, {_ID}, file",
+        (actor, texts(ids)),
+    )
+
+
+def by_files(actor: str, files: Sequence[str]) -> Statement:
+    return Statement(f"SELECT {_COLUMNS} FROM inbox WHERE actor = ? AND {_FILES}", (actor, texts(files)))
+
+
+def by_seqs(seqs: Sequence[int]) -> Statement:
+    return Statement(
+        f"SELECT {_COLUMNS} FROM inbox WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq", (numbers(seqs),)
+    )
+
+
+def waiting(actor: str, limit: int, after: int = 0) -> Statement:
+    """Not yet taken, oldest first."""
+    return Statement(
+        "SELECT seq, id, origin, sender, kind, file, state, clock, stored_at, projected_at, claimed_at "
+        "FROM inbox JOIN messages USING (seq) WHERE actor = ? AND state != 'taken' AND seq > ? ORDER BY seq LIMIT ?",
+        (actor, after, limit),
+    )
+
+
+def waiting_count(actor: str) -> Statement:
+    """One row, one number: held against the cap of an actor's inbox."""
+    return Statement("SELECT count(*) FROM inbox WHERE actor = ? AND state != 'taken'", (actor,))
+
+
+def counts() -> Statement:
+    """(actor, waiting, claimed among them, oldest stored_at) for each actor with anything waiting."""
+    return Statement(
+        "SELECT actor, count(*), count(claimed_at), min(stored_at) FROM inbox WHERE state != 'taken' GROUP BY actor"
+    )
+
+
+def rows(found: list[Row]) -> list[InboxRow]:
+    return [InboxRow(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types
+
+
+def unprojected_rows(found: list[Row]) -> list[Unprojected]:
+    return [Unprojected(*row) for row in found]  # type: ignore[arg-type]
+
+
+def waiting_rows(found: list[Row]) -> list[Waiting]:
+    return [Waiting(*row) for row in found]  # type: ignore[arg-type]
+
+
+def taken_rows(found: list[Row]) -> list[Taken]:
+    return [Taken(*row) for row in found]  # type: ignore[arg-type]

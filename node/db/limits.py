@@ -1,0 +1,49 @@
+"""The numbers of meta.db, each with its reason."""
+
+STATEMENTS_CACHED = 512
+"""More than all statements of this package: none is parsed twice."""
+
+CACHE_KIB = 8 * 1024
+"""The hot ends of tables and indexes stay in memory; an idle daemon stays small."""
+
+WAL_PAGES = 1_000
+"""Written back after this many pages: some 4 MiB, a few milliseconds inside one commit."""
+
+WAL_BYTES_KEPT = 64 << 20
+"""A log that grew behind a long query is cut to this."""
+
+PAGES_MAX = 4 << 20
+"""16 GiB: a table that runs away fills meta.db and not the machine."""
+
+RIDERS_MAX = 1_024
+"""Observability rows that wait for a group; what comes on top is dropped and counted, never waited for."""
+
+RIDERS_PER_GROUP = 64
+"""A quarter of a group: what is observed never crowds out what is done."""
+
+SLOW_COMMIT_NS = 10**9
+"""A commit that took a second means a disk that cannot be promised upon."""
+
+QUERY_SECONDS = 5
+"""A reader holds back the write-ahead log for as long as it reads."""
+
+QUERY_ROWS_MAX = 10_000
+QUERY_BYTES_MAX = 8 << 20
+"""A result is held in memory and sent over a socket: enough to read, too little to hurt."""
+
+QUERY_VALUE_BYTES_MAX = 4 << 20
+"""No single value, the widest row included, is built larger inside a query."""
+
+QUERY_SQL_BYTES_MAX = 64 << 10
+
+QUERY_CHUNK_ROWS = 256
+"""Rows fetched by one call to the reader's thread."""
+
+QUERIES_WAITING_MAX = 16
+"""Queries run one at a time; with more than these in line the next is told to come later."""
+
+DETAIL_CHARS_MAX = 8_192
+"""Of an observability text: a traceback fits, a flood does not."""
+
+PRUNE_ROWS = 500
+"""Rows removed from one table in one turn: under a millisecond of commit."""
