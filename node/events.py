@@ -8,7 +8,6 @@ from contextlib import contextmanager
 from typing import Any
 
 import trio
-
 from netsky.node.limits import EVENT_QUEUE_MAX, EVENTS_KEPT
 from netsky.node.seams.time import Time
 
@@ -47,14 +46,15 @@ class Subscription:
 class Events:
     def __init__(self, time: Time) -> None:
         self._time = time
-        self._subscriptions: set[Subscription] = set()
+        self._subscriptions: dict[int, Subscription] = {}
+        self._opened = 0
         self._latest: deque[Event] = deque(maxlen=EVENTS_KEPT)
 
     def publish(self, kind: str, **fields: Any) -> None:
         """`kind` is a stable name, the fields are what JSON can hold."""
         event = {"kind": kind, "at": self._time.wall(), **fields}
         self._latest.append(event)
-        for subscription in self._subscriptions:
+        for subscription in self._subscriptions.values():
             subscription.offer(event)
 
     def latest(self) -> list[Event]:
@@ -63,11 +63,13 @@ class Events:
     @contextmanager
     def subscribe(self, kinds: frozenset[str] | None = None) -> Iterator[Subscription]:
         subscription = Subscription(kinds)
-        self._subscriptions.add(subscription)
+        self._opened += 1
+        number = self._opened
+        self._subscriptions[number] = subscription
         try:
             yield subscription
         finally:
-            self._subscriptions.discard(subscription)
+            del self._subscriptions[number]
 
 
 class Signals:

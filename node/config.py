@@ -1,0 +1,215 @@
+"""The config of a node: one table says what may stand in `config.toml`, and the file's comments come from it.
+
+Every key is optional; an unknown one is an error, since a misspelt wish is worse than none. A running daemon keeps
+the last good version when a new one does not pass.
+"""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, fields
+from typing import Any
+
+from netsky.node import limits
+from netsky.node.errors import Usage
+from netsky.node.home import Home
+from netsky.node.seams.files import Files, HostileFile
+
+
+@dataclass(frozen=True, slots=True)
+class Config:
+    name: str = "netsky1"
+    label: str = ""
+    local_work: bool = False
+    inbox_envelopes_max: int = limits.INBOX_ENVELOPES_MAX
+    free_mib_floor: int = limits.FREE_BYTES_FLOOR >> 20
+    archive_days: int = limits.ARCHIVE_AGE_NS // (86_400 * 10**9)
+    archive_mib_max: int = limits.ARCHIVE_BYTES_MAX >> 20
+    quarantine_files_max: int = limits.QUARANTINE_FILES_MAX
+    observe_days: int = 30
+    log_mib: int = limits.LOG_BYTES_MAX >> 20
+    log_files: int = limits.LOG_FILES_MAX
+    link_bind: str = ""
+
+    @property
+    def free_bytes_floor(self) -> int:
+        return self.free_mib_floor << 20
+
+    @property
+    def archive_age_ns(self) -> int:
+        return self.archive_days * 86_400 * 10**9
+
+    @property
+    def archive_bytes_max(self) -> int:
+        return self.archive_mib_max << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One line of the file: where it stands, which field it sets, what it may be."""
+
+    section: str
+    name: str
+    field: str
+    comment: str
+    least: int = 0
+    most: int = 0
+    """For numbers: the range. For texts: `most` is the length."""
+
+
+KEYS = (
+    Key("node", "name", "name", "this node's name in the mesh; the root is netsky0, `join` sets the others", most=16),
+    Key("node", "label", "label", "a free name for people", most=64),
+    Key("node", "local_work", "local_work", "let work that was typed on a sibling start here without the root"),
+    Key("bus", "inbox_max", "inbox_envelopes_max", "envelopes an actor may leave untaken", 1, 100_000),
+    Key("bus", "free_mib_floor", "free_mib_floor", "below so many free MiB nothing new is accepted", 16, 1 << 20),
+    Key("bus", "archive_days", "archive_days", "how long taken files are kept", 1, 3_650),
+    Key("bus", "archive_mib_max", "archive_mib_max", "and how many MiB of them at most", 1, 1 << 30),
+    Key("bus", "quarantine_max", "quarantine_files_max", "files kept per quarantine folder", 1, 100_000),
+    Key("observe", "days", "observe_days", "how long rows that only explain (crashes, calls) are kept", 1, 3_650),
+    Key("log", "mib", "log_mib", "size of one log file in MiB", 1, 1_024),
+    Key("log", "files", "log_files", "how many of them", 1, 64),
+    Key("link", "bind", "link_bind", 'where links listen, "host:port"; empty: no links', most=64),
+)
+
+
+def read_config(home: Home, files: Files) -> Config:
+    """The config of this home, or Usage with the file, the key and the rule."""
+    folder = files.open_folder(home.path)
+    try:
+        data = files.read(folder, "config.toml", limits.CONFIG_BYTES_MAX)
+    except FileNotFoundError:
+        raise Usage(f"{home.config} is missing", next=f"netsky --home {home.path} init", code="no_config") from None
+    except HostileFile as hostile:
+        raise Usage(f"{home.config} cannot be read: {hostile.sentence}", next="make it a plain file of yours") from None
+    finally:
+        files.close(folder)
+    return parse_config(data, home.config)
+
+
+def parse_config(data: bytes, path: str) -> Config:
+    try:
+        found = tomllib.loads(data.decode("utf-8"))
+    except (UnicodeDecodeError, tomllib.TOMLDecodeError, RecursionError) as error:
+        raise _fault(path, f"is not TOML: {error}") from None
+    known = {(key.section, key.name): key for key in KEYS}
+    values: dict[str, Any] = {}
+    for section, entries in found.items():
+        if not isinstance(entries, dict) or section not in {key.section for key in KEYS}:
+            raise _fault(path, f"has {section!r}, which is not one of its sections {_sections()}")
+        for name, value in entries.items():
+            key = known.get((section, name))
+            if key is None:
+                raise _fault(path, f"has the unknown key {name!r} in [{section}]; known are {_names(section)}")
+            wrong = _wrong(key, value)
+            if wrong is not None:
+                raise _fault(path, f"[{section}] {name}: {wrong}")
+            values[key.field] = value
+    return Config(**values)
+
+
+def default_text(config: Config) -> str:
+    """A `config.toml` that says what each line means. Lines with a default stand as comments."""
+    lines = ["# The config of this node. Unknown keys are errors; `netsky status` shows a fault in this file.", ""]
+    section = ""
+    standard = Config()
+    for key in KEYS:
+        if key.section != section:
+            section = key.section
+            lines += ["", f"[{section}]"]
+        value = getattr(config, key.field)
+        set_here = value != getattr(standard, key.field) or key.field == "name"
+        lines += [f"# {key.comment}", f"{'' if set_here else '# '}{key.name} = {_toml(value)}"]
+    return "\n".join(lines) + "\n"
+
+
+class LiveConfig:
+    """The config in force, and what is wrong with the file if it is an older one."""
+
+    def __init__(self, home: Home, files: Files) -> None:
+        self._home = home
+        self._files = files
+        self._seen = self._mark()
+        self.current = read_config(home, files)
+        self.fault: str | None = None
+
+    def look(self) -> bool:
+        """Reads the file again if it was touched. True if something changed, for better or worse."""
+        mark = self._mark()
+        if mark == self._seen:
+            return False
+        self._seen = mark
+        before = (self.current, self.fault)
+        try:
+            found = read_config(self._home, self._files)
+            if found.name != self.current.name:
+                raise _fault(self._home.config, "[node] name cannot change while the node runs: netsky restart")
+            self.current, self.fault = found, None
+        except Usage as error:
+            self.fault = error.message
+        return (self.current, self.fault) != before
+
+    def _mark(self) -> tuple[int, int, int] | None:
+        folder = self._files.open_folder(self._home.path)
+        try:
+            facts = self._files.facts(folder, "config.toml")
+        finally:
+            self._files.close(folder)
+        return None if facts is None else (facts.mtime_ns, facts.size, facts.mode)
+
+
+def _wrong(key: Key, value: object) -> str | None:
+    standard = getattr(Config(), key.field)
+    if isinstance(standard, bool):
+        return None if isinstance(value, bool) else "must be true or false"
+    if isinstance(standard, int):
+        if isinstance(value, bool) or not isinstance(value, int):
+            return "must be a whole number"
+        return None if key.least <= value <= key.most else f"must be from {key.least} to {key.most}"
+    if not isinstance(value, str):
+        return "must be text"
+    if len(value) > key.most or not value.isprintable():
+        return f"must be at most {key.most} printable characters"
+    return _wrong_text(key, value)
+
+
+def _wrong_text(key: Key, value: str) -> str | None:
+    if key.field == "name":
+        return node_name_wrong(value)
+    if key.field == "link_bind" and value:
+        host, _, port = value.rpartition(":")
+        if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
+            return 'must be "host:port", port 0 for any'
+    return None
+
+
+def node_name_wrong(name: str) -> str | None:
+    """Whether a node may be called so: netsky0 to netsky9999, one spelling for each."""
+    number = name.removeprefix("netsky")
+    if number == name or not number.isascii() or not number.isdigit() or str(int(number)) != number:
+        return "must be netsky and a number, like netsky1"
+    return None if int(number) <= 9_999 else "ends at netsky9999"
+
+
+def _toml(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, str):
+        escaped = "".join(f"\\u{ord(c):04x}" if c in '"\\' or not c.isprintable() else c for c in value)
+        return f'"{escaped}"'
+    return str(value)
+
+
+def _sections() -> str:
+    return ", ".join(dict.fromkeys(key.section for key in KEYS))
+
+
+def _names(section: str) -> str:
+    return ", ".join(key.name for key in KEYS if key.section == section)
+
+
+def _fault(path: str, sentence: str) -> Usage:
+    return Usage(f"{path} {sentence}", next=f"correct {path}; netsky doctor checks it", code="bad_config")
+
+
+assert {key.field for key in KEYS} == {field.name for field in fields(Config)}

@@ -1,0 +1,109 @@
+"""Who this node is: its key, its name, and the mesh that its charter names."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from netsky.envelope.batch import ZERO_MESH
+from netsky.node.charter import Charter, read_charter
+from netsky.node.config import Config
+from netsky.node.errors import NetskyError, NotFound, Refused
+from netsky.node.home import Home
+from netsky.node.seams.files import Files, HostileFile
+
+KEY_FILE_BYTES_MAX = 128
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    mesh: bytes
+    key: bytes
+    """The public key: the node's name on the wire and in every signature."""
+    name: str
+    root: bool
+    sign: Callable[[bytes], bytes]
+    secret: bytes
+    """For the transport alone, which proves the key to its peers."""
+    charter: Charter | None
+
+    @property
+    def fingerprint(self) -> str:
+        return fingerprint(self.key)
+
+    def __repr__(self) -> str:  # the generated one would show the secret
+        return f"Identity({self.name}, {self.fingerprint})"
+
+
+def fingerprint(key: bytes) -> str:
+    """What people compare: the first 16 hex digits in groups of four."""
+    text = key.hex()[:16]
+    return "-".join(text[at : at + 4] for at in range(0, 16, 4))
+
+
+def public_key(secret: bytes) -> bytes:
+    return Ed25519PrivateKey.from_private_bytes(secret).public_key().public_bytes_raw()
+
+
+def key_text(secret: bytes) -> bytes:
+    """A key file: one line of 64 hex digits, so that it survives editors, printers and copy and paste."""
+    return secret.hex().encode("ascii") + b"\n"
+
+
+def read_key(home: Home, files: Files, name: str = "node.key") -> bytes:
+    """The 32 secret bytes of a key file. Permissions were checked before."""
+    path = home.at(name)
+    folder = files.open_folder(home.path)
+    try:
+        data = files.read(folder, name, KEY_FILE_BYTES_MAX)
+    except FileNotFoundError:
+        raise NotFound(f"{path} is missing", next="put it back from your backup", code="no_key") from None
+    except HostileFile as hostile:
+        raise Refused(f"{path} is not used: {hostile.sentence}", next="netsky doctor", code=hostile.reason) from None
+    finally:
+        files.close(folder)
+    if not re.fullmatch(rb"[0-9a-f]{64}\n?", data):
+        raise NetskyError(
+            f"{path} does not hold a key (one line of 64 hex digits)",
+            next="put it back from your backup; a new key would be a new node",
+            code="damaged_key",
+        )
+    return bytes.fromhex(data.decode("ascii"))
+
+
+def read_identity(home: Home, files: Files, config: Config) -> Identity:
+    """This home's identity; refuses a charter that is damaged or whose root has our name and another key."""
+    secret = read_key(home, files)
+    private = Ed25519PrivateKey.from_private_bytes(secret)
+    key = private.public_key().public_bytes_raw()
+    charter = read_charter(home, files)
+    root = charter is not None and charter.root_key == key
+    if root and config.name != "netsky0":
+        raise Refused(
+            f"the charter makes this node the root, but its config names it {config.name}",
+            next=f'set name = "netsky0" under [node] in {home.config}',
+            code="wrong_name",
+        )
+    if not root and config.name == "netsky0":
+        raise Refused(
+            "the config names this node netsky0, but " + _why_not_root(charter),
+            next=f"set another name under [node] in {home.config}, or bring its charter back",
+            code="wrong_name",
+        )
+    return Identity(
+        mesh=charter.mesh if charter is not None else ZERO_MESH,
+        key=key,
+        name=config.name,
+        root=root,
+        sign=private.sign,
+        secret=secret,
+        charter=charter,
+    )
+
+
+def _why_not_root(charter: Charter | None) -> str:
+    if charter is None:
+        return "it has no charter that makes it the root"
+    return f"its charter gives that name to the key {fingerprint(charter.root_key)}"
