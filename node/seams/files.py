@@ -31,8 +31,11 @@ class FileFacts:
 
 
 class Files(Protocol):
-    def make_folder(self, path: str, mode: int = 0o700) -> None:
-        """Makes the folder, and those above it, if it is not there; refuses a symbolic link in its last part."""
+    def make_folder(self, path: str, mode: int = 0o700, under: int | None = None) -> None:
+        """Makes the folder, and those above it, if it is not there; refuses a symbolic link in its last part.
+
+        With `under` it is one name in that folder.
+        """
 
     def open_folder(self, path: str, under: int | None = None) -> int:
         """A descriptor of a folder; never through a symbolic link in the last part. Close it with `close`."""

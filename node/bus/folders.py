@@ -1,0 +1,129 @@
+"""An actor's channel folder, held open by descriptors.
+
+    channels/<actor>/{inbox,claimed,archive,quarantine,outbox} and, where a published consumer made it, processed
+
+The actor may write to all of it, so nothing about it is believed for long: it is opened anew for each piece of work,
+never through a symbolic link, and what stands where a folder belongs is put into quarantine. Files move in one
+direction, inbox → claimed → archive (or quarantine), and whoever looks for one looks in that direction.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from netsky.envelope.address import actor_invalid
+from netsky.node.bus.quarantine import put_away
+from netsky.node.errors import NotFound
+from netsky.node.seams.files import Files, HostileFile
+
+FOLDERS = ("inbox", "claimed", "archive", "quarantine", "outbox")
+PROCESSED = "processed"
+
+
+@dataclass(slots=True)
+class Channel:
+    """The open folders of one actor. Use it as a context; the descriptors are good for one piece of work."""
+
+    files: Files
+    actor: str
+    folder: int
+    inbox: int = -1
+    claimed: int = -1
+    archive: int = -1
+    quarantine: int = -1
+    outbox: int = -1
+    processed: int | None = None
+    displaced: list[str] = field(default_factory=list)  # what stood where a folder belongs, now in quarantine
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def close(self) -> None:
+        kept = (self.inbox, self.claimed, self.archive, self.quarantine, self.outbox, self.processed, self.folder)
+        self.inbox = self.claimed = self.archive = self.quarantine = self.outbox = self.folder = -1
+        self.processed = None
+        for descriptor in kept:
+            if descriptor is not None and descriptor >= 0:
+                self.files.close(descriptor)
+
+    def where(self, name: str) -> str | None:
+        """The first folder that holds this name, looked for in the direction in which files move."""
+        for folder in ("inbox", "claimed", "archive", PROCESSED, "quarantine"):
+            descriptor = getattr(self, folder)
+            if descriptor is not None and self.files.facts(descriptor, name) is not None:
+                return folder
+        return None
+
+    def put_away(self, folder: int, name: str, reason: str, sentence: str) -> str | None:
+        return put_away(self.files, folder, name, self.quarantine, reason=reason, sentence=sentence)
+
+    def archived(self) -> tuple[int, ...]:
+        """The folders whose files count as taken."""
+        return (self.archive,) if self.processed is None else (self.archive, self.processed)
+
+
+def open_channel(files: Files, channels: str, actor: str) -> Channel:
+    """The channel folder of an actor under the folder `channels`, made if it is not there.
+
+    Raises NotFound for what is no actor's name, and HostileFile if the channel folder itself is a link.
+    """
+    sentence = actor_invalid(actor)
+    if sentence is not None:
+        raise NotFound(sentence, next="netsky agent ls", code="not_an_actor")
+    path = os.path.join(channels, actor)
+    try:
+        return open_folder_of(files, path, actor)
+    except FileNotFoundError:
+        files.make_folder(path)
+        return open_folder_of(files, path, actor)
+
+
+def open_folder_of(files: Files, path: str, actor: str = "") -> Channel:
+    """The channel folder at this path. Raises FileNotFoundError if there is none."""
+    channel = Channel(files, actor, files.open_folder(path))
+    try:
+        channel.quarantine = _open_own(channel, "quarantine")
+        for name in FOLDERS:
+            if name != "quarantine":
+                setattr(channel, name, _open_own(channel, name))
+        if files.facts(channel.folder, PROCESSED) is not None:
+            channel.processed = _open_processed(channel)
+    except BaseException:
+        channel.close()
+        raise
+    return channel
+
+
+def _open_own(channel: Channel, name: str) -> int:
+    """One of the five, made if missing; what is no folder in its place is moved away first."""
+    files = channel.files
+    try:
+        return files.open_folder(name, channel.folder)
+    except FileNotFoundError:
+        pass
+    except HostileFile as hostile:
+        if channel.quarantine >= 0:
+            why = hostile.sentence
+            kept = put_away(files, channel.folder, name, channel.quarantine, reason="folder_replaced", sentence=why)
+        else:
+            # Quarantine itself was replaced: there is nowhere else to put it but beside the folder.
+            kept = f"{name}.displaced"
+            files.move(channel.folder, name, channel.folder, kept)
+        channel.displaced.append(f"{name}: {hostile.sentence}" + (f" (kept as {kept})" if kept else ""))
+    files.make_folder(name, under=channel.folder)
+    return files.open_folder(name, channel.folder)
+
+
+def _open_processed(channel: Channel) -> int | None:
+    try:
+        return channel.files.open_folder(PROCESSED, channel.folder)
+    except (FileNotFoundError, HostileFile):
+        return None  # it is not ours to make; a link in its place simply counts as nothing
