@@ -14,7 +14,9 @@ _ACTOR = rf"(?:agent{_NUMBER}|worker[1-9][0-9]{{0,3}}|agentinfinity|agentcron|ag
 _NODE = rf"netsky{_NUMBER}"
 _ACTOR_FORM = re.compile(_ACTOR)
 _NODE_FORM = re.compile(_NODE)
-_ADDRESS_FORM = re.compile(rf"{_ACTOR}(?:@{_NODE})?")
+matches_address = re.compile(rf"{_ACTOR}(?:@{_NODE})?").fullmatch
+"""Finds an address in its one canonical spelling, or None."""
+
 _MANAGER_FORM = re.compile(rf"manager({_NUMBER})")
 
 ACTORS = "agent0, agent1 to agent9999, worker1 to worker9999, agentinfinity, agentcron, agentloop or owner"
@@ -41,11 +43,6 @@ def node_invalid(name: str) -> str | None:
     if _NODE_FORM.fullmatch(name) is None:
         return f"{_shown(name)} is no node: a node is netsky0 to netsky9999."
     return None
-
-
-def is_address(text: str) -> bool:
-    """Whether this is an address in its one canonical spelling."""
-    return _ADDRESS_FORM.fullmatch(text) is not None
 
 
 def parse_address(text: str) -> Address:

@@ -6,7 +6,7 @@ statements; whether that key may make them is asked each time by whoever acts on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from typing import NamedTuple
@@ -67,7 +67,7 @@ class BatchCache:
 
 def leaf(type: str, mesh: bytes, header: bytes, body: bytes) -> bytes:  # noqa: A002 - the word of the format
     """The hash that stands for one statement, and is the content of an envelope's identity."""
-    return _leaf(_leaf_head(VERSION, type, mesh), header, body)
+    return _leaves(_leaf_head(VERSION, type, mesh), [Statement(header, body)])[0]
 
 
 def signing_bytes(version: int, type: str, mesh: bytes, leaves: Sequence[bytes]) -> bytes:  # noqa: A002
@@ -93,8 +93,7 @@ def seal(
 ) -> Batch:
     """Signs 1 to 64 statements at once."""
     head = _leaf_head(VERSION, type, mesh)
-    hashes = [_leaf(head, statement.header, statement.body) for statement in statements]
-    signature = sign(signing_bytes(VERSION, type, mesh, hashes))
+    signature = sign(signing_bytes(VERSION, type, mesh, _leaves(head, statements)))
     batch = Batch(VERSION, type, mesh, key, signature, tuple(statements))
     assert batch_invalid(batch) is None, batch_invalid(batch)
     return batch
@@ -102,11 +101,7 @@ def seal(
 
 def leaves(batch: Batch) -> list[bytes]:
     """The leaf of every statement, in order."""
-    head = _leaf_head(batch.version, batch.type, batch.mesh)
-    return [
-        _leaf(head, statement.header, statement.body) if isinstance(statement, Statement) else statement
-        for statement in batch.statements
-    ]
+    return _leaves(_leaf_head(batch.version, batch.type, batch.mesh), batch.statements)
 
 
 def proof(batch: Batch, position: int) -> Batch:
@@ -119,24 +114,13 @@ def proof(batch: Batch, position: int) -> Batch:
 
 def batch_invalid(batch: Batch) -> str | None:
     """What is wrong with the shape of a batch, before any mathematics."""
-    if batch.version != VERSION:
-        return f"The batch has version {batch.version}; this build reads {VERSION}."
-    if batch.type not in TYPES:
-        return f"The batch has no known type; there are {', '.join(TYPES)}."
-    if len(batch.mesh) != 16:
-        return "A mesh id has 16 bytes."
-    if len(batch.key) != 32:
-        return "A key has 32 bytes."
-    if len(batch.signature) != 64:
-        return "A signature has 64 bytes."
-    if not 1 <= len(batch.statements) <= BATCH_MAX:
-        return f"A batch has 1 to {BATCH_MAX} statements."
+    sentence = _head_invalid(batch)
+    if sentence is not None:
+        return sentence
     for statement in batch.statements:
         if isinstance(statement, Statement):
-            if len(statement.header) > HEADER_BYTES_MAX:
-                return f"A statement's header has at most {HEADER_BYTES_MAX} bytes."
-            if len(statement.body) > BODY_BYTES_MAX:
-                return f"A statement's body has at most {BODY_BYTES_MAX} bytes."
+            if len(statement.header) > HEADER_BYTES_MAX or len(statement.body) > BODY_BYTES_MAX:
+                return f"A statement has at most {HEADER_BYTES_MAX} bytes of header and {BODY_BYTES_MAX} of body."
         elif len(statement) != 32:
             return "A leaf has 32 bytes."
     return None
@@ -193,18 +177,35 @@ def decode_batch(data: bytes) -> Batch:
     statements = tuple(_statement(reader) for _ in range(reader.array(BATCH_MAX)))
     reader.end()
     batch = Batch(version, type_, mesh, key, signature, statements)
-    sentence = batch_invalid(batch)
+    sentence = _head_invalid(batch)
     if sentence is not None:
         raise Invalid("batch", sentence, "damaged")
     return batch
 
 
+def _head_invalid(batch: Batch) -> str | None:
+    if batch.version != VERSION:
+        return f"The batch has version {batch.version}; this build reads {VERSION}."
+    if batch.type not in TYPES:
+        return f"The batch has no known type; there are {', '.join(TYPES)}."
+    if len(batch.mesh) != 16:
+        return "A mesh id has 16 bytes."
+    if len(batch.key) != 32:
+        return "A key has 32 bytes."
+    if len(batch.signature) != 64:
+        return "A signature has 64 bytes."
+    if not 1 <= len(batch.statements) <= BATCH_MAX:
+        return f"A batch has 1 to {BATCH_MAX} statements."
+    return None
+
+
 def _statement(reader: Reader) -> Statement | bytes:
-    if reader.next_is_binary():
-        return reader.binary(32)
-    if reader.array(2) != 2:
-        raise reader.damaged("has a statement without 2 fields")
-    return Statement(reader.binary(HEADER_BYTES_MAX), reader.binary(BODY_BYTES_MAX))
+    if reader.pair():
+        return Statement(reader.binary(HEADER_BYTES_MAX), reader.binary(BODY_BYTES_MAX))
+    bare = reader.binary(32)
+    if len(bare) != 32:
+        raise reader.damaged("has a leaf of other than 32 bytes")
+    return bare
 
 
 def _prefixed(piece: bytes) -> bytes:
@@ -215,5 +216,10 @@ def _leaf_head(version: int, type_: str, mesh: bytes) -> bytes:
     return b"".join((_LEAF_PREFIX, bytes((version,)), _prefixed(type_.encode()), _prefixed(mesh)))
 
 
-def _leaf(head: bytes, header: bytes, body: bytes) -> bytes:
-    return sha256(b"".join((head, len(header).to_bytes(4, "big"), header, sha256(body).digest()))).digest()
+def _leaves(head: bytes, statements: Iterable[Statement | bytes]) -> list[bytes]:
+    return [
+        sha256(head + len(statement[0]).to_bytes(4, "big") + statement[0] + sha256(statement[1]).digest()).digest()
+        if isinstance(statement, Statement)
+        else statement
+        for statement in statements
+    ]

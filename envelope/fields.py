@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from netsky.envelope.address import is_address
+from netsky.envelope.address import matches_address
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import KINDS
 from netsky.envelope.limits import (
@@ -22,9 +23,9 @@ from netsky.envelope.strict_json import object_invalid
 HEADER_VERSION = 1
 
 # An id is typed by people, stands in paths and on command lines: nothing in it needs quoting or looks like an option.
-_ID_FORM = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:+-]{{0,{ID_BYTES_MAX - 1}}}")
+_matches_id = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._:+-]{{0,{ID_BYTES_MAX - 1}}}").fullmatch
 # What other programs choose and we only carry: any printable ASCII without spaces.
-_TOKEN_FORM = re.compile(rf"[!-~]{{1,{ID_BYTES_MAX}}}")
+_matches_token = re.compile(rf"[!-~]{{1,{ID_BYTES_MAX}}}").fullmatch
 # A name that a person sees and a program may use for a file: no separator, nothing invisible, no change of direction.
 _NAME_UNFIT = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _WRAPPER_CLOSING = re.compile(r"<\s*+/\s*+channel(?![\w-])", re.IGNORECASE)
@@ -40,9 +41,11 @@ class Attachment:
     sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Header:
-    """All that a router reads. The keys decide, the names are for people. Times are nanoseconds since 1970."""
+class Header(NamedTuple):
+    """All that a router reads. The keys decide, the names are for people. Times are nanoseconds since 1970.
+
+    A tuple in the order of the wire: making a frozen dataclass of sixteen fields costs as much as decoding them.
+    """
 
     v: int
     id: str
@@ -89,40 +92,68 @@ def body_invalid(body: Body) -> str | None:
     return None if fault is None else fault.sentence
 
 
-def header_fault(h: Header) -> Invalid | None:  # noqa: C901, PLR0912 - one check per rule, read as a table
-    if type(h.v) is not int or h.v != HEADER_VERSION:
+def header_fault(header: Header) -> Invalid | None:
+    """What is wrong. Values of other types than the class names are faults too: strangers send such headers."""
+    try:
+        return _header_fault(header)
+    except TypeError:
+        return Invalid("header", "The header has a field of another type than its rule says.", "type")
+
+
+def _header_fault(header: tuple[Any, ...]) -> Invalid | None:  # noqa: C901, PLR0912 - one check per rule, as a table
+    # A pattern raises TypeError for what is no string, so those fields need no check of their type. This runs for
+    # every envelope that passes the root, hence the names bound at the top and no helpers.
+    (
+        v,
+        id_,
+        origin,
+        sender,
+        destination,
+        to,
+        kind,
+        in_reply_to,
+        thread,
+        swarm,
+        key,
+        ack,
+        ts,
+        clock,
+        expires,
+        parent,
+    ) = header
+    if type(v) is not int or v != HEADER_VERSION:
         return Invalid("v", f"v must be {HEADER_VERSION}.", "version")
-    if type(h.id) is not str or _ID_FORM.fullmatch(h.id) is None:
+    if not _matches_id(id_):
         return id_fault("id")
-    if type(h.origin) is not bytes or len(h.origin) != 32:
+    if type(origin) is not bytes or len(origin) != 32:
         return Invalid("origin", "origin must be a key of 32 bytes.", "key_invalid")
-    if type(h.destination) is not bytes or len(h.destination) != 32:
-        return Invalid("destination", "destination must be a key of 32 bytes.", "key_invalid")
-    if type(h.sender) is not str or not is_address(h.sender):
+    if not matches_address(sender):
         return Invalid("from", "from must be an address like agent4@netsky1.", "address_invalid")
-    if type(h.to) is not str or not is_address(h.to):
+    if type(destination) is not bytes or len(destination) != 32:
+        return Invalid("destination", "destination must be a key of 32 bytes.", "key_invalid")
+    if not matches_address(to):
         return Invalid("to", "to must be an address like agent4@netsky1.", "address_invalid")
-    if h.kind is not None and (type(h.kind) is not str or h.kind not in KINDS):
+    if kind is not None and kind not in KINDS:
         return kind_fault()
-    if h.in_reply_to is not None and not is_token(h.in_reply_to):
+    if in_reply_to is not None and not _matches_token(in_reply_to):
         return token_fault("in_reply_to")
-    if h.thread is not None and not is_token(h.thread):
+    if thread is not None and not _matches_token(thread):
         return token_fault("thread")
-    if h.swarm is not None and not is_token(h.swarm):
+    if swarm is not None and not _matches_token(swarm):
         return token_fault("swarm")
-    if h.idempotency_key is not None and not is_token(h.idempotency_key):
+    if key is not None and not _matches_token(key):
         return token_fault("idempotency_key")
-    if not is_bool(h.requires_ack):
+    if type(ack) is not bool:
         return Invalid("requires_ack", "requires_ack must be true or false.", "type")
-    if type(h.ts) is not int or not 0 <= h.ts <= TIME_MAX:
+    if type(ts) is not int or not 0 <= ts <= TIME_MAX:
         return time_fault("ts")
-    if type(h.clock) is not int or not 0 <= h.clock <= TIME_MAX:
+    if type(clock) is not int or not 0 <= clock <= TIME_MAX:
         return time_fault("clock")
-    if type(h.expires) is not int or not 0 <= h.expires <= TIME_MAX:
+    if type(expires) is not int or not 0 <= expires <= TIME_MAX:
         return time_fault("expires")
-    if not h.ts < h.expires <= h.ts + EXPIRES_MAX_NS:
+    if not ts < expires <= ts + EXPIRES_MAX_NS:
         return Invalid("expires", "expires must be later than ts, by 30 days at most.", "expires_range")
-    if h.parent is not None and not is_token(h.parent):
+    if parent is not None and not _matches_token(parent):
         return token_fault("parent")
     return None
 
@@ -201,16 +232,12 @@ def has_wrapper_token(text: str) -> bool:
     return False
 
 
-def is_bool(value: object) -> bool:
-    return value is True or value is False
-
-
 def is_id(text: object) -> bool:
-    return type(text) is str and _ID_FORM.fullmatch(text) is not None
+    return type(text) is str and _matches_id(text) is not None
 
 
 def is_token(text: object) -> bool:
-    return type(text) is str and _TOKEN_FORM.fullmatch(text) is not None
+    return type(text) is str and _matches_token(text) is not None
 
 
 def is_attachment_name(name: object) -> bool:

@@ -144,8 +144,8 @@ def to_file(header: Header, body: Body, proof: Proof) -> bytes:
     if len(envelope) > FILE_BYTES_MAX - FILE_PROOF_BYTES:
         raise Invalid(
             "text",
-            f"As a file, where quotes, line ends and control characters take several bytes each, it has {len(envelope)}, "
-            f"at most {FILE_BYTES_MAX - FILE_PROOF_BYTES} are allowed; send larger things as attachments.",
+            f"As a file, where quotes, line ends and control characters take several bytes each, it has "
+            f"{len(envelope)} and may have {FILE_BYTES_MAX - FILE_PROOF_BYTES}; send larger things as attachments.",
             "too_large_escaped",
         )
     shown = _dump(

@@ -43,14 +43,26 @@ class Reader:
         return count
 
     def binary(self, limit: int) -> bytes:
-        mark = self._mark()
-        if mark == 0xC4:
-            size = self._length(1, 0)
-        elif mark == 0xC5:
-            size = self._length(2, 256)
-        else:
-            raise self.damaged("lacks bytes where they must be")
-        return self.take(self._capped(size, limit))
+        # Two for every statement of every batch, so it is written out instead of calling its neighbours.
+        data, at = self._data, self._at
+        try:
+            if data[at] == 0xC4:
+                size, start = data[at + 1], at + 2
+            elif data[at] == 0xC5:
+                size, start = data[at + 1] << 8 | data[at + 2], at + 3
+                if size < 256:
+                    raise self.damaged("is not in shortest form")
+            else:
+                raise self.damaged("lacks bytes where they must be")
+        except IndexError:
+            raise self.damaged("ends where bytes must be") from None
+        if size > limit:
+            raise self.damaged(f"has a field of {size} bytes where at most {limit} are allowed")
+        self._at = end = start + size
+        # Compared with what is there: a slice would be short in silence.
+        if end > len(data):
+            raise self.damaged("ends in the middle of a field")
+        return data[start:end]
 
     def text(self, limit: int) -> str:
         mark = self._mark()
@@ -86,8 +98,12 @@ class Reader:
             return True
         return False
 
-    def next_is_binary(self) -> bool:
-        return self._at < len(self._data) and self._data[self._at] in (0xC4, 0xC5)
+    def pair(self) -> bool:
+        """Whether an array of two comes next; it is taken if so."""
+        if self._at < len(self._data) and self._data[self._at] == 0x92:
+            self._at += 1
+            return True
+        return False
 
     def end(self) -> None:
         if self._at != len(self._data):

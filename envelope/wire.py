@@ -2,19 +2,12 @@
 
 from __future__ import annotations
 
-from operator import attrgetter
-
 import msgpack
 from netsky.envelope.fields import Attachment, Body, Header, body_fault, header_fault
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import ATTACHMENT_NAME_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, HEADER_BYTES_MAX
 from netsky.envelope.msgpack_form import Reader
 
-_HEADER_FIELDS = (
-    "v", "id", "origin", "sender", "destination", "to", "kind", "in_reply_to", "thread", "swarm", "idempotency_key",
-    "requires_ack", "ts", "clock", "expires", "parent",
-)  # fmt: skip
-_header_fields = attrgetter(*_HEADER_FIELDS)
 _HEADER_HEAD = b"\xdc\x00\x10"  # an array of sixteen: fifteen is the most that the shorter form holds
 
 
@@ -23,7 +16,7 @@ def encode_header(header: Header) -> bytes:
     fault = header_fault(header)
     if fault is not None:
         raise fault
-    data: bytes = msgpack.packb(_header_fields(header))
+    data: bytes = msgpack.packb(header)
     # Sixteen valid fields cannot fill a kibibyte; a new field could, and would be noticed here.
     assert len(data) <= HEADER_BYTES_MAX
     return data
@@ -37,14 +30,14 @@ def decode_header(data: bytes) -> Header:
         raise Invalid("header", "The header must be a msgpack array of 16 fields.", "damaged")
     try:
         # A kibibyte of anything stays small once decoded, so the general decoder may look at it.
-        fields = msgpack.unpackb(data, max_array_len=16, max_map_len=0, max_ext_len=0, strict_map_key=True)
+        fields = msgpack.unpackb(data, max_array_len=16, max_map_len=0, max_ext_len=0, use_list=False)
         # One value has one spelling: decode, encode again, compare.
         same = msgpack.packb(fields) == data
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException):
         raise Invalid("header", "The header must be msgpack.", "damaged") from None
     if not same:
         raise Invalid("header", "The header must be in shortest form.", "damaged")
-    header = Header(*fields)
+    header: Header = tuple.__new__(Header, fields)
     fault = header_fault(header)
     if fault is not None:
         raise fault
