@@ -174,9 +174,9 @@ def decode_batch(data: bytes) -> Batch:
         # Told apart from damage: the peer may speak a version that only a newer build reads.
         raise Invalid("batch", f"The batch has version {version}; this build reads {VERSION}.", "version")
     type_, mesh, key, signature = reader.text(16), reader.binary(16), reader.binary(32), reader.binary(64)
-    statements = tuple(_statement(reader) for _ in range(reader.array(BATCH_MAX)))
+    statements = _statements(reader)
     reader.end()
-    batch = Batch(version, type_, mesh, key, signature, statements)
+    batch = Batch(version, type_, mesh, key, signature, tuple(statements))
     sentence = _head_invalid(batch)
     if sentence is not None:
         raise Invalid("batch", sentence, "damaged")
@@ -199,13 +199,18 @@ def _head_invalid(batch: Batch) -> str | None:
     return None
 
 
-def _statement(reader: Reader) -> Statement | bytes:
-    if reader.pair():
-        return Statement(reader.binary(HEADER_BYTES_MAX), reader.binary(BODY_BYTES_MAX))
-    bare = reader.binary(32)
-    if len(bare) != 32:
-        raise reader.damaged("has a leaf of other than 32 bytes")
-    return bare
+def _statements(reader: Reader) -> list[Statement | bytes]:
+    statements: list[Statement | bytes] = []
+    pair, binary = reader.pair, reader.binary
+    for _ in range(reader.array(BATCH_MAX)):
+        if pair():
+            statements.append(Statement(binary(HEADER_BYTES_MAX), binary(BODY_BYTES_MAX)))
+            continue
+        bare = binary(32)
+        if len(bare) != 32:
+            raise reader.damaged("has a leaf of other than 32 bytes")
+        statements.append(bare)
+    return statements
 
 
 def _prefixed(piece: bytes) -> bytes:
