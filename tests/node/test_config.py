@@ -1,0 +1,116 @@
+"""What a config may say, and what it gets when it says something else."""
+
+from __future__ import annotations
+
+import tomllib
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from netsky.node.config import KEYS, Config, LiveConfig, default_text, parse_config
+from netsky.node.errors import NetskyError, Usage
+from netsky.node.home import Home
+from netsky.node.seams.real_files import RealFiles
+
+
+def test_what_init_writes_reads_back_as_it_was_meant() -> None:
+    for config in (Config(), Config(name="netsky7", label='a "quoted" \\ label', link_bind="127.0.0.1:0", log_mib=3)):
+        assert parse_config(default_text(config).encode(), "config.toml") == config
+
+
+def test_every_key_stands_in_the_written_file_with_what_it_means() -> None:
+    text = default_text(Config())
+    for key in KEYS:
+        assert f"# {key.comment}\n" in text
+        assert tomllib.loads(text.replace(f"# {key.name} = ", f"{key.name} = "))[key.section][key.name] is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("[node]\nnmae = 'netsky1'", "unknown key 'nmae' in [node]; known are name, label, local_work"),
+        ("[nodes]\n", "has 'nodes', which is not one of its sections node, bus"),
+        ("name = 'netsky1'", "has 'name', which is not one of its sections"),
+        ("[node]\nname = 7", "[node] name: must be text"),
+        ("[node]\nname = 'fred'", "[node] name: must be netsky and a number"),
+        ("[node]\nname = 'netsky01'", "[node] name: must be netsky and a number"),
+        ("[node]\nname = 'netsky10000'", "[node] name: ends at netsky9999"),
+        ("[node]\nlocal_work = 1", "[node] local_work: must be true or false"),
+        ("[bus]\ninbox_max = true", "[bus] inbox_max: must be a whole number"),
+        ("[bus]\ninbox_max = 0", "[bus] inbox_max: must be from 1 to 100000"),
+        ("[bus]\ninbox_max = 1.5", "[bus] inbox_max: must be a whole number"),
+        ("[link]\nbind = '127.0.0.1'", '[link] bind: must be "host:port"'),
+        ("[link]\nbind = ':99999'", '[link] bind: must be "host:port"'),
+        ("[node]\nlabel = '" + "x" * 65 + "'", "[node] label: must be at most 64 printable"),
+        ("[node", "is not TOML"),
+        ("a" + "[" * 100_000, "is not TOML"),
+        ("x = " + "[" * 10_000, "is not TOML"),
+    ],
+)
+def test_a_wrong_config_is_told_the_file_the_key_and_the_rule(text: str, sentence: str) -> None:
+    with pytest.raises(Usage) as caught:
+        parse_config(text.encode(), "/h/config.toml")
+    assert caught.value.message.startswith("/h/config.toml ")
+    assert sentence in caught.value.message
+
+
+@given(st.binary(max_size=300))
+def test_no_bytes_make_the_reader_fail_in_another_way(data: bytes) -> None:
+    with suppress(Usage):
+        parse_config(data, "config.toml")
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    (tmp_path / "config.toml").write_text("[bus]\ninbox_max = 5\n")
+    return Home(str(tmp_path))
+
+
+def test_the_last_good_version_stays_in_force_and_the_fault_is_kept_until_it_is_mended(home: Home) -> None:
+    live = LiveConfig(home, RealFiles())
+    file = Path(home.config)
+    assert live.current.inbox_envelopes_max == 5
+    assert not live.look()
+    file.write_text("[bus]\ninbox_max = 'many'\n")
+    assert live.look()
+    assert live.current.inbox_envelopes_max == 5
+    assert live.fault is not None
+    assert "inbox_max: must be a whole number" in live.fault
+    assert not live.look()
+    file.write_text("[bus]\ninbox_max = 123\n")
+    assert live.look()
+    assert (live.current.inbox_envelopes_max, live.fault) == (123, None)
+    file.unlink()
+    assert live.look()
+    assert live.current.inbox_envelopes_max == 123
+    assert live.fault is not None
+
+
+def test_a_name_does_not_change_under_a_running_node(home: Home) -> None:
+    live = LiveConfig(home, RealFiles())
+    Path(home.config).write_text("[node]\nname = 'netsky5'\n")
+    live.look()
+    assert live.current.name == "netsky1"
+    assert "netsky restart" in (live.fault or "")
+
+
+@pytest.mark.parametrize("kind", ["fifo", "link", "folder", "huge"])
+def test_a_config_that_is_no_plain_file_is_refused_and_not_waited_for(home: Home, kind: str) -> None:
+    file = Path(home.config)
+    file.unlink()
+    match kind:
+        case "fifo":
+            import os
+
+            os.mkfifo(file)
+        case "link":
+            file.symlink_to("/dev/zero")
+        case "folder":
+            file.mkdir()
+        case "huge":
+            file.write_bytes(b"#" * 1_000_000)
+    with pytest.raises(NetskyError) as caught:
+        LiveConfig(home, RealFiles())
+    assert home.config in caught.value.message
