@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from operator import attrgetter
+from typing import Any
 
 from netsky.envelope.address import matches_address
 from netsky.envelope.invalid import Invalid
@@ -41,10 +43,11 @@ class Attachment:
     sha256: bytes
 
 
-class Header(NamedTuple):
-    """All that a router reads. The keys decide, the names are for people. Times are nanoseconds since 1970.
+@dataclass(frozen=True, slots=True)
+class Header:
+    """All that a router reads, in the order of the wire. The keys decide, the names are for people.
 
-    A tuple in the order of the wire: making a frozen dataclass of sixteen fields costs as much as decoding them.
+    Times are nanoseconds since 1970.
     """
 
     v: int
@@ -63,6 +66,10 @@ class Header(NamedTuple):
     clock: int
     expires: int
     parent: str | None
+
+
+header_values: Callable[[Header], tuple[Any, ...]] = attrgetter(*Header.__slots__)
+"""The values of a header as a tuple, in the order of the wire."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,34 +100,22 @@ def body_invalid(body: Body) -> str | None:
 
 
 def header_fault(header: Header) -> Invalid | None:
-    """What is wrong. Values of other types than the class names are faults too: strangers send such headers."""
+    return header_values_fault(header_values(header))
+
+
+def header_values_fault(values: tuple[Any, ...]) -> Invalid | None:
+    """What is wrong with the sixteen values of a header, whatever their types: strangers send such."""
     try:
-        return _header_fault(header)
+        return _values_fault(values)
     except TypeError:
         return Invalid("header", "The header has a field of another type than its rule says.", "type")
 
 
-def _header_fault(header: tuple[Any, ...]) -> Invalid | None:  # noqa: C901, PLR0912 - one check per rule, as a table
+def _values_fault(values: tuple[Any, ...]) -> Invalid | None:  # noqa: C901, PLR0912 - one check per rule, as a table
     # A pattern raises TypeError for what is no string, so those fields need no check of their type. This runs for
     # every envelope that passes the root, hence the names bound at the top and no helpers.
-    (
-        v,
-        id_,
-        origin,
-        sender,
-        destination,
-        to,
-        kind,
-        in_reply_to,
-        thread,
-        swarm,
-        key,
-        ack,
-        ts,
-        clock,
-        expires,
-        parent,
-    ) = header
+    v, id_, origin, sender, destination, to, kind, *carried, ack, ts, clock, expires, parent = values
+    in_reply_to, thread, swarm, key = carried
     if type(v) is not int or v != HEADER_VERSION:
         return Invalid("v", f"v must be {HEADER_VERSION}.", "version")
     if not _matches_id(id_):

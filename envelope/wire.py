@@ -3,7 +3,15 @@
 from __future__ import annotations
 
 import msgpack
-from netsky.envelope.fields import Attachment, Body, Header, body_fault, header_fault
+from netsky.envelope.fields import (
+    Attachment,
+    Body,
+    Header,
+    body_fault,
+    header_fault,
+    header_values,
+    header_values_fault,
+)
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import ATTACHMENT_NAME_BYTES_MAX, ATTACHMENTS_MAX, BODY_BYTES_MAX, HEADER_BYTES_MAX
 from netsky.envelope.msgpack_form import Reader
@@ -16,7 +24,7 @@ def encode_header(header: Header) -> bytes:
     fault = header_fault(header)
     if fault is not None:
         raise fault
-    data: bytes = msgpack.packb(header)
+    data: bytes = msgpack.packb(header_values(header))
     # Sixteen valid fields cannot fill a kibibyte; a new field could, and would be noticed here.
     assert len(data) <= HEADER_BYTES_MAX
     return data
@@ -37,11 +45,10 @@ def decode_header(data: bytes) -> Header:
         raise Invalid("header", "The header must be msgpack.", "damaged") from None
     if not same:
         raise Invalid("header", "The header must be in shortest form.", "damaged")
-    header: Header = tuple.__new__(Header, fields)
-    fault = header_fault(header)
+    fault = header_values_fault(fields)
     if fault is not None:
         raise fault
-    return header
+    return Header(*fields)
 
 
 def encode_body(body: Body) -> bytes:
