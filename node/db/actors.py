@@ -20,6 +20,8 @@ class ActorRow:
     enabled: bool
     environment: Mapping[str, str]
     added_at: int
+    cwd: str = ""
+    timeout: int = 1_800
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,13 +41,14 @@ _SESSION = "id, actor, pid, started_at, ended_at, exit, reason"
 def put(actor: ActorRow) -> Statement:
     """Adds it, or replaces all but the time it was added."""
     return Statement(
-        "INSERT INTO actors (name, command, mode, manager, fenced, enabled, environment, added_at) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET command = excluded.command, "
+        "INSERT INTO actors (name, command, mode, manager, fenced, enabled, environment, added_at, cwd, timeout) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET command = excluded.command, "
         "mode = excluded.mode, manager = excluded.manager, fenced = excluded.fenced, enabled = excluded.enabled, "
-        "environment = excluded.environment",
+        "environment = excluded.environment, cwd = excluded.cwd, timeout = excluded.timeout",
         (
             *(actor.name, json.dumps(actor.command), actor.mode, actor.manager, int(actor.fenced)),
             *(int(actor.enabled), json.dumps(dict(actor.environment), sort_keys=True), actor.added_at),
+            *(actor.cwd, actor.timeout),
         ),
     )
 
@@ -61,7 +64,8 @@ def enable(name: str, enabled: bool) -> Statement:
 
 def all() -> Statement:  # noqa: A001 - read as actors.all()
     return Statement(
-        "SELECT name, command, mode, manager, fenced, enabled, environment, added_at FROM actors ORDER BY name"
+        "SELECT name, command, mode, manager, fenced, enabled, environment, added_at, cwd, timeout FROM actors "
+        "ORDER BY name"
     )
 
 
@@ -104,7 +108,7 @@ def session_rows(found: list[Row]) -> list[SessionRow]:
 
 
 def _actor(row: Row) -> ActorRow:
-    name, command, mode, manager, fenced, enabled, environment, added_at = row
+    name, command, mode, manager, fenced, enabled, environment, added_at, cwd, timeout = row
     return ActorRow(
         name=cast("str", name),
         command=tuple(json.loads(cast("str", command))),
@@ -114,4 +118,6 @@ def _actor(row: Row) -> ActorRow:
         enabled=bool(enabled),
         environment=json.loads(cast("str", environment)),
         added_at=cast("int", added_at),
+        cwd=cast("str", cwd),
+        timeout=cast("int", timeout),
     )

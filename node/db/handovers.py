@@ -1,0 +1,84 @@
+"""Tries of giving an envelope to a program that is started for each: counted before, so that no crash uncounts one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netsky.node.seams.ledger import Row, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A projected envelope that waits for its actor, with what is known of earlier tries."""
+
+    seq: int
+    file: str
+    origin: bytes
+    id: str
+    leaf: bytes
+    header: bytes
+    body: bytes
+    reign: int | None
+    life: int | None
+    number: int | None
+    tries: int
+    losses: int
+    due: int
+    reason: str
+
+
+def due(actor: str, now: int) -> Statement:
+    """The oldest that may be given now; a failed one that waits for its next try holds up nobody."""
+    return Statement(
+        "SELECT seq, file, origin, id, leaf, header, body, reign, life, number, coalesce(tries, 0), "
+        "coalesce(losses, 0), coalesce(due, 0), coalesce(reason, '') "
+        "FROM inbox JOIN messages USING (seq) LEFT JOIN handovers USING (seq) "
+        "WHERE inbox.actor = ? AND state = 'projected' AND coalesce(due, 0) <= ? ORDER BY seq LIMIT 1",
+        (actor, now),
+    )
+
+
+def next_due(actor: str) -> Statement:
+    """One row, one number: when the next failed one may be given again; NULL if none waits."""
+    return Statement(
+        "SELECT min(due) FROM handovers JOIN inbox USING (seq) WHERE inbox.actor = ? AND state = 'projected'", (actor,)
+    )
+
+
+def begin(seq: int, actor: str) -> Statement:
+    """Before the program gets it."""
+    return Statement(
+        "INSERT INTO handovers (seq, actor, tries, losses, open, due, reason) VALUES (?, ?, 1, 0, 1, 0, '') "
+        "ON CONFLICT (seq) DO UPDATE SET tries = tries + 1, open = 1",
+        (seq, actor),
+    )
+
+
+def failed(seq: int, due: int, reason: str) -> Statement:
+    return Statement("UPDATE handovers SET open = 0, due = ?, reason = ? WHERE seq = ?", (due, reason, seq))
+
+
+def stopped(seq: int) -> Statement:
+    """An orderly stop in the middle: not the envelope's fault, so the try does not count."""
+    return Statement("UPDATE handovers SET open = 0, tries = tries - 1 WHERE seq = ? AND open = 1", (seq,))
+
+
+def ended(seq: int) -> Statement:
+    return Statement("DELETE FROM handovers WHERE seq = ?", (seq,))
+
+
+def lose() -> Statement:
+    """At a start: those in the middle of which the last life of the node ended. Returns (actor, seq, losses)."""
+    return Statement(
+        "UPDATE handovers SET open = 0, losses = losses + 1, reason = 'the node ended in the middle of it' "
+        "WHERE open = 1 RETURNING actor, seq, losses"
+    )
+
+
+def forget_taken() -> Statement:
+    """At a start: rows whose envelope was taken in another way."""
+    return Statement("DELETE FROM handovers WHERE seq IN (SELECT seq FROM inbox WHERE state = 'taken')")
+
+
+def candidates(found: list[Row]) -> list[Candidate]:
+    return [Candidate(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types
