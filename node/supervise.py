@@ -7,7 +7,8 @@ gives up, which its own supervisor sees as one crash of one child. If the top gi
     intensity    so many restarts within `period_ns`; one more is giving up
 
 Order: children start in the order given and stop in reverse, each within its own deadline. What is fatal
-(`LedgerBroken`) is never restarted: it goes to the top at once, since nothing that such a node says can be trusted.
+(`LedgerBroken`, `MustStop`) is never restarted: it goes to the top at once, since nothing that such a node says can
+be trusted.
 """
 
 from __future__ import annotations
@@ -50,6 +51,10 @@ class Crash:
     @property
     def detail(self) -> str:
         return "" if self.error is None else describe(self.error)
+
+
+class MustStop(Exception):  # noqa: N818 - an order
+    """Raised by a task without which the node makes no sense and which cannot be restarted."""
 
 
 class GaveUp(Exception):  # noqa: N818 - what it did, not what it is
@@ -132,7 +137,7 @@ class Supervisor:
                 if ready is not None:
                     ready()
                 await self._watch()
-            except (GaveUp, LedgerBroken) as error:
+            except (GaveUp, LedgerBroken, MustStop) as error:
                 failure = error
             finally:
                 with trio.CancelScope(shield=True):
@@ -200,7 +205,7 @@ class Supervisor:
             self._exits.append(running)
             self._wake.set()
 
-    async def _stop(self, slots: Sequence[_Slot], *, keep_error: bool = False) -> LedgerBroken | None:
+    async def _stop(self, slots: Sequence[_Slot], *, keep_error: bool = False) -> LedgerBroken | MustStop | None:
         """In reverse order. Gives what was fatal among the errors that they ended with."""
         fatal = None
         for slot in reversed(slots):
@@ -288,9 +293,9 @@ class Supervisor:
         return f"{self.name}/{child.name}"
 
 
-def find_fatal(error: BaseException) -> LedgerBroken | None:
+def find_fatal(error: BaseException) -> LedgerBroken | MustStop | None:
     """The error within (a group of) errors after which the node must stop."""
-    if isinstance(error, LedgerBroken):
+    if isinstance(error, LedgerBroken | MustStop):
         return error
     if isinstance(error, BaseExceptionGroup):
         for part in error.exceptions:
