@@ -7,6 +7,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
+class CannotStart(Exception):  # noqa: N818 - what is the case, not what it is
+    """The program did not start: it is not there, may not be run, or what was put around it failed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Exit:
     code: int | None
@@ -27,10 +31,35 @@ class Process(Protocol):
     async def receive(self, limit: int) -> bytes:
         """From its stdout; b"" at the end."""
 
-    async def wait(self) -> Exit: ...
+    async def wait(self) -> Exit:
+        """How it ended, once nothing of it and of what it started is left. Call it always: it also tidies up."""
 
     def signal_group(self, number: int) -> None:
-        """Signals the whole process group; nothing happens if it is gone."""
+        """Signals the whole process group; nothing happens if it is gone.
+
+        SIGKILL ends also what left the group; a second SIGKILL ends whatever stands in the way of that.
+        """
+
+
+class World(Protocol):
+    """What a fence has to know about the machine: looked at, never changed."""
+
+    uid: int
+    python: str
+
+    def real(self, path: str) -> str | None:
+        """The path with all links followed, or None if there is nothing, or nothing that we may look at."""
+
+    def is_folder(self, path: str) -> bool: ...
+
+    def link(self, path: str) -> str | None:
+        """Where a symbolic link points, as it is written; None for anything else."""
+
+    def writable(self, folder: str) -> bool:
+        """Whether this user may add, rename and remove names in it."""
+
+    def matching(self, pattern: str) -> list[str]:
+        """The paths that a shell's pattern stands for, sorted."""
 
 
 class Processes(Protocol):
@@ -42,13 +71,18 @@ class Processes(Protocol):
         cwd: str,
         stdin: bool,
         stdout: bool,
-        log: int,
+        log: str,
+        log_bytes: int,
         keep: Sequence[int] = (),
+        fence: Sequence[str] = (),
     ) -> Process:
-        """In a session and process group of its own, dying with us where the system can do that.
+        """In a session and process group of its own, dying with us, with all it started, however we die.
 
-        `stdin`/`stdout` say whether these are pipes of ours; otherwise stdin is empty and stdout goes to `log`, a
-        descriptor, as stderr always does. `keep` are further descriptors that it inherits.
+        `stdin`/`stdout` say whether these are pipes of ours; otherwise stdin is empty and stdout goes to the file
+        `log`, as stderr always does; it is kept below `log_bytes` by dropping the oldest. `keep` are further
+        descriptors that it inherits. `fence` is put in front of what runs it. Raises CannotStart with a sentence.
         """
 
     def which(self, program: str) -> str | None: ...
+
+    def world(self) -> World: ...

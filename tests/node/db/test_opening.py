@@ -25,7 +25,8 @@ async def opened(path: str, *, clean: bool) -> Opened:
 
 
 async def test_a_new_file_is_new_and_nothing_crashed(path: str) -> None:
-    assert await opened(path, clean=True) == Opened(created=True, after_crash=False, applied=[m.version for m in shipped()])
+    everything = [migration.version for migration in shipped()]
+    assert await opened(path, clean=True) == Opened(created=True, after_crash=False, applied=everything)
 
 
 async def test_an_orderly_end_is_remembered(path: str) -> None:
