@@ -144,16 +144,21 @@ class GroupCommit:
             self._count["riders_dropped"] += 1
             return
         self._riders.append(statement)
-        with suppress(trio.WouldBlock, trio.BrokenResourceError):  # groups are coming anyway, or none will
-            self._send.send_nowait(None)
+        if len(self._riders) == 1:
+            with suppress(trio.WouldBlock, trio.BrokenResourceError):  # groups are coming anyway, or none will
+                self._send.send_nowait(None)
 
     async def run(self) -> None:
         """Until cancelled, or until the ledger is broken: then LedgerBroken, and the node must stop."""
         try:
             while True:
-                # The wait also yields when something is there: whoever is ready to submit joins this group.
-                entries = self._group(await self._receive.receive())
-                await self._commit(entries)
+                # This yields even when something is there: whoever is ready to submit joins the group.
+                if self._riders:
+                    await trio.lowlevel.checkpoint()
+                    first = None
+                else:
+                    first = await self._receive.receive()
+                await self._commit(self._group(first))
         finally:
             self._fail_the_rest()
 

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import pytest
 import trio
-
 from netsky.node.db.ledger import SqliteLedger, SqliteLedgers
 from netsky.node.db.opening import begin
 

@@ -4,7 +4,6 @@ import re
 
 import pytest
 import trio
-
 from netsky.node.db.ledger import SqliteLedger, SqliteLedgers
 from netsky.node.db.migrate import Migration, migrate, shipped, split, version
 from netsky.node.seams.ledger import LedgerUnusable, Row, Statement

@@ -4,7 +4,6 @@ import os
 from pathlib import Path
 
 import pytest
-
 from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.db.migrate import shipped
 from netsky.node.db.opening import Opened, begin, finish, settings
