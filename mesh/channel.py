@@ -1,0 +1,61 @@
+"""One stream of a connection, as frames."""
+
+from __future__ import annotations
+
+from netsky.envelope.invalid import Invalid
+from netsky.mesh.frames import CONTROL, Frame, FrameSplitter, Open, decode_frame, encode_frame, frame_cap
+from netsky.mesh.limits import CHANNELS, READ_BYTES
+from netsky.mesh.transport import Connection, TransportError, TransportStream
+
+
+class Channel:
+    """Any exception, cancellation included, leaves it dead, as it does the stream."""
+
+    def __init__(self, stream: TransportStream, number: int) -> None:
+        self.number = number
+        self._stream = stream
+        self._splitter = FrameSplitter(frame_cap(number))
+
+    async def send(self, frame: Frame) -> None:
+        await self._stream.send(encode_frame(frame))
+
+    async def receive(self) -> tuple[Frame, int] | None:
+        """The next frame and its size; None when the peer finished between two frames. Raises Invalid otherwise."""
+        while (payload := self._splitter.take()) is None:
+            data = await self._stream.receive(READ_BYTES)
+            if not data:
+                if self._splitter.between_frames:
+                    return None
+                raise Invalid("frame", "The stream ended in the middle of a frame.", "frame")
+            self._splitter.feed(data)
+        return decode_frame(payload), len(payload)
+
+    async def opened(self) -> None:
+        """Reads which of the channels this is. Raises Invalid."""
+        first = await self.receive()
+        if first is None or not isinstance(first[0], Open) or not 0 <= first[0].channel < CHANNELS:
+            raise Invalid("frame", "The first frame on a stream says which channel it is.", "frame")
+        self.number = first[0].channel
+        self._splitter.cap = frame_cap(self.number)
+
+
+async def open_channels(connection: Connection, *, dialled: bool) -> dict[int, Channel]:
+    """The three channels of a new connection, by number; whoever dialled opens them. Raises Invalid, TransportError."""
+    channels: dict[int, Channel] = {}
+    for number in range(CHANNELS):
+        if dialled:
+            channel = Channel(await connection.open_stream(), number)
+            await channel.send(Open(number))
+        else:
+            channel = Channel(await connection.accept_stream(), CONTROL)
+            await channel.opened()
+        if channel.number in channels:
+            raise Invalid("frame", f"The peer opened channel {channel.number} twice.", "frame")
+        channels[channel.number] = channel
+    return channels
+
+
+async def refuse_more_streams(connection: Connection) -> None:
+    """Returns never; raises TransportError when the connection ends or a further stream comes."""
+    await connection.accept_stream()
+    raise TransportError("stream", "The peer opened a stream that a link does not have.")

@@ -1,0 +1,238 @@
+"""Drives one link over one connection. Here stands, once, the order of effects: commit, then send.
+
+Everything else in this file carries bytes to the machine and back. Every exception, cancellation included, ends the
+connection; nothing half-written is used again, and no machine outlives its connection: the next one starts from what
+is stored.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import trio
+from netsky.envelope.invalid import Invalid
+from netsky.envelope.kinds import Lane
+from netsky.mesh.channel import Channel, open_channels, refuse_more_streams
+from netsky.mesh.effects import CLOSE_CODES, NOTHING, Close, Effects, Notice, Record
+from netsky.mesh.frames import CONTROL, LANE_CHANNELS, Bye, Frame
+from netsky.mesh.inbox import Inbox
+from netsky.mesh.limits import (
+    CONTROL_QUEUE_MAX,
+    GOODBYE_SECONDS,
+    HEARTBEAT_NS,
+    HELLO_WITHIN_NS,
+    SENTENCE_BYTES_MAX,
+    WINDOW_ENVELOPES,
+)
+from netsky.mesh.link import LANES, Link, Offer, Wanted
+from netsky.mesh.transport import Connection, TransportError
+
+
+class LinkStore(Protocol):
+    """Where a link keeps what must outlive its connection. `node/links.py` has it on meta.db."""
+
+    async def persist(self, records: Sequence[Record]) -> None:
+        """All of them, durable, or an exception."""
+
+    async def offers(self, lane: Lane, wanted: Wanted) -> Sequence[Offer]:
+        """Outbox rows that the machine may send now, oldest first; none of its batches needs a second frame's room."""
+
+    async def more(self) -> None:
+        """Returns when the outbox may have more than at the last `offers`."""
+
+    def tell(self, notice: Notice) -> None:
+        """Something the node wants to know, once what it is about is durable."""
+
+
+class Clock(Protocol):
+    def monotonic(self) -> int: ...
+
+    async def sleep_until(self, monotonic_ns: int) -> None: ...
+
+
+class _Over(Exception):  # noqa: N818 - an ending, not an error
+    def __init__(self, close: Close) -> None:
+        super().__init__(close.sentence)
+        self.close = close
+
+
+async def run_link(link: Link, connection: Connection, store: LinkStore, clock: Clock, *, dialled: bool) -> Close:
+    """Until the connection ends: why. An exception of the store ends it too, and is raised."""
+    why = Close("stopped", "This node stops.")
+    try:
+        channels = await _channels(connection, dialled=dialled)
+        why = channels if isinstance(channels, Close) else await Driver(link, connection, channels, store, clock).run()
+    except Exception:
+        why = Close("store", "The other node could not store or find what it needed.")
+        raise
+    finally:
+        connection.close(CLOSE_CODES[why.code], f"{why.code}: {why.sentence}".encode()[:SENTENCE_BYTES_MAX])
+    return why
+
+
+async def _channels(connection: Connection, *, dialled: bool) -> dict[int, Channel] | Close:
+    with trio.move_on_after(HELLO_WITHIN_NS / 1e9):
+        try:
+            return await open_channels(connection, dialled=dialled)
+        except (Invalid, TransportError) as error:
+            return _close_for(error)
+    return Close("hello", "The peer opened no streams in time.")
+
+
+class Driver:
+    """The tasks around one machine: three readers, three writers, a heartbeat, and `_turns`, which alone feeds it."""
+
+    def __init__(
+        self, link: Link, connection: Connection, channels: dict[int, Channel], store: LinkStore, clock: Clock
+    ) -> None:
+        self._link = link
+        self._connection = connection
+        self._channels = channels
+        self._store = store
+        self._clock = clock
+        self._inbox = Inbox()
+        self._deadline = clock.monotonic() + HELLO_WITHIN_NS
+        self._opened = trio.Event()
+        self._queues = {
+            number: trio.open_memory_channel[Frame](CONTROL_QUEUE_MAX if number == CONTROL else WINDOW_ENVELOPES)
+            for number in channels
+        }
+
+    async def run(self) -> Close:
+        over, failure = None, None
+        async with trio.open_nursery() as nursery:
+            for channel in self._channels.values():
+                nursery.start_soon(self._read, channel)
+                nursery.start_soon(self._write, channel)
+            nursery.start_soon(self._watch_streams)
+            nursery.start_soon(self._heartbeat)
+            nursery.start_soon(self._wait_for_more)
+            try:
+                await self._turns()
+            except _Over as ending:
+                over = ending.close
+                await self._goodbye(over)
+            except Exception as error:  # noqa: BLE001 - raised again below, outside of the group that a nursery makes
+                failure = error
+            nursery.cancel_scope.cancel()
+        if failure is not None:
+            raise failure
+        assert over is not None
+        return over
+
+    # The order of effects.
+
+    async def _turns(self) -> None:
+        """Tells the machine what came in, obeys, offers it what may go out; until the link is over."""
+        await self._obey(self._link.start(self._clock.monotonic()))
+        while True:
+            turn = await self._inbox.take()
+            effects = NOTHING
+            for channel, frame in turn.frames:
+                effects += self._link.receive(channel, frame, self._clock.monotonic())
+                if effects.close is not None:
+                    break
+            if effects.close is None and turn.ended is not None:
+                effects += Effects(close=turn.ended)
+            elif effects.close is None and turn.ticked:
+                effects += self._link.handle_timer(self._clock.monotonic())
+            await self._obey(effects)
+            if turn.woken:
+                self._link.wake()
+            for lane in LANES:
+                wanted = self._link.wanted(lane) if self._is_idle(lane) else None
+                if wanted is not None:
+                    await self._obey(self._link.submit(lane, await self._store.offers(lane, wanted)))
+
+    async def _obey(self, effects: Effects) -> None:
+        """Commit, then send, then tell: the only way from the machine to the world.
+
+        Killed, failed or cancelled before the commit, nothing was sent that depends on it. Killed between commit and
+        send, the next hello says what is stored. No send waits here: the queues below are written by tasks of their
+        own, so an ack is never stuck behind data that the peer does not read.
+        """
+        if effects.persist:
+            await self._store.persist(effects.persist)
+        for channel, frame in effects.send:
+            self._queue(channel, frame)
+        for notice in effects.deliver:
+            self._store.tell(notice)
+        if effects.deadline is not None:
+            self._deadline = effects.deadline
+        if self._link.is_open:
+            self._opened.set()
+        if effects.close is not None:
+            raise _Over(effects.close)
+
+    # Bytes to and fro.
+
+    def _queue(self, channel: int, frame: Frame) -> None:
+        try:
+            self._queues[channel][0].send_nowait(frame)
+        except trio.WouldBlock:
+            # Data is bounded by the window, control by what an honest peer reads.
+            assert channel == CONTROL
+            self._inbox.end(Close("slow", "The peer does not read what it is told."))
+
+    def _is_idle(self, lane: Lane) -> bool:
+        """Nothing waits to be written there: the window bounds what is on its way, this what is held here."""
+        return self._queues[LANE_CHANNELS[lane]][1].statistics().current_buffer_used == 0
+
+    async def _read(self, channel: Channel) -> None:
+        if channel.number != CONTROL:
+            await self._opened.wait()  # the peer's hello may be slower than its first data
+        try:
+            while (found := await channel.receive()) is not None:
+                await self._inbox.put(channel.number, *found)
+            self._inbox.end(Close("stream", "The peer finished a stream."))
+        except (Invalid, TransportError) as error:
+            self._inbox.end(_close_for(error))
+
+    async def _write(self, channel: Channel) -> None:
+        queue = self._queues[channel.number][1]
+        try:
+            async for frame in queue:
+                await channel.send(frame)
+                if queue.statistics().current_buffer_used == 0:
+                    self._inbox.nudge()
+        except TransportError as error:
+            self._inbox.end(_close_for(error))
+
+    async def _watch_streams(self) -> None:
+        try:
+            await refuse_more_streams(self._connection)
+        except TransportError as error:
+            self._inbox.end(_close_for(error))
+
+    async def _heartbeat(self) -> None:
+        """In a task of its own, so that a slow commit does not look like a dead node."""
+        beat_at = self._clock.monotonic() + HEARTBEAT_NS
+        while True:
+            await self._clock.sleep_until(
+                min(beat_at, max(self._deadline, self._clock.monotonic() + HEARTBEAT_NS // 8))
+            )
+            now = self._clock.monotonic()
+            if now >= beat_at:
+                beat_at = now + HEARTBEAT_NS
+                for channel, frame in self._link.beat(now).send:
+                    self._queue(channel, frame)
+            if now >= self._deadline:
+                self._inbox.tick()
+
+    async def _wait_for_more(self) -> None:
+        while True:
+            await self._store.more()
+            self._inbox.wake()
+
+    async def _goodbye(self, close: Close) -> None:
+        """Tells the peer why, if it is still there to hear it, and lets it hang up first so that nothing is cut off."""
+        if close.code in {"bye", "stream", "slow", "silent"}:
+            return
+        self._queue(CONTROL, Bye(close.code, close.sentence))
+        with trio.move_on_after(GOODBYE_SECONDS):
+            await self._connection.closed()
+
+
+def _close_for(error: Invalid | TransportError) -> Close:
+    return Close("frame" if isinstance(error, Invalid) else "stream", str(error))

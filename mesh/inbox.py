@@ -1,0 +1,83 @@
+"""What has come in and was not looked at yet. Bounded in bytes, so that a reader stops reading when we are busy."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+import trio
+from netsky.mesh.effects import Close
+from netsky.mesh.frames import CONTROL, Frame
+from netsky.mesh.limits import CONTROL_QUEUE_MAX, FRAMES_IN_TURN_MAX, INBOX_BYTES_MAX
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What the machine is told in one go."""
+
+    frames: list[tuple[int, Frame]]  # channel and frame
+    woken: bool  # there may be more to send
+    ticked: bool  # a deadline has passed
+    ended: Close | None  # nothing more will come
+
+
+class Inbox:
+    """Many readers put, one driver takes. Control frames have room of their own and are taken first."""
+
+    def __init__(self) -> None:
+        self._control: deque[Frame] = deque()
+        self._data: deque[tuple[int, Frame, int]] = deque()
+        self._bytes = 0
+        self._woken = self._ticked = False
+        self._ended: Close | None = None
+        self._something = trio.Event()
+        self._room = trio.lowlevel.ParkingLot()
+
+    async def put(self, channel: int, frame: Frame, size: int) -> None:
+        while self._full(channel):
+            await self._room.park()
+        if channel == CONTROL:
+            self._control.append(frame)
+        else:
+            self._data.append((channel, frame, size))
+            self._bytes += size
+        self._something.set()
+
+    def wake(self) -> None:
+        self._woken = True
+        self._something.set()
+
+    def tick(self) -> None:
+        self._ticked = True
+        self._something.set()
+
+    def nudge(self) -> None:
+        """A turn, although nothing came in."""
+        self._something.set()
+
+    def end(self, close: Close) -> None:
+        """The first reason stands."""
+        self._ended = self._ended or close
+        self._something.set()
+
+    async def take(self) -> Turn:
+        """Waits for something. What came before the end is still taken, the end alone last."""
+        await self._something.wait()
+        frames: list[tuple[int, Frame]] = [(CONTROL, frame) for frame in self._control]
+        self._control.clear()
+        while self._data and len(frames) < FRAMES_IN_TURN_MAX:
+            channel, frame, size = self._data.popleft()
+            self._bytes -= size
+            frames.append((channel, frame))
+        ended = None if self._data else self._ended
+        turn = Turn(frames, self._woken, self._ticked, ended)
+        self._woken = self._ticked = False
+        if not self._data:
+            self._something = trio.Event()
+        self._room.unpark_all()
+        return turn
+
+    def _full(self, channel: int) -> bool:
+        if channel == CONTROL:
+            return len(self._control) >= CONTROL_QUEUE_MAX
+        return self._bytes >= INBOX_BYTES_MAX
