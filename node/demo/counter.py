@@ -14,7 +14,7 @@ def main() -> int:
     envelope = json.load(sys.stdin)
     name = (envelope.get("data") or {}).get("file")
     if not isinstance(name, str):
-        print("the brief names no file: put it into data, as in --data '{\"file\": \"poem.txt\"}'", file=sys.stderr)
+        print('the brief names no file: put it into data, as in --data \'{"file": "poem.txt"}\'', file=sys.stderr)
         return 1
     here = Path.cwd().resolve()
     wanted = (here / name).resolve()

@@ -29,7 +29,7 @@ REPLY_SECONDS = 30.0
 
 def demo(args: argparse.Namespace, out: Output) -> int:
     folder = tempfile.mkdtemp(prefix="netsky-demo-")
-    show = Show(folder, quiet=out.json)
+    show = Show(folder, quiet=out.json_asked)
     started = time.monotonic()
     try:
         found = tell(show)
@@ -37,11 +37,13 @@ def demo(args: argparse.Namespace, out: Output) -> int:
         show.end(keep=args.keep)
     found["seconds"] = round(time.monotonic() - started, 1)
     found["home"] = show.home if args.keep else None
-    if not out.json:
-        kept = f"kept: {folder} (netsky --home {show.home} up)" if args.keep else "everything of it is removed"
-        print(f"\ndone in {found['seconds']} s; {kept}. Next: netsky init --root, netsky up, netsky help start")
-        return 0
-    out.answer("demo", f"worker1 counted {found['count']} lines", found)
+
+    def human() -> None:
+        kept = f"kept: netsky --home {show.home} up" if args.keep else "everything of it is removed"
+        out.line(f"\ndone in {found['seconds']} s; {kept}")
+        out.line("yours: netsky init --root, netsky up, netsky help start")
+
+    out.answer(found, f"worker1 counted {found['count']} lines", human)
     return 0
 
 
@@ -78,7 +80,7 @@ def tell(show: Show) -> dict[str, Any]:
     show.title("Where to look")
     channels = os.path.join(show.home, "channels")
     show.say(f"files   {channels}/<actor>/{{inbox,claimed,archive,quarantine,outbox}}")
-    show.say("rows    netsky query \"SELECT id, sender, recipient, kind FROM messages\"")
+    show.say('rows    netsky query "SELECT id, sender, recipient, kind FROM messages"')
     show.run("query", "SELECT id, sender, recipient, kind FROM messages ORDER BY seq")
     return {"count": count, "expected": POEM.count("\n"), "request": sent["id"], "reply": reply["id"], "fence": fence}
 
@@ -154,7 +156,12 @@ class Show:
 
     def _finish(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
         done = subprocess.run(
-            self._argv(command), check=False, timeout=COMMAND_SECONDS, capture_output=True, text=True, stdin=subprocess.DEVNULL
+            self._argv(command),
+            check=False,
+            timeout=COMMAND_SECONDS,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
         )
         if done.returncode != 0:
             raise NetskyError(
@@ -167,4 +174,8 @@ class Show:
 def _quoted(word: str) -> str:
     if word == sys.executable:
         return "python"
-    return word if word and all(char.isalnum() or char in "-_./@:=" for char in word) else "'" + word.replace("'", "'\\''") + "'"
+    return (
+        word
+        if word and all(char.isalnum() or char in "-_./@:=" for char in word)
+        else "'" + word.replace("'", "'\\''") + "'"
+    )

@@ -81,7 +81,9 @@ class MemoryListener:
 
 
 class MemoryStream:
-    def __init__(self, stream: trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]) -> None:
+    def __init__(
+        self, stream: trio.StapledStream[trio.testing.MemorySendStream, trio.testing.MemoryReceiveStream]
+    ) -> None:
         self._stream = stream
 
     async def receive(self, limit: int) -> bytes:
