@@ -135,8 +135,8 @@ def unusable_sentence(path: str, error: Exception) -> str:
 
 def damaged_sentence(path: str, detail: str) -> str:
     return (
-        f"{path} is damaged: {' '.join(detail.split())}. Nothing was changed. Move it aside together with {path}-wal and {path}-shm, "
-        "put a backup in its place or none, and start again."
+        f"{path} is damaged: {' '.join(detail.split())}. Nothing was changed. Move it aside together with {path}-wal "
+        f"and {path}-shm, put a backup in its place or none, and start again."
     )
 
 

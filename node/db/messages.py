@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netsky.node.db.sets import texts
+from netsky.node.db.sets import blobs, texts
 from netsky.node.seams.ledger import Row, Statement
 
 
@@ -108,11 +108,9 @@ def newest(limit: int) -> Statement:
     return Statement(f"SELECT {_COLUMNS} FROM messages ORDER BY seq DESC LIMIT ?", (limit,))
 
 
-def seals_by_hash(hashes: Sequence[bytes]) -> list[Statement]:
-    return [
-        Statement("SELECT hash, type, mesh, signer, signature, leaves FROM seals WHERE hash = ?", (hash,))
-        for hash in hashes  # noqa: A001 - the column's word
-    ]
+def seals_by_hash(hashes: Sequence[bytes]) -> Statement:
+    places, values = blobs(hashes)
+    return Statement(f"SELECT hash, type, mesh, signer, signature, leaves FROM seals WHERE hash IN ({places})", values)
 
 
 def rows(found: list[Row]) -> list[MessageRow]:

@@ -122,6 +122,7 @@ def _forget(over: list[Row]) -> list[Statement]:
     seals = numbers(sorted({cast("int", row[1]) for row in over if row[1] is not None}))
     some = "IN (SELECT value FROM json_each(?))"
     return [
+        Statement(f"DELETE FROM handovers WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM inbox WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM outbox WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM messages WHERE seq {some}", (seqs,)),

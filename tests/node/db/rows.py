@@ -15,7 +15,7 @@ HERE = b"h" * 32
 THERE = b"t" * 32
 
 
-def message(id: str, **changes: Any) -> MessageRow:
+def message(id: str, **changes: Any) -> MessageRow:  # noqa: A002 - the row's word
     row = MessageRow(
         origin=HERE,
         id=id,
@@ -41,11 +41,11 @@ def message(id: str, **changes: Any) -> MessageRow:
     return replace(row, **changes)
 
 
-def seal(hash: bytes = b"s" * 32) -> SealRow:
+def seal(hash: bytes = b"s" * 32) -> SealRow:  # noqa: A002
     return SealRow(hash, "envelope", bytes(16), HERE, b"g" * 64, b"l" * 64)
 
 
-def arrival(id: str, actor: str = "agent1", **changes: Any) -> NewInbox:
+def arrival(id: str, actor: str = "agent1", **changes: Any) -> NewInbox:  # noqa: A002
     return replace(NewInbox(HERE, id, actor, f"{id}.json", 20), **changes)
 
 

@@ -51,19 +51,24 @@ async def filled(path: str, *, clean: bool) -> None:
     ledger.close()
 
 
-def spoil(path: str, offset: int, length: int = 4096) -> None:
+def spoil(path: str, offset: int, length: int = 4096) -> bytes:
+    """A negative offset counts from the end. Returns what the file holds then."""
     with open(path, "r+b") as file:
-        file.seek(offset)
+        file.seek(offset, os.SEEK_END if offset < 0 else os.SEEK_SET)
         file.write(b"\xff" * length)
+    return content(path)
+
+
+def content(path: str) -> bytes:
+    return Path(path).read_bytes()
 
 
 async def test_a_damaged_page_is_found_after_a_crash(path: str) -> None:
     await filled(path, clean=False)
-    spoil(path, os.path.getsize(path) - 8192)
-    before = Path(path).read_bytes()
-    with pytest.raises(LedgerUnusable, match="is damaged: .*Move it aside"):
+    before = spoil(path, -8192)
+    with pytest.raises(LedgerUnusable, match=r"is damaged: .*Move it aside"):
         await opened(path, clean=False)
-    assert Path(path).read_bytes() == before
+    assert content(path) == before
 
 
 async def test_a_damaged_schema_is_found_in_any_case(path: str) -> None:

@@ -1,0 +1,82 @@
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from netsky.node.db import messages, outbox
+from netsky.node.db.ledger import SqliteLedger
+from netsky.node.db.outbox import NewOutbox, Pending, StreamRow
+from netsky.node.seams.ledger import Row
+
+from .rows import HERE, THERE, everything, message, one, run, seal
+
+
+@pytest.fixture
+async def three(ledger: SqliteLedger) -> SqliteLedger:
+    """a, b and c of the work lane, for one peer."""
+    sealed = [message(id, seal=b"s" * 32, position=at, destination=THERE) for at, id in enumerate("abc")]
+    entries = [NewOutbox(HERE, id, THERE, "work", 100) for id in "abc"]
+    await run(ledger, messages.insert_seals([seal()]), messages.insert(sealed), outbox.insert(entries))
+    return ledger
+
+
+def seen(found: list[Row]) -> list[tuple[str, str, int | None]]:
+    return [(row.id, row.state, row.number) for row in outbox.rows(found)]
+
+
+async def test_open_ones_come_in_the_order_of_acceptance_with_their_bytes(three: SqliteLedger) -> None:
+    found = outbox.rows(await one(three, outbox.open_entries(THERE, "work", 2)))
+    assert [(row.id, row.header, row.body, row.seal, row.position) for row in found] == [
+        ("a", b"header", b"body", b"s" * 32, 0),
+        ("b", b"header", b"body", b"s" * 32, 1),
+    ]
+    assert await one(three, outbox.open_entries(THERE, "reply", 9)) == []
+    assert await one(three, outbox.open_entries(HERE, "work", 9)) == []
+
+
+async def test_the_way_from_open_to_done(three: SqliteLedger) -> None:
+    await run(three, outbox.number([(1, 7), (2, 8)], life=4, at=30))
+    assert seen(await one(three, outbox.open_entries(THERE, "work", 9))) == [("c", "open", None)]
+    again = await one(three, outbox.numbered_after(THERE, "work", 4, 6, 9))
+    assert seen(again) == [("a", "numbered", 7), ("b", "numbered", 8)]
+    assert seen(await one(three, outbox.numbered_after(THERE, "work", 4, 7, 9))) == [("b", "numbered", 8)]
+    assert await one(three, outbox.numbered_after(THERE, "work", 3, 0, 9)) == []
+
+    await run(three, outbox.acked(THERE, "work", 4, 7, 40), outbox.acked(THERE, "work", 3, 99, 41))
+    assert seen(await one(three, outbox.numbered_after(THERE, "work", 4, 0, 9))) == [
+        ("a", "acked", 7),
+        ("b", "numbered", 8),
+    ]
+    assert await one(three, outbox.pending_total()) == [(3, 300)]
+    await run(three, outbox.done(HERE, ["a"], 50), outbox.done(THERE, ["b"], 50))
+    assert await one(three, outbox.pending_total()) == [(2, 200)]
+    assert outbox.pending_rows(await one(three, outbox.pending())) == [
+        Pending(THERE, "work", "numbered", 1, 100, 12),
+        Pending(THERE, "work", "open", 1, 100, 12),
+    ]
+
+
+async def test_a_number_is_given_once(three: SqliteLedger) -> None:
+    await run(three, outbox.number([(1, 7)], 4, 30))
+    await run(three, outbox.number([(1, 8)], 4, 31))
+    assert seen(await one(three, outbox.numbered_after(THERE, "work", 4, 0, 9))) == [("a", "numbered", 7)]
+    with pytest.raises(AssertionError, match="UNIQUE"):
+        await run(three, outbox.number([(2, 7)], 4, 32))
+
+
+async def test_the_total_of_an_empty_outbox_is_nothing(ledger: SqliteLedger) -> None:
+    assert await one(ledger, outbox.pending_total()) == [(0, 0)]
+
+
+async def test_a_stream_has_one_row_and_each_life_is_remembered(ledger: SqliteLedger) -> None:
+    stream = StreamRow(THERE, "out", "work", 1, b"l" * 16, 0, None)
+    await run(ledger, outbox.put_stream(stream), outbox.begin_life(stream, 5, "first"))
+    moved = replace(stream, number=9, leaf=b"x" * 32, acked=4)
+    await run(ledger, outbox.put_stream(moved))
+    assert outbox.stream_rows(await one(ledger, outbox.streams(THERE))) == [moved]
+    assert outbox.stream_rows(await one(ledger, outbox.streams(HERE))) == []
+    assert await everything(ledger, "lives") == [(THERE, "out", "work", 1, b"l" * 16, 5, "first")]
+    with pytest.raises(AssertionError, match="UNIQUE"):
+        await run(ledger, outbox.begin_life(stream, 6, "again"))
+    with pytest.raises(AssertionError, match="acked <= number"):
+        await run(ledger, outbox.put_stream(replace(moved, acked=10)))

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from dataclasses import replace
+
+import pytest
+import trio
+from netsky.node.db import actors, idempotency, inbox, messages, observe, outbox, outcomes, retention
+from netsky.node.db.group import GroupCommit
+from netsky.node.db.ledger import SqliteLedger
+from netsky.node.db.limits import PRUNE_ROWS
+from netsky.node.db.retention import DAY, OBSERVED, Keep, Turn, prune_messages, prune_observed
+from netsky.node.seams.ledger import Statement
+
+from .conftest import SteppingTime
+from .rows import HERE, THERE, arrival, everything, message, one, run, seal
+
+NOW = 1_000 * DAY
+
+
+@pytest.fixture
+async def group(ledger: SqliteLedger, time: SteppingTime) -> AsyncIterator[GroupCommit]:
+    group = GroupCommit(ledger, time)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(group.run)
+        yield group
+        nursery.cancel_scope.cancel()
+
+
+def ticks(count: int, at: int) -> list[Statement]:
+    return [observe.ticked(at, "test", {})] * count
+
+
+async def number_of(ledger: SqliteLedger, table: str) -> int:
+    return len(await everything(ledger, table))
+
+
+async def test_old_rows_go_and_young_ones_stay(ledger: SqliteLedger, group: GroupCommit) -> None:
+    await run(ledger, *ticks(3, NOW - 8 * DAY), *ticks(4, NOW - 6 * DAY))
+    assert not await prune_observed(group, NOW)
+    assert await number_of(ledger, "ticks") == 4
+
+
+async def test_too_many_rows_lose_the_oldest(ledger: SqliteLedger, group: GroupCommit) -> None:
+    await run(ledger, *ticks(9, NOW))
+    await prune_observed(group, NOW, [Keep("ticks", DAY, 5)])
+    assert [row[0] for row in await everything(ledger, "ticks")] == [5, 6, 7, 8, 9]
+
+
+async def test_a_turn_is_bounded_and_says_that_there_is_more(ledger: SqliteLedger, group: GroupCommit) -> None:
+    await run(ledger, *ticks(2 * PRUNE_ROWS + 10, 0))
+    assert await prune_observed(group, NOW)
+    assert await number_of(ledger, "ticks") == PRUNE_ROWS + 10
+    assert await prune_observed(group, NOW)
+    assert not await prune_observed(group, NOW)
+    assert [row[0] for row in await everything(ledger, "ticks")] == [2 * PRUNE_ROWS + 10], "the newest keeps its number"
+
+
+async def test_a_running_session_stays_however_old(ledger: SqliteLedger, group: GroupCommit) -> None:
+    await run(ledger, *(actors.start_session("agent1", pid, 1) for pid in (1, 2, 3)))
+    await run(ledger, actors.end_session(2, 5, "ended with exit code 0", "exited"))
+    await prune_observed(group, NOW)
+    assert [row.pid for row in actors.session_rows(await one(ledger, actors.sessions("agent1", 9)))] == [3, 1]
+
+
+async def test_every_table_of_observations_has_a_rule_that_runs(ledger: SqliteLedger, group: GroupCommit) -> None:
+    await prune_observed(group, NOW)
+    kept_for_ever_or_by_other_rules = {
+        *("schema_version", "node_state", "seals", "messages", "inbox", "outbox", "outcomes", "idempotency", "streams"),
+        *("lives", "actors", "handovers"),
+    }
+    names = await one(
+        ledger, Statement("SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite%'")
+    )
+    assert {str(name) for (name,) in names} - kept_for_ever_or_by_other_rules == {keep.table for keep in OBSERVED}
+
+
+async def test_outcomes_and_keys_go_when_they_expire(ledger: SqliteLedger, group: GroupCommit) -> None:
+    old = outcomes.OutcomeRow(b"1" * 20, b"l" * 32, "dead", "expired", HERE, 1, NOW - 1)
+    key = idempotency.KeyRow(HERE, "agent1", "k", "a", b"h" * 32, NOW - 1)
+    await run(
+        ledger,
+        outcomes.record([old, replace(old, key=b"2" * 20, expires=NOW)]),
+        idempotency.insert([key, replace(key, key="j", expires=NOW)]),
+    )
+    await prune_observed(group, NOW)
+    assert [row[0] for row in await everything(ledger, "outcomes")] == [b"2" * 20]
+    assert [row[2] for row in await everything(ledger, "idempotency")] == ["j"]
+
+
+async def ids(ledger: SqliteLedger) -> list[str]:
+    return [str(id) for (id,) in await one(ledger, Statement("SELECT id FROM messages ORDER BY seq"))]
+
+
+async def test_envelopes_that_are_over_go_with_all_that_belongs_to_them(
+    ledger: SqliteLedger, group: GroupCommit
+) -> None:
+    """Young, unexpired, untaken and unanswered ones stay; so does a seal that still proves something."""
+    both, gone = seal(b"1" * 32), seal(b"2" * 32)
+    old = {"accepted_at": 5, "expires": 10}
+    await run(
+        ledger,
+        messages.insert_seals([both, gone]),
+        messages.insert(
+            [
+                message("taken", seal=both.hash, **old),
+                message("sent", seal=gone.hash, **old),
+                message("plain", **old),
+                message("young", seal=both.hash, accepted_at=50, expires=10),
+                message("unexpired", accepted_at=5, expires=500),
+                message("untaken", **old),
+                message("unanswered", **old),
+                message("newest", **old),
+            ]
+        ),
+        inbox.insert([arrival("taken"), arrival("untaken")]),
+        outbox.insert([outbox.NewOutbox(HERE, id, THERE, "work", 1) for id in ("sent", "unanswered")]),
+        inbox.take("agent1", ["taken"], 6, "ack"),
+        outbox.done(HERE, ["sent"], 7),
+    )
+    assert await prune_messages(group, Turn(0, before=20, now=100)) == 0
+    assert await ids(ledger) == ["young", "unexpired", "untaken", "unanswered", "newest"]
+    assert [row[1] for row in await everything(ledger, "seals")] == [both.hash]
+    assert await number_of(ledger, "inbox") == await number_of(ledger, "outbox") == 1
+
+
+async def test_turns_go_on_where_the_last_one_ended_and_begin_anew(ledger: SqliteLedger, group: GroupCommit) -> None:
+    """Rows that stay at the head do not keep the others from going."""
+    await run(
+        ledger,
+        messages.insert([message(f"stays{n:04}", accepted_at=1) for n in range(PRUNE_ROWS)]),
+        messages.insert([message(f"goes{n:04}", accepted_at=1, expires=2) for n in range(5)]),
+        messages.insert([message("newest", accepted_at=1)]),
+    )
+    place = await prune_messages(group, Turn(0, before=20, now=100))
+    assert place == PRUNE_ROWS
+    assert await prune_messages(group, Turn(place, before=20, now=100)) == 0
+    assert len(await ids(ledger)) == PRUNE_ROWS + 1
+
+
+async def test_a_turn_that_meets_young_rows_begins_anew(ledger: SqliteLedger, group: GroupCommit) -> None:
+    await run(ledger, messages.insert([message(f"{n:04}", accepted_at=30) for n in range(PRUNE_ROWS + 1)]))
+    assert await prune_messages(group, Turn(0, before=20, now=100)) == 0
+
+
+async def test_a_turn_over_nothing_does_nothing(group: GroupCommit) -> None:
+    assert await prune_messages(group, Turn(0, before=20, now=100)) == 0
+    assert group.statistics().commits == 0
+
+
+async def test_no_table_that_points_at_an_envelope_is_forgotten(ledger: SqliteLedger) -> None:
+    """A new table with a reference must be part of the removal, or removing would fail."""
+    pointing = await one(
+        ledger,
+        Statement(
+            "SELECT DISTINCT s.name FROM sqlite_schema AS s, pragma_foreign_key_list(s.name) AS f "
+            "WHERE s.type = 'table' AND f.\"table\" IN ('messages', 'inbox', 'outbox') ORDER BY 1"
+        ),
+    )
+    removed = {statement.sql.split()[2] for statement in retention._forget([(1, 1, 1, 1)])}
+    assert {str(name) for (name,) in pointing} <= removed
