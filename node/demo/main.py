@@ -89,9 +89,10 @@ def wait_for_reply(show: Show, request: str) -> dict[str, Any]:
     deadline = time.monotonic() + REPLY_SECONDS
     while time.monotonic() < deadline:
         for line in show.lines("channel", "drain", "agent0", "--json"):
-            if line.get("in_reply_to") == request:
-                show.say(f"{line['from']} answers agent0: {line['text']}")
-                return line
+            envelope: dict[str, Any] = line["data"]["envelope"]
+            if envelope.get("in_reply_to") == request:
+                show.say(f"{envelope['from']} answers agent0: {envelope['text']}")
+                return envelope
         time.sleep(0.1)
     show.run("agent", "logs", "worker1")
     raise NetskyError(

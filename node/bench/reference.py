@@ -1,0 +1,52 @@
+"""What the disk and the database under a bench can do alone, measured in the same run."""
+
+from __future__ import annotations
+
+import os
+import time
+
+import trio
+from netsky.node.bench.figures import Figure
+from netsky.node.db.ledger import SqliteLedgers
+from netsky.node.seams.ledger import Statement
+
+ROWS = 20_000
+GROUP = 64
+FILES = 3_000
+
+
+def disk_reference(folder: str) -> list[Figure]:
+    return [_rows(folder), _files(folder)]
+
+
+def _rows(folder: str) -> Figure:
+    ledger = SqliteLedgers().open(os.path.join(folder, "reference.db"))
+    row = os.urandom(1024)
+
+    async def insert() -> float:
+        await ledger.transaction([Statement("CREATE TABLE t (a INTEGER PRIMARY KEY, b BLOB) STRICT")])
+        begun = time.monotonic()
+        for _ in range(ROWS // GROUP):
+            await ledger.transaction([Statement("INSERT INTO t (b) VALUES (?)", many=[(row,)] * GROUP)])
+        return time.monotonic() - begun
+
+    took = trio.run(insert)
+    ledger.close()
+    name = f"reference: rows of 1 KiB, groups of {GROUP}"
+    return Figure("reference_rows_per_s", name, ROWS / took, "rows/s", "", "SQLite, FULL")
+
+
+def _files(folder: str) -> Figure:
+    content = os.urandom(1024)
+    place = os.path.join(folder, "reference")
+    os.mkdir(place)
+    begun = time.monotonic()
+    for number in range(FILES):
+        path = os.path.join(place, str(number))
+        with open(path + ".tmp", "wb") as file:
+            file.write(content)
+        os.rename(path + ".tmp", path)
+    took = time.monotonic() - begun
+    return Figure(
+        "reference_files_per_s", "reference: files written and renamed", FILES / took, "files/s", "", "no sync"
+    )
