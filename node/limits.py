@@ -62,3 +62,9 @@ CONFIG_BYTES_MAX = 256 * 1024
 
 CONFIG_LOOK_NS = 2 * 10**9
 """One look at the time stamp of a file every two seconds: changes take hold while the editor is still open."""
+
+PRUNE_EVERY_NS = 600 * 10**9
+"""What is over may lie about for ten minutes."""
+
+DESCRIPTORS_WANTED = 8_192
+"""Sockets, pipes of actors and connections of links; the usual soft limit of 1,024 is met by a bad day."""

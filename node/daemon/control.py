@@ -74,12 +74,14 @@ class ControlServer:
         self._doors: dict[str, _Door] = {}
         self._nursery: trio.Nursery | None = None
 
-    async def run(self, ready: Callable[[], None]) -> None:
-        """Serves what is opened; on cancellation no new connection, and what is under way ends with it."""
+    async def run(self, ready: Callable[[], None], doors: Callable[[], Awaitable[list[tuple[str, Caller]]]]) -> None:
+        """Opens these doors and serves them, and those opened later, until it is cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
-            ready()
             try:
+                for path, caller in await doors():
+                    await self.open(path, caller)
+                ready()
                 await trio.sleep_forever()
             finally:
                 for path in list(self._doors):

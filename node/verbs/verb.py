@@ -26,5 +26,8 @@ class Verb:
     waits: bool = False
     """It may take long because it was asked to, and ends when the client hangs up."""
 
+    booked: bool = False
+    """Is each call worth a row of `cli_invocations`? Failures always are."""
+
     def __post_init__(self) -> None:
         assert (self.handler is None) != (self.stream is None)

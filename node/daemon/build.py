@@ -1,0 +1,228 @@
+"""From a home to a node at work. The order is the rule: whatever can refuse the home does so before anything of it
+is changed, and nothing is let in before what was accepted earlier is where it belongs.
+
+    home checks → lock → config and identity → ledger, migrations, whose it is → bus recovered → tree of tasks
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass
+from importlib import metadata
+from typing import TYPE_CHECKING
+
+import trio
+from netsky.node.bus.bus import Bus
+from netsky.node.bus.folders import open_channel
+from netsky.node.config import LiveConfig
+from netsky.node.daemon.crashes import Crashes
+from netsky.node.daemon.node import Node
+from netsky.node.daemon.reading import LazyReader
+from netsky.node.daemon.told import Told
+from netsky.node.db import actors, node_state
+from netsky.node.db.actors import ActorRow
+from netsky.node.db.group import GroupCommit
+from netsky.node.db.opening import Opened, begin, finish, settings
+from netsky.node.errors import Conflict, NetskyError, Refused
+from netsky.node.events import Events, Signals
+from netsky.node.home import HOLDER_NAME, Home, HomeLock, check_permissions, prepare_runtime_folder, take_lock
+from netsky.node.identity import Identity, fingerprint, read_identity
+from netsky.node.log import Log
+from netsky.node.seams import Seams
+from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerUnusable
+
+if TYPE_CHECKING:
+    from netsky.node.config import Config
+
+NODE_KEY = "node_key"
+"""Whose database this is: the public key, put in by the first start."""
+
+
+class Unusable(NetskyError):
+    """The database cannot be used, and starting again changes nothing."""
+
+    default_code = "database_unusable"
+
+
+@dataclass(frozen=True, slots=True)
+class Surroundings:
+    """What is not of the home: the process and those who watch it."""
+
+    pid: int
+    echo: Callable[[str], None] | None = None
+    """Gets each line of the log as well."""
+
+
+@asynccontextmanager
+async def open_node(home: Home, seams: Seams, around: Surroundings) -> AsyncIterator[Node]:
+    """A node with its database open and its bus recovered, and no task running yet."""
+    files = seams.files
+    check_permissions(home, files)
+    lock = _locked(home, seams, around.pid)
+    try:
+        live = LiveConfig(home, files)
+        identity = read_identity(home, files, live.current)
+        prepare_runtime_folder(home, files)
+        log = _open_log(home, seams, live.current, around)
+        try:
+            async with _open_ledger(home, seams, identity) as (ledger, opened):
+                yield await _assemble(
+                    *(home, seams, around),
+                    live=live,
+                    identity=identity,
+                    lock=lock,
+                    log=log,
+                    ledger=ledger,
+                    opened=opened,
+                )
+        finally:
+            log.close()
+    finally:
+        _unlock(home, seams, lock)
+
+
+def program_version() -> str:
+    return metadata.version("netsky-mesh")
+
+
+def _locked(home: Home, seams: Seams, pid: int) -> HomeLock:
+    lock = take_lock(home, seams.files)
+    if lock is None:
+        raise Conflict(f"a node runs already in {home.path}", next="netsky status", code="home_in_use")
+    text = json.dumps({"pid": pid, "started_at": seams.time.wall()})
+    folder = seams.files.open_folder(home.path)
+    try:
+        seams.files.replace(folder, HOLDER_NAME, text.encode() + b"\n")
+    finally:
+        seams.files.close(folder)
+    return lock
+
+
+def _unlock(home: Home, seams: Seams, lock: HomeLock) -> None:
+    folder = seams.files.open_folder(home.path)
+    try:
+        seams.files.remove(folder, HOLDER_NAME)
+    finally:
+        seams.files.close(folder)
+    lock.release()
+
+
+def _open_log(home: Home, seams: Seams, config: Config, around: Surroundings) -> Log:
+    return Log(
+        seams.files,
+        home.logs,
+        seams.time,
+        bytes_max=config.log_mib << 20,
+        files_max=config.log_files,
+        also=around.echo,
+    )
+
+
+@asynccontextmanager
+async def _open_ledger(home: Home, seams: Seams, identity: Identity) -> AsyncIterator[tuple[Ledger, Opened]]:
+    broken = False
+    ledger = None
+    try:
+        try:
+            ledger = seams.ledger.open(home.database)
+            opened = await begin(ledger, home.database, seams.time.wall(), program_version())
+            await _check_owner(home, ledger, identity)
+        except LedgerUnusable as unusable:
+            raise Unusable(str(unusable), next=f"keep the file as it is and look at it: {home.database}") from None
+        yield ledger, opened
+    except BaseException as error:
+        broken = _is_broken(error)
+        raise
+    finally:
+        if ledger is not None:
+            if not broken:
+                with trio.CancelScope(shield=True):
+                    await _finish(ledger)
+            ledger.close()
+
+
+async def _finish(ledger: Ledger) -> None:
+    with suppress(LedgerBroken, LedgerFull):  # then the next start finds the mark of this one and checks the file
+        await finish(ledger)
+
+
+def _is_broken(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_broken(part) for part in error.exceptions)
+    return isinstance(error, LedgerBroken)
+
+
+async def _check_owner(home: Home, ledger: Ledger, identity: Identity) -> None:
+    [rows] = await ledger.transaction([node_state.get(NODE_KEY)])
+    owner = node_state.value(rows)
+    if owner is None:
+        await ledger.transaction([node_state.put(NODE_KEY, identity.key)])
+    elif owner != identity.key:
+        theirs = fingerprint(owner) if isinstance(owner, bytes) else str(owner)
+        raise Refused(
+            f"{home.database} belongs to the node {theirs}, and the key here is that of {identity.fingerprint}",
+            next="put the node.key back that belongs to it, or move meta.db away to start with an empty one",
+            code="foreign_database",
+        )
+
+
+async def _assemble(
+    home: Home,
+    seams: Seams,
+    around: Surroundings,
+    *,
+    live: LiveConfig,
+    identity: Identity,
+    lock: HomeLock,
+    log: Log,
+    ledger: Ledger,
+    opened: Opened,
+) -> Node:
+    events, signals = Events(seams.time), Signals()
+    group = GroupCommit(ledger, seams.time)
+    node = Node(
+        home=home,
+        seams=seams,
+        live_config=live,
+        identity=identity,
+        lock=lock,
+        log=log,
+        events=events,
+        signals=signals,
+        ledger=ledger,
+        opened=opened,
+        settings=await settings(ledger),
+        group=group,
+        reader=LazyReader(home, seams.time),
+        crashes=Crashes(home, log, events, group, seams.time),
+        started_at=seams.time.wall(),
+        started_monotonic=seams.time.monotonic(),
+        pid=around.pid,
+    )
+    await _own_actors(node)
+    node.bus = Bus(
+        channels=home.channels,
+        files=seams.files,
+        time=seams.time,
+        chance=seams.chance,
+        identity=identity,
+        config=lambda: node.config,
+        group=group,
+        notify=Told(log, events, signals),
+        peers=node.peer_key,
+    )
+    return node
+
+
+async def _own_actors(node: Node) -> None:
+    """agent0, and on the root the owner, are always there; their channel folders too."""
+    names = ("agent0", "owner") if node.identity.root else ("agent0",)
+    [found] = await node.ledger.transaction([actors.all()])
+    here = {row.name for row in actors.rows(found)}
+    missing = [ActorRow(name, (), "none", None, False, True, {}, node.started_at) for name in names if name not in here]
+    if missing:
+        await node.ledger.transaction([actors.put(row) for row in missing])
+    for name in sorted(here.union(names)):
+        open_channel(node.seams.files, node.home.channels, name).close()

@@ -1,0 +1,77 @@
+"""A node at work: its parts, named once, for the verbs and for each other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import trio
+from netsky.node.config import Config, LiveConfig
+from netsky.node.daemon.crashes import Crashes
+from netsky.node.daemon.reading import LazyReader
+from netsky.node.db.group import GroupCommit
+from netsky.node.db.opening import Opened
+from netsky.node.events import Events, Signals
+from netsky.node.home import Home, HomeLock
+from netsky.node.identity import Identity
+from netsky.node.log import Log
+from netsky.node.seams import Seams
+from netsky.node.seams.ledger import Ledger
+
+if TYPE_CHECKING:
+    from netsky.node.actors.manager import Actors
+    from netsky.node.bus.bus import Bus
+    from netsky.node.daemon.control import ControlServer
+    from netsky.node.links import Links
+    from netsky.node.supervise import Supervisor
+
+
+@dataclass(eq=False)
+class Node:
+    home: Home
+    seams: Seams
+    live_config: LiveConfig
+    identity: Identity
+    lock: HomeLock
+    log: Log
+    events: Events
+    signals: Signals
+    """Bells by name: an actor's name for new files in its inbox, and those of told.py."""
+    ledger: Ledger
+    opened: Opened
+    settings: dict[str, int | str]
+    """What SQLite said after opening, as `status` shows it."""
+    group: GroupCommit
+    reader: LazyReader
+    crashes: Crashes
+    started_at: int
+    """Wall clock, ns."""
+    started_monotonic: int
+    pid: int
+    # Those below are built on those above.
+    bus: Bus = field(init=False)
+    actors: Actors = field(init=False)
+    control: ControlServer = field(init=False)
+    links: Links | None = field(init=False, default=None)
+    tree: Supervisor = field(init=False)
+    stopping: trio.Event = field(default_factory=trio.Event)
+    stop_reason: str = ""
+    is_ready: bool = False
+
+    @property
+    def config(self) -> Config:
+        """The config in force at this moment."""
+        return self.live_config.current
+
+    def peer_key(self, name: str) -> bytes | None:
+        """The key of the node of this name, as far as we have a link to it."""
+        return None if self.links is None else self.links.key_of(name)
+
+    def now(self) -> int:
+        return self.seams.time.wall()
+
+    def request_stop(self, reason: str) -> None:
+        """An orderly stop begins; asking twice changes nothing."""
+        if not self.stopping.is_set():
+            self.stop_reason = reason
+            self.stopping.set()

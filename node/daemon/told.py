@@ -1,0 +1,33 @@
+"""What the parts of a node tell: bells for whoever waits, events for whoever listens, lines for the log."""
+
+from __future__ import annotations
+
+from netsky.node.events import Events, Signals
+from netsky.node.log import Log
+
+OUTBOX_SIGNAL = "outbox/"
+"""Rung when something for another node was stored. No actor has such a name."""
+
+TAKEN_SIGNAL = "taken/"
+"""Rung when an envelope was taken."""
+
+
+class Told:
+    def __init__(self, log: Log, events: Events, signals: Signals) -> None:
+        self._log = log
+        self._events = events
+        self._signals = signals
+
+    def arrived(self, actor: str) -> None:
+        """New files stand in this actor's inbox."""
+        self._signals.ring(actor)
+
+    def outbox(self) -> None:
+        self._signals.ring(OUTBOX_SIGNAL)
+
+    def taken(self) -> None:
+        self._signals.ring(TAKEN_SIGNAL)
+
+    def event(self, kind: str, **fields: object) -> None:
+        self._log.event(f"bus.{kind}", **fields)
+        self._events.publish(kind, **fields)

@@ -1,0 +1,126 @@
+"""The tasks of a node, in the order in which they start; they stop in reverse.
+
+node (rest_for_one)
+  ledger     group commit; cannot be restarted, so the node ends with it
+  reader     the reading connection
+  bus        projector, sweep (one_for_one)
+  control    operator.sock and the actors' sockets
+  actors     their programs
+  links      to other nodes, if there are any
+  care       config, retention (one_for_one)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from netsky.node.daemon.caller import OPERATOR, Caller
+from netsky.node.daemon.care import prune_forever, watch_config
+from netsky.node.daemon.control import Called, ControlServer, Desk
+from netsky.node.db import actors, observe
+from netsky.node.errors import NetskyError
+from netsky.node.seams.ledger import LedgerBroken
+from netsky.node.supervise import Child, MustStop, Strategy, Supervisor, describe
+from netsky.node.verbs import TABLE
+from netsky.node.verbs.args import Args
+from netsky.node.verbs.verb import Emit, Verb
+
+if TYPE_CHECKING:
+    from netsky.node.daemon.node import Node
+
+Hung = Callable[[str], None]
+
+
+def grow(node: Node, hung: Hung) -> Supervisor:
+    """The supervisor of the whole node; `run` on it is the node's life."""
+    children = [
+        Child("ledger", lambda: _ledger(node)),
+        Child("reader", node.reader.run),
+        _branch(node, hung, "bus", bus_children(node)),
+        Child("control", lambda ready: _control(node, ready), announces=True),
+        Child("actors", node.actors.run, stop_seconds=20),
+    ]
+    if node.links is not None:
+        children.append(Child("links", node.links.run))
+    care = [Child("config", lambda: watch_config(node)), Child("retention", lambda: prune_forever(node))]
+    children.append(_branch(node, hung, "care", care))
+    return _supervisor(node, hung, "node", children, "rest_for_one")
+
+
+def bus_children(node: Node) -> list[Child]:
+    return [Child("projector", node.bus.projector.run), Child("sweep", node.bus.run_sweep)]
+
+
+def _branch(node: Node, hung: Hung, name: str, children: Sequence[Child]) -> Child:
+    """A supervisor as a child; made anew for each of its lives, so that its count of restarts begins anew."""
+
+    async def start() -> None:
+        await _supervisor(node, hung, f"node/{name}", children, "one_for_one").run()
+
+    return Child(name, start, stop_seconds=sum(child.stop_seconds for child in children) + 1)
+
+
+def _supervisor(node: Node, hung: Hung, name: str, children: Sequence[Child], strategy: Strategy) -> Supervisor:
+    return Supervisor(
+        name,
+        children,
+        time=node.seams.time,
+        chance=node.seams.chance,
+        report=node.crashes.report,
+        hung=hung,
+        strategy=strategy,
+    )
+
+
+async def _ledger(node: Node) -> None:
+    """Whoever waits for a commit could not be told anything true by a second life of this task."""
+    try:
+        await node.group.run()
+    except LedgerBroken:
+        raise
+    except Exception as mistake:
+        raise MustStop(f"the group commit failed: {describe(mistake)}") from mistake
+
+
+async def _control(node: Node, ready: Callable[[], None]) -> None:
+    node.control = ControlServer(node.seams.sockets, _desk(node))
+    await node.control.run(ready, lambda: _doors(node))
+
+
+async def _doors(node: Node) -> list[tuple[str, Caller]]:
+    """The operator's, and one for each actor that there is."""
+    [found] = await node.ledger.transaction([actors.all()])
+    doors = [(node.home.operator_socket, OPERATOR)]
+    for row in actors.rows(found):
+        doors.append(actor_door(node, row.name, fenced=row.fenced))
+    return doors
+
+
+def actor_door(node: Node, actor: str, *, fenced: bool) -> tuple[str, Caller]:
+    """The socket of an actor, in a folder of its own, which is all that its fence shows of the sockets."""
+    node.seams.files.make_folder(node.home.actor_folder(actor))
+    return node.home.actor_socket(actor), Caller("actor", actor, fenced)
+
+
+def _desk(node: Node) -> Desk:
+    async def run(verb: Verb, caller: Caller, args: Args, emit: Emit) -> dict[str, Any]:
+        if verb.stream is not None:
+            return await verb.stream(node, caller, args, emit)
+        assert verb.handler is not None
+        return await verb.handler(node, caller, args)
+
+    def called(call: Called) -> None:
+        verb = TABLE.get(call.verb)
+        if call.exit or (verb is not None and verb.booked):
+            at, took = node.now(), call.duration_ns
+            node.group.ride(observe.cli_invoked(at, call.caller.name, call.verb[:64], call.exit, call.code, took))
+
+    def crashed(verb: str, error: Exception) -> NetskyError:
+        return node.crashes.in_verb(verb, error)
+
+    def hung_up(caller: Caller, why: str) -> None:
+        node.log.warning("control.hung_up", caller=caller.name, why=why)
+        node.events.publish("hung_up", caller=caller.name, why=why)
+
+    return Desk(TABLE, run, crashed, called, hung_up, node.seams.time.monotonic)
