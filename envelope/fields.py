@@ -31,7 +31,8 @@ _matches_token = re.compile(rf"[!-~]{{1,{ID_BYTES_MAX}}}").fullmatch
 # A name that a person sees and a program may use for a file: no separator, nothing invisible, no change of direction.
 _NAME_UNFIT = re.compile("[/\\\\\x00-\x1f\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
 _WRAPPER_CLOSING = re.compile(r"<\s*+/\s*+channel(?![\w-])", re.IGNORECASE)
-_WRAPPER_OPENING = re.compile(r"""(?P<open><\s*+channel(?![\w-]))|(?P<source>\bsource\s*+=)|[>"']""", re.IGNORECASE)
+_WRAPPER_OPENING = re.compile(r"<\s*+channel(?![\w-])", re.IGNORECASE)
+_WRAPPER_PARTS = re.compile(rf"""(?P<open>{_WRAPPER_OPENING.pattern})|(?P<source>\bsource\s*+=)|[>"']""", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,9 +212,12 @@ def has_wrapper_token(text: str) -> bool:
         return False
     if _WRAPPER_CLOSING.search(text) is not None:
         return True
+    opening = _WRAPPER_OPENING.search(text)
+    if opening is None:
+        return False
     # One pass, whatever the text: quotes are followed, because a tag may hold ">" between them.
     inside, quote = False, ""
-    for match in _WRAPPER_OPENING.finditer(text):
+    for match in _WRAPPER_PARTS.finditer(text, opening.start()):
         mark = match.group()
         if match.lastgroup == "open":
             inside, quote = True, ""

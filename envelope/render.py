@@ -9,9 +9,10 @@ from netsky.envelope.file import FileEnvelope, write_time
 from netsky.envelope.kinds import kind_or_text
 
 # Everything that moves a cursor, ends a line in some reader, turns the direction of text, or hides: shown, not obeyed.
+# U+FE0E and U+FE0F stay: they stand behind half of all emoji and choose only between two pictures.
 _OBEYED = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\xad\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f"
-    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
+    "\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff0-\ufffb\ud800-\udfff\U000e0000-\U000e0fff]"
 )
 _TAG = re.compile(r"<(?=\s*+/?\s*+channel)", re.IGNORECASE)
 
