@@ -1,0 +1,150 @@
+"""The rules of `tests/conformance/transport.py` for both transports, and what is iroh's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+
+import iroh
+import pytest
+import trio
+from iroh import iroh_ffi
+from netsky.mesh.channel import refuse_more_streams
+from netsky.mesh.iroh_transport import IrohTransport, _sentence
+from netsky.mesh.transport import OpenTransport, Transport, TransportError
+from netsky.mesh.trio_loop import trio_as_event_loop
+from netsky.mesh.uniffi_copy import _write_at_once, copy_at_once
+
+from tests.conformance.transport import ALPN, RULES, Rule, Two, exactly
+from tests.mesh.network import MemoryNetwork
+from tests.mesh.world import Node
+
+Opener = Callable[[], OpenTransport]
+KINDS: dict[str, tuple[Opener, Callable[[], AbstractContextManager[None]]]] = {
+    "iroh": (lambda: IrohTransport, trio_as_event_loop),
+    "memory": (MemoryNetwork, nullcontext),
+}
+
+
+@pytest.mark.parametrize(("opener", "around"), KINDS.values(), ids=KINDS)
+@pytest.mark.parametrize("rule", RULES, ids=[rule.__name__ for rule in RULES])
+async def test_of_a_transport(opener: Opener, around: Callable[[], AbstractContextManager[None]], rule: Rule) -> None:
+    with around(), trio.fail_after(20):
+        network = opener()
+        left = await network.open(Node(1).secret, [], "127.0.0.1:0")
+        right = await network.open(Node(2).secret, [ALPN], "127.0.0.1:0")
+        try:
+            await rule(Two(left, right))
+        finally:
+            with trio.CancelScope(shield=True):
+                await left.close()
+                await right.close()
+
+
+async def iroh_pair() -> tuple[Transport, Transport]:
+    left = await IrohTransport.open(Node(1).secret, [], "127.0.0.1:0")
+    right = await IrohTransport.open(Node(2).secret, [ALPN], "127.0.0.1:0")
+    return left, right
+
+
+async def test_the_secret_key_of_a_node_is_its_name_on_the_wire() -> None:
+    with trio_as_event_loop():
+        transport = await IrohTransport.open(Node(1).secret, [ALPN], "127.0.0.1:0")
+        assert transport.key == transport.addresses().key == Node(1).key
+        assert transport.addresses().relay is None
+        await transport.close()
+
+
+async def test_an_address_that_is_taken_or_nonsense_is_a_transport_error() -> None:
+    with trio_as_event_loop():
+        for bind in ("nonsense", "192.0.2.1:5"):
+            with pytest.raises(TransportError):
+                await IrohTransport.open(Node(1).secret, [ALPN], bind)
+
+
+@pytest.mark.parametrize("kind", ["one-way", "two-way"])
+async def test_a_stream_that_a_link_does_not_have_is_noticed(kind: str) -> None:
+    with trio_as_event_loop(), trio.fail_after(20):
+        left, right = await iroh_pair()
+        ours, theirs = await Two(left, right).connect()
+        raw = ours._connection  # type: ignore[attr-defined]
+        stream = await raw.open_uni() if kind == "one-way" else (await raw.open_bi()).send()
+        await stream.write_all(b"x")
+        with pytest.raises(TransportError, match="stream"):
+            await refuse_more_streams(theirs)
+        await left.close()
+        await right.close()
+
+
+def test_a_sentence_of_iroh_is_its_innermost_cause_without_foreign_paths() -> None:
+    message = "Outer (/a/b.rs:1:2)\nCaused by:\n    Inner (/rustc/c.rs:3:4)\n    timed out"
+    assert _sentence(message) == "timed out"
+    assert _sentence("Connecting failed (/home/x/y.rs:76:20)") == "Connecting failed"
+    assert _sentence("closed by peer: bye (code 7)") == "closed by peer: bye (code 7)"
+    assert _sentence("") == "iroh gave no reason"
+
+
+# What the generated code came with, line for line.
+def shipped_write(self: object, value: bytes) -> None:
+    with self._reserve(len(value)):  # type: ignore[attr-defined]
+        for i, byte in enumerate(value):
+            self.rbuf.data[self.rbuf.len + i] = byte  # type: ignore[attr-defined]
+
+
+def fresh_builder() -> type:
+    """A class of its own, with the methods of the generated one and the write that it shipped with."""
+    source = iroh_ffi._UniffiRustBufferBuilder
+    return type("Builder", (), {**dict(vars(source)), "write": shipped_write})
+
+
+@pytest.mark.parametrize("fast", [True, False])
+def test_bytes_reach_rust_the_same_by_both_copies(fast: bool) -> None:
+    builder_class = fresh_builder()
+    if fast:
+        assert copy_at_once(builder_class, iroh_ffi._UniffiRustBuffer)
+    assert (builder_class.write is _write_at_once) is fast  # type: ignore[attr-defined]
+    sent = bytes(range(256)) * 5
+    builder = builder_class()
+    for piece in (b"", sent, b"tail", bytearray(b"!"), memoryview(b"?")):
+        builder.write_i32(len(piece))
+        builder.write(piece)
+    buffer = builder.finalize()
+    with buffer.consume_with_stream() as stream:
+        got = [stream.read(stream.read_i32()) for _ in range(5)]
+    assert got == [b"", sent, b"tail", b"!", b"?"]
+
+
+def test_a_copy_of_another_shape_is_left_alone() -> None:
+    def other_write(self: object, value: bytes) -> None:
+        raise AssertionError
+
+    def other_reserve(self: object, size: int) -> None:
+        raise AssertionError
+
+    buffer = iroh_ffi._UniffiRustBuffer
+    for changed in ({"write": other_write}, {"_reserve": other_reserve}, {"write": None}, {"write": len}):
+        builder = type("Builder", (), {**dict(vars(fresh_builder())), **changed})
+        before = builder.write  # type: ignore[attr-defined]
+        assert not copy_at_once(builder, buffer)
+        assert builder.write is before  # type: ignore[attr-defined]
+    odd = type("Buffer", (), {"_fields_": buffer._fields_[:2]})
+    assert not copy_at_once(fresh_builder(), odd)
+
+
+def test_the_installed_iroh_has_the_shape_that_is_replaced_and_twice_is_once() -> None:
+    for _ in range(2):
+        assert copy_at_once(iroh_ffi._UniffiRustBufferBuilder, iroh_ffi._UniffiRustBuffer)
+    assert iroh.Endpoint is not None
+
+
+async def test_a_megabyte_crosses_with_the_copy_that_iroh_ships(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(iroh_ffi._UniffiRustBufferBuilder, "write", shipped_write)
+    monkeypatch.setattr("netsky.mesh.iroh_transport.copy_at_once", lambda *_: False)
+    with trio_as_event_loop(), trio.fail_after(20):
+        left, right = await iroh_pair()
+        ours, theirs = await Two(left, right).stream()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ours.send, bytes(1 << 20))
+            assert await exactly(theirs, 1 << 20) == bytes(1 << 20)
+        await left.close()
+        await right.close()
