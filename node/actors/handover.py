@@ -1,0 +1,207 @@
+"""Giving envelopes to a program one by one, and ending each: answered, tried again, or given up on.
+
+The order of effects: the try is counted and the claim stored before the program starts; the answer is stored before
+the envelope is taken. So a crash at any point repeats, and never loses.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+
+from netsky.envelope.fields import Body, Header
+from netsky.envelope.file import Proof, to_file
+from netsky.envelope.kinds import lane_of
+from netsky.envelope.wire import decode_body, decode_header
+from netsky.node.actors.limits import ANSWER_TRIES, LOSSES_MAX, TRIES_MAX
+from netsky.node.actors.runtime import Verdict
+from netsky.node.backoff import RETRY
+from netsky.node.bus.draft import Accepted, Draft, Via
+from netsky.node.bus.folders import open_channel
+from netsky.node.db import handovers, inbox
+from netsky.node.db.actors import ActorRow
+from netsky.node.db.group import GroupCommit
+from netsky.node.db.handovers import Candidate
+from netsky.node.errors import Conflict, NetskyError, Refused, TryLater
+from netsky.node.events import Events
+from netsky.node.log import Log
+from netsky.node.seams.chance import Chance
+from netsky.node.seams.files import Files, HostileFile
+from netsky.node.seams.time import Time
+
+Accept = Callable[[str, Via, Sequence[Draft]], Awaitable[Sequence[Accepted | NetskyError]]]
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """One envelope in the hands of a program."""
+
+    candidate: Candidate
+    header: Header
+    body: Body
+
+    @property
+    def file(self) -> bytes:
+        """What the program reads: the very object that stands in the inbox."""
+        c = self.candidate
+        return to_file(self.header, self.body, Proof(c.origin, c.id, c.leaf, c.reign, c.life, c.number))
+
+
+class Handover:
+    """All of this for one actor."""
+
+    def __init__(
+        self,
+        actor: ActorRow,
+        *,
+        channels: str,
+        files: Files,
+        time: Time,
+        chance: Chance,
+        group: GroupCommit,
+        accept: Accept,
+        events: Events,
+        log: Log,
+        taken: Callable[[], None],
+    ) -> None:
+        self._actor = actor
+        self._channels = channels
+        self._files = files
+        self._time = time
+        self._chance = chance
+        self._group = group
+        self._accept = accept
+        self._events = events
+        self._log = log
+        self._taken = taken
+
+    async def next(self) -> Handed | None:
+        """The next envelope to try, its try counted and stored; None if there is none now."""
+        while True:
+            [rows] = await self._group.write([handovers.due(self._actor.name, self._time.wall())])
+            found = handovers.candidates(rows)
+            if not found:
+                return None
+            candidate = found[0]
+            handed = Handed(candidate, decode_header(candidate.header), decode_body(candidate.body))
+            hopeless = self._hopeless(handed)
+            if hopeless is not None:
+                await self._give_up(handed, *hopeless)
+                continue
+            now = self._time.wall()
+            await self._group.write(
+                [handovers.begin(candidate.seq, self._actor.name), inbox.claim(self._actor.name, [candidate.file], now)]
+            )
+            self._move(candidate.file, "inbox", "claimed")
+            return handed
+
+    async def wait_ns(self) -> int | None:
+        """Until the next failed one is due; None if none waits."""
+        [rows] = await self._group.write([handovers.next_due(self._actor.name)])
+        due = rows[0][0]
+        return None if due is None else max(0, int(due) - self._time.wall())
+
+    async def conclude(self, handed: Handed, verdict: Verdict) -> None:
+        c = handed.candidate
+        if verdict.taken:
+            problem = await self._answer(handed, verdict.answer)
+            if problem is None:
+                await self._take(handed, "exit", "archive")
+                return
+            verdict = Verdict(False, reason=problem.message, code=problem.code, again=False)
+        if not verdict.again or c.tries + 1 >= TRIES_MAX:
+            tried = c.tries + 1
+            reason = f"{verdict.reason} ({tried} {'try' if tried == 1 else 'tries'})"
+            await self._give_up(handed, verdict.code or "program_failed", reason)
+            return
+        wait = RETRY.wait_ns(c.tries, self._chance.fraction())
+        due = self._time.wall() + wait
+        await self._group.write(
+            [handovers.failed(c.seq, due, verdict.reason), inbox.release(self._actor.name, [c.file])]
+        )
+        self._move(c.file, "claimed", "inbox")
+        self._log.warn("actor.try_failed", actor=self._actor.name, id=c.id, tries=c.tries + 1, reason=verdict.reason)
+
+    async def interrupted(self, handed: Handed) -> None:
+        """An orderly stop: as if it had not begun."""
+        name, file = self._actor.name, handed.candidate.file
+        await self._group.write([handovers.stopped(handed.candidate.seq), inbox.release(name, [file])])
+        self._move(file, "claimed", "inbox")
+
+    def _hopeless(self, handed: Handed) -> tuple[str, str] | None:
+        c = handed.candidate
+        if c.losses >= LOSSES_MAX:
+            return "poison", f"the node ended {c.losses} times while a program had it"
+        if c.tries >= TRIES_MAX:
+            return "program_failed", f"{c.reason} ({c.tries} tries)"
+        if handed.header.expires < self._time.wall():
+            return "expired", "it expired before its work began"
+        return None
+
+    async def _answer(self, handed: Handed, text: str) -> NetskyError | None:
+        """Hands in the answer; an error if the answer itself cannot be sent as it is."""
+        if not text or lane_of(handed.header.kind) == "reply":  # an answer to an answer would never end
+            return None
+        actor, header = self._actor, handed.header
+        upwards = actor.name.startswith("worker") and header.sender == actor.manager
+        draft = self._draft(handed, text, "report" if upwards else "reply")
+        for attempt in range(ANSWER_TRIES):
+            [result] = await self._accept(actor.name, "actor", [draft])
+            if not isinstance(result, TryLater):
+                break
+            wait = RETRY.wait_ns(attempt, self._chance.fraction())
+            await self._time.sleep_until(self._time.monotonic() + wait)
+        if isinstance(result, Accepted | Conflict):  # an answer of an earlier try stands
+            return None
+        if isinstance(result, Refused | TryLater):  # nobody there may or can hear it: the work is done all the same
+            self._log.warn("actor.answer_refused", actor=actor.name, id=header.id, reason=result.message)
+            return None
+        return result
+
+    async def _give_up(self, handed: Handed, code: str, reason: str) -> None:
+        actor, header = self._actor, handed.header
+        self._log.warn("actor.gave_up", actor=actor.name, id=header.id, code=code, reason=reason)
+        self._events.publish("given_up", actor=actor.name, id=header.id, code=code, reason=reason)
+        if lane_of(header.kind) == "work":  # an error about an error would never end
+            text = f"{actor.name} could not do this: {reason}."
+            draft = self._draft(handed, text, "error", {"error": {"code": code, "message": reason}})
+            [result] = await self._accept(actor.name, "node", [draft])
+            if isinstance(result, NetskyError) and not isinstance(result, Conflict):
+                self._log.warn("actor.error_refused", actor=actor.name, id=header.id, reason=result.message)
+        await self._take(handed, "given_up", "quarantine", (code, reason))
+
+    async def _take(self, handed: Handed, by: str, to: str, why: tuple[str, str] | None = None) -> None:
+        c, name = handed.candidate, self._actor.name
+        await self._group.write([inbox.take(name, [c.id], self._time.wall(), by), handovers.ended(c.seq)])
+        self._taken()
+        self._events.publish("taken", actor=name, id=c.id, by=by)
+        for source in ("claimed", "inbox"):
+            self._move(c.file, source, to, why)
+
+    def _draft(self, handed: Handed, text: str, kind: str, data: dict[str, object] | None = None) -> Draft:
+        header = handed.header
+        mark = hashlib.sha256(header.origin + header.id.encode()).hexdigest()[:32]
+        return Draft(
+            to=header.sender,
+            text=text,
+            kind=kind,
+            in_reply_to=header.id,
+            thread=header.thread,
+            swarm=header.swarm,
+            parent=header.id,
+            idempotency_key=f"{'error' if kind == 'error' else 'answer'}-{mark}",
+            data=data,
+        )
+
+    def _move(self, file: str, source: str, to: str, why: tuple[str, str] | None = None) -> None:
+        """The projection follows the row. The folder is the actor's: what it did to it is no error of ours."""
+        try:
+            with open_channel(self._files, self._channels, self._actor.name) as channel:
+                if to == "quarantine":
+                    code, reason = why or ("given_up", "")
+                    channel.put_away(getattr(channel, source), file, code, reason)
+                else:
+                    self._files.move(getattr(channel, source), file, getattr(channel, to), file)
+        except (OSError, HostileFile) as error:
+            self._log.warn("actor.file_not_moved", actor=self._actor.name, file=file, reason=str(error))

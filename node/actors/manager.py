@@ -1,0 +1,296 @@
+"""All actors of a node: their rows, their sockets, their programs.
+
+Each runs under a supervisor of its own, so that a program that ends again and again costs that actor alone. Nothing
+is taken over from an earlier life of the node: what that one started died with it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+import trio
+from netsky.envelope.address import actor_invalid
+from netsky.node.actors.launch import Launcher, offered
+from netsky.node.actors.place import Place
+from netsky.node.bus.folders import open_channel
+from netsky.node.daemon.caller import Caller
+from netsky.node.db import actors as rows
+from netsky.node.db import handovers
+from netsky.node.db.actors import ActorRow
+from netsky.node.errors import Conflict, NotFound, Refused, TryLater, Usage
+from netsky.node.limits import ACTORS_MAX, WORKERS_MAX
+from netsky.node.seams.processes import CannotStart
+
+if TYPE_CHECKING:
+    from netsky.node.daemon.node import Node
+
+ROOT_MANAGER = "agent0"
+ROOT_NODE = "netsky0"
+_RESERVED = frozenset({"owner", "agentinfinity", "agentcron", "agentloop"})
+
+
+@dataclass(slots=True)
+class _Here:
+    """An actor of this life."""
+
+    place: Place
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    ended: trio.Event = field(default_factory=trio.Event)
+
+
+class Actors:
+    def __init__(self, node: Node, environ: Mapping[str, str] = os.environ) -> None:
+        self._node = node
+        self._environ = environ
+        self._here: dict[str, _Here] = {}
+        self._launcher: Launcher | None = None
+        self._nursery: trio.Nursery | None = None
+        self._changing = trio.Lock()
+        self._serving = trio.Event()
+
+    @property
+    def fence(self) -> str:
+        """ "bubblewrap", "unshare" or "none", as it was found at the start."""
+        found = None if self._launcher is None else self._launcher.offered.kind
+        return found or "none"
+
+    @property
+    def fence_missing(self) -> str:
+        """Why there is no fence, "" if there is one."""
+        return "" if self._launcher is None else self._launcher.offered.why_not
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled; then every program is ended, all at once, within the grace."""
+        node = self._node
+        now = node.now()
+        lost, poisoned, _, found = await node.group.write(
+            [rows.lose_sessions(now), handovers.lose(), handovers.forget_taken(), rows.all()]
+        )
+        for session in rows.session_rows(lost):
+            self._warn("actor.session_lost", actor=session.actor, pid=session.pid)
+        for actor, seq, losses in poisoned:
+            self._warn("actor.handover_lost", actor=actor, seq=seq, losses=losses)
+        fence = await offered(node.home, node.seams, self._environ)
+        self._launcher = Launcher(node.home, node.identity.name, node.seams, self._environ, fence)
+        if fence.kind is None:
+            self._warn("actors.no_fence", reason=fence.why_not)
+        self._here = {}
+        async with trio.open_nursery() as nursery:
+            self._nursery = nursery
+            try:
+                for row in rows.rows(found):
+                    await self._open(row)
+                self._serving.set()
+                ready()
+                await trio.sleep_forever()
+            finally:
+                self._serving = trio.Event()
+                self._nursery = None
+
+    def states(self) -> list[dict[str, Any]]:
+        """For `agent ls` and `status`."""
+        return [self._state(here.place) for _, here in sorted(self._here.items())]
+
+    async def add(self, wanted: ActorRow, confirm: str | None) -> tuple[ActorRow, bool]:
+        """The actor, and whether that changed anything. An actor without a program may be given one this way."""
+        await self._serving.wait()
+        async with self._changing:
+            here = self._here.get(wanted.name)
+            known = None if here is None else here.place.actor
+            if known is not None:
+                same = replace(wanted, added_at=known.added_at) == known
+                if same and here is not None and here.place.state != "degraded":
+                    return known, False
+                if not same and known.mode != "none":
+                    raise Conflict(
+                        f"{wanted.name} is there already, with another program or other settings",
+                        next=f"netsky agent rm {wanted.name}, then add it again",
+                        code="actor_exists",
+                    )
+            self._check(wanted, confirm)
+            await self._node.group.write([rows.put(wanted)])
+            await self._close(wanted.name)
+            await self._open(wanted)
+            self._node.events.publish("actor_added", actor=wanted.name, mode=wanted.mode, fenced=wanted.fenced)
+            return wanted, True
+
+    async def remove(self, name: str) -> ActorRow:
+        """Ends its program and forgets it; its channel folder stays. agent0 itself stays, without a program."""
+        await self._serving.wait()
+        async with self._changing:
+            row = self.row(name)
+            led = [here.place.actor.name for here in self._here.values() if here.place.actor.manager == name]
+            if led and name != ROOT_MANAGER:
+                raise Conflict(
+                    f"{name} is the manager of {', '.join(sorted(led))}",
+                    next=f"netsky agent rm {min(led)}",
+                    code="has_workers",
+                )
+            bare = replace(row, command=(), mode="none", environment={}, fenced=False)
+            await self._node.group.write([rows.put(bare) if name == ROOT_MANAGER else rows.remove(name)])
+            await self._close(name)
+            if name == ROOT_MANAGER:
+                await self._open(bare)
+            self._node.events.publish("actor_removed", actor=name)
+            return row
+
+    def _warn(self, event: str, **fields: object) -> None:
+        self._node.log.event(event, level="warn", **fields)
+
+    def row(self, name: str) -> ActorRow:
+        here = self._here.get(name)
+        if here is None:
+            raise NotFound(f"there is no actor {name} on this node", next="netsky agent ls", code="unknown_actor")
+        return here.place.actor
+
+    def log_path(self, name: str) -> str:
+        assert self._launcher is not None
+        return self._launcher.log_path(name)
+
+    def _check(self, wanted: ActorRow, confirm: str | None) -> None:
+        name = wanted.name
+        sentence = actor_invalid(name)
+        if sentence is not None:
+            raise Usage(sentence, next="netsky help actors", code="actor_invalid")
+        if name in _RESERVED:
+            raise Refused(f"{name} is a part of the node itself", next="netsky help actors", code="reserved_actor")
+        if wanted.manager is not None and wanted.manager not in {ROOT_MANAGER, *self._here}:
+            raise NotFound(
+                f"there is no manager {wanted.manager}", next=f"netsky agent add {wanted.manager}", code="unknown_actor"
+            )
+        if wanted.mode == "none":
+            return
+        self._check_caps(name)
+        self._check_fence(wanted, confirm)
+
+    def _check_caps(self, name: str) -> None:
+        others = [
+            here.place.actor.name
+            for here in self._here.values()
+            if here.place.actor.mode != "none" and here.place.actor.name != name
+        ]
+        workers = [other for other in others if other.startswith("worker")]
+        if len(others) >= ACTORS_MAX:
+            raise TryLater(
+                f"this node runs {len(others)} actors with a program, at most {ACTORS_MAX}",
+                next="netsky agent ls, then netsky agent rm one of them",
+                code="too_many_actors",
+            )
+        if name.startswith("worker") and len(workers) >= WORKERS_MAX:
+            raise TryLater(
+                f"this node runs {len(workers)} workers, at most {WORKERS_MAX}",
+                next="netsky agent ls, then netsky agent rm one of them",
+                code="too_many_workers",
+            )
+
+    def _check_fence(self, wanted: ActorRow, confirm: str | None) -> None:
+        name, launcher = wanted.name, self._launcher
+        assert launcher is not None
+        if not wanted.fenced:
+            if self._node.identity.name == ROOT_NODE and confirm != name:
+                raise Refused(
+                    f"{name} without a fence can do what you can do, on the machine through which all work goes",
+                    next=f"netsky agent add {name} --unfenced --confirm {name} …, if that is what you want",
+                    code="unfenced_on_root",
+                )
+            return
+        if launcher.offered.kind is None:
+            raise Refused(
+                f"this system offers no fence ({launcher.offered.why_not}), so {name} would run as you",
+                next=f"install bubblewrap, or: netsky agent add {name} --unfenced --confirm {name} … (see help trust)",
+                code="no_fence",
+            )
+        if wanted.cwd and not self._node.seams.processes.world().is_folder(wanted.cwd):
+            raise Usage(f"there is no folder {wanted.cwd}", next="name another: --cwd FOLDER", code="no_folder")
+        self._make_folders(name)
+        try:
+            program = launcher.find(wanted.command[0], wanted)
+        except CannotStart as missing:
+            raise NotFound(str(missing), next="name it with its whole path", code="no_program") from None
+        launcher.fence(wanted, program)
+
+    async def _open(self, row: ActorRow) -> None:
+        """Folders, socket, program."""
+        assert self._launcher is not None
+        assert self._nursery is not None
+        self._make_folders(row.name)
+        path = self._node.home.actor_socket(row.name)
+        if path not in self._node.control.paths:
+            await self._node.control.open(path, Caller("actor", row.name, row.fenced))
+        here = self._here[row.name] = _Here(Place(self._node, row, self._launcher))
+        if row.enabled:
+            self._nursery.start_soon(self._live, here, name=f"actor {row.name}")
+        else:
+            here.place.state = "stopped"
+            here.ended.set()
+
+    async def _live(self, here: _Here) -> None:
+        try:
+            with here.scope:
+                await here.place.run()
+        finally:
+            here.ended.set()
+
+    async def _close(self, name: str) -> None:
+        here = self._here.pop(name, None)
+        if here is None:
+            return
+        here.scope.cancel()
+        with trio.CancelScope(shield=True):
+            await here.ended.wait()
+        self._node.control.close(self._node.home.actor_socket(name))
+
+    def _make_folders(self, name: str) -> None:
+        assert self._launcher is not None
+        self._launcher.prepare(name)
+        open_channel(self._node.seams.files, self._node.home.channels, name).close()
+
+    def _state(self, place: Place) -> dict[str, Any]:
+        actor = place.actor
+        return {
+            "name": actor.name,
+            "mode": actor.mode,
+            "state": place.state,
+            "reason": place.reason,
+            "pid": place.pid,
+            "started_at": place.started_at,
+            "restarts": place.restarts,
+            "manager": actor.manager,
+            "fenced": actor.fenced,
+            "command": list(actor.command),
+            "cwd": actor.cwd,
+        }
+
+
+def wanted_row(
+    name: str,
+    *,
+    command: Sequence[str],
+    mode: str,
+    manager: str | None,
+    unfenced: bool,
+    environment: Mapping[str, str],
+    cwd: str,
+    timeout: int,
+    now: int,
+) -> ActorRow:
+    """The row that was asked for. A worker has a manager, agent0 if none was named; nobody else has one."""
+    if name.startswith("worker"):
+        manager = manager or ROOT_MANAGER
+    elif manager is not None:
+        raise Usage(f"{name} is no worker, and only workers have a manager", next="leave --manager away")
+    return ActorRow(
+        name=name,
+        command=tuple(command),
+        mode=mode,
+        manager=manager,
+        fenced=not unfenced and mode != "none",  # who reads a channel by hand stands behind no fence of ours
+        enabled=True,
+        environment=dict(environment),
+        added_at=now,
+        cwd=cwd,
+        timeout=timeout,
+    )

@@ -1,0 +1,220 @@
+"""One actor at work: its program kept running, or started for each envelope, under a supervisor of its own."""
+
+from __future__ import annotations
+
+import signal
+from math import inf
+from typing import TYPE_CHECKING
+
+import trio
+from netsky.node.actors.handover import Handed, Handover
+from netsky.node.actors.launch import Launched, Launcher
+from netsky.node.actors.limits import CRASHES_MAX, CRASHES_NS, GRACE_SECONDS, LOOK_SECONDS
+from netsky.node.actors.runtime import ANSWER_BYTES_MAX, AnyCommand, Run, Runtime, Verdict
+from netsky.node.daemon.told import TAKEN_SIGNAL
+from netsky.node.db import actors as rows
+from netsky.node.db.actors import ActorRow
+from netsky.node.seams.processes import CannotStart, Exit, Process
+from netsky.node.supervise import Child, GaveUp, Supervisor
+
+if TYPE_CHECKING:
+    from netsky.node.daemon.node import Node
+
+READ_BYTES = 64 * 1024
+STOP_SECONDS = GRACE_SECONDS + 4.0
+
+
+class ProgramEnded(Exception):  # noqa: N818 - what happened, not what it is
+    """A resident program ended by itself. The message says how."""
+
+
+class Place:
+    """What runs for one actor. `run` returns when its supervisor gave up, or is cancelled."""
+
+    def __init__(self, node: Node, actor: ActorRow, launcher: Launcher, runtime: Runtime | None = None) -> None:
+        self.actor = actor
+        self.state = "none" if actor.mode == "none" else "starting"
+        """none, starting, running (a program runs), idle (waits for work), waits (before a restart), degraded."""
+        self.reason = ""
+        self.pid: int | None = None
+        self.started_at: int | None = None
+        self._node = node
+        self._launcher = launcher
+        self._runtime = runtime or AnyCommand()
+        self._child = Child("program", self._resident, stop_seconds=STOP_SECONDS)
+        if actor.mode == "per_envelope":
+            self._child = Child("envelopes", self._per_envelope, stop_seconds=STOP_SECONDS)
+        self._supervisor: Supervisor | None = None
+
+    @property
+    def restarts(self) -> int:
+        return 0 if self._supervisor is None else self._supervisor.restarts
+
+    async def run(self) -> None:
+        """This is where a crash-looping actor stops being anybody else's trouble."""
+        if self.actor.mode == "none":
+            return
+        node = self._node
+        self._supervisor = Supervisor(
+            f"actor {self.actor.name}",
+            [self._child],
+            time=node.seams.time,
+            chance=node.seams.chance,
+            report=node.crashes.report,
+            hung=lambda task: node.request_stop(f"{task} cannot be stopped"),
+            intensity=CRASHES_MAX,
+            period_ns=CRASHES_NS,
+        )
+        try:
+            await self._supervisor.run()
+        except GaveUp as given_up:
+            self._degrade(str(given_up))
+
+    def _degrade(self, reason: str) -> None:
+        self.state, self.reason = "degraded", reason
+        self._node.log.error("actor.degraded", actor=self.actor.name, reason=reason)
+        self._node.events.publish("actor_degraded", actor=self.actor.name, reason=reason)
+
+    async def _resident(self) -> None:
+        try:
+            exit = await self._session(None)  # noqa: A001 - the type's own word
+        except CannotStart as refused:
+            self.reason = str(refused)
+            raise
+        self.reason = f"its program {exit.exit.sentence()}"
+        raise ProgramEnded(self.reason)
+
+    async def _per_envelope(self) -> None:
+        node, name = self._node, self.actor.name
+        handover = Handover(
+            self.actor,
+            channels=node.home.channels,
+            files=node.seams.files,
+            time=node.seams.time,
+            chance=node.seams.chance,
+            group=node.group,
+            accept=node.bus.accept,
+            events=node.events,
+            log=node.log,
+            taken=lambda: node.signals.ring(TAKEN_SIGNAL),
+        )
+        while True:
+            heard = node.signals.count(name)
+            self.state = "idle"
+            handed = await handover.next()
+            if handed is None:
+                await self._wait(heard, await handover.wait_ns())
+                continue
+            await self._one(handover, handed)
+
+    async def _one(self, handover: Handover, handed: Handed) -> None:
+        try:
+            await handover.conclude(handed, await self._try(handed))
+        finally:
+            if trio.current_effective_deadline() == -inf:  # an orderly stop; a crash of ours leaves the try counted
+                with trio.CancelScope(shield=True), trio.move_on_after(1.0):
+                    await handover.interrupted(handed)
+
+    async def _try(self, handed: Handed) -> Verdict:
+        try:
+            return self._runtime.judge(await self._session(handed.file))
+        except CannotStart as refused:
+            self.reason = str(refused)
+            return Verdict(False, reason=f"its program cannot start: {refused}", code="cannot_start")
+
+    async def _wait(self, heard: int, due_ns: int | None) -> None:
+        """For the bell, for the next try that is due, or for the next look."""
+        node = self._node
+        most = round(LOOK_SECONDS * 1e9)
+        until = node.seams.time.monotonic() + (most if due_ns is None else min(due_ns, most))
+        async with trio.open_nursery() as nursery:
+
+            async def ring() -> None:
+                await node.signals.wait_beyond(self.actor.name, heard)
+                nursery.cancel_scope.cancel()
+
+            nursery.start_soon(ring)
+            await node.seams.time.sleep_until(until)
+            nursery.cancel_scope.cancel()
+
+    async def _session(self, envelope: bytes | None) -> Run:
+        """One program from start to end, with its row; nothing of it is left when this returns or is cancelled."""
+        argv = self._runtime.argv(self.actor)
+        piped = envelope is not None
+        launched = await self._launcher.start(self.actor, argv, stdin=piped, stdout=piped)
+        process, node = launched.process, self._node
+        self.state, self.pid, self.started_at = "running", process.pid, node.now()
+        run: Run | None = None
+        session: int | None = None
+        try:
+            session = await self._begin_row(process.pid)
+            run = Run(await process.wait(), b"") if envelope is None else await self._converse(process, envelope)
+        finally:
+            with trio.CancelScope(shield=True):
+                exit = await end(process, GRACE_SECONDS) if run is None else run.exit  # noqa: A001
+                self.pid = None
+                self.state = "waits"
+                self._look_at_start_files(launched)
+                with trio.move_on_after(1.0):
+                    await self._end_row(session, exit, "stopped" if run is None else "exited")
+        return run
+
+    async def _converse(self, process: Process, envelope: bytes) -> Run:
+        """The envelope in, the answer out, within the actor's time."""
+        said = bytearray()
+        ended: Exit | None = None
+        with trio.move_on_after(self.actor.timeout) as deadline:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(_feed, process, envelope)
+                while len(said) <= ANSWER_BYTES_MAX:
+                    some = await process.receive(READ_BYTES)
+                    if not some:
+                        ended = await process.wait()
+                        break
+                    said += some
+                nursery.cancel_scope.cancel()
+        if ended is not None:
+            return Run(ended, bytes(said))
+        with trio.CancelScope(shield=True):
+            exit = await end(process, GRACE_SECONDS)  # noqa: A001 - the type's own word
+        return Run(exit, b"", len(said) > ANSWER_BYTES_MAX, deadline.cancelled_caught)
+
+    async def _begin_row(self, pid: int) -> int:
+        node = self._node
+        node.events.publish("actor_started", actor=self.actor.name, pid=pid)
+        [[(session,)]] = await node.group.write([rows.start_session(self.actor.name, pid, node.now())])
+        assert isinstance(session, int)
+        return session
+
+    async def _end_row(self, session: int | None, exit: Exit, reason: str) -> None:  # noqa: A002 - the column's word
+        if session is None:
+            return
+        node = self._node
+        node.events.publish("actor_ended", actor=self.actor.name, exit=exit.sentence(), reason=reason)
+        await node.group.write([rows.end_session(session, node.now(), exit.sentence(), reason)])
+
+    def _look_at_start_files(self, launched: Launched) -> None:
+        """The fence cannot keep a file from being made; that it was made must be seen."""
+        changed = self._launcher.changed(launched.watched)
+        if changed:
+            self._node.log.error("actor.start_files_changed", actor=self.actor.name, files=changed)
+            self._node.events.publish("start_files_changed", actor=self.actor.name, files=changed)
+
+
+async def end(process: Process, grace_seconds: float) -> Exit:
+    """SIGTERM, the grace, SIGKILL: it returns when nothing is left. The caller shields it."""
+    for number, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 2.0)):
+        process.signal_group(number)
+        with trio.move_on_after(seconds):
+            return await process.wait()
+    process.signal_group(signal.SIGKILL)
+    return await process.wait()
+
+
+async def _feed(process: Process, envelope: bytes) -> None:
+    try:
+        await process.send(envelope)
+    except ConnectionError:
+        return  # it may answer without having read all of it
+    finally:
+        process.close_input()
