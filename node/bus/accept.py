@@ -1,0 +1,324 @@
+"""The door of the bus: every envelope that starts on this node passes here, whoever it is for.
+
+A pure decision over the rows of one group: what is stored already, who may speak to whom, whether there is room. What
+passes gets an id, a time, a place in a sealed batch and its rows, all in the one transaction of the group.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+
+from netsky.envelope.address import Address
+from netsky.envelope.clock import next_clock
+from netsky.envelope.fields import HEADER_VERSION, Header
+from netsky.envelope.file import Proof, to_file
+from netsky.envelope.invalid import Invalid
+from netsky.envelope.kinds import Lane
+from netsky.envelope.wire import encode_header
+from netsky.node.bus.draft import Accepted, Offer, refused_field
+from netsky.node.bus.limits import (
+    ESCAPED_BODY_BYTES_SAFE,
+    OUTBOX_BYTES_MAX,
+    OUTBOX_ENVELOPES_MAX,
+    REPLY_RESERVE,
+)
+from netsky.node.bus.sealing import Fresh, Sealer, Sealing, SignerIdentity
+from netsky.node.config import Config
+from netsky.node.db import actors, arrivals, node_state, outbox
+from netsky.node.db.actors import ActorRow
+from netsky.node.db.group import Plan
+from netsky.node.errors import Conflict, NetskyError, NotFound, Refused, TryLater
+from netsky.node.seams.chance import Chance
+from netsky.node.seams.ledger import Row, Statement
+from netsky.node.seams.time import Time
+from netsky.relay.authority import ROOT, Relation, refusal
+
+ID_BYTES = 13
+"""26 hex digits: short enough to type the beginning of, long enough never to meet again."""
+
+_VOICES = frozenset({"agentinfinity", "agentcron", "agentloop"})
+"""Actors that are code of the node: they speak without having a row."""
+
+
+@dataclass(slots=True)
+class Door:
+    """What outlives a group: the clock, and whether the disk is low (told by the sweep)."""
+
+    clock: int = 0
+    disk_low: str | None = None
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one group knows and has decided so far."""
+
+    now: int
+    actors: dict[str, ActorRow]
+    waiting: dict[str, int]
+    open_count: int
+    open_bytes: int
+    clocks: dict[str, int]
+    stored: dict[str, arrivals.Stored]
+    keys: dict[tuple[str, str], arrivals.FirstUse]
+    results: list[Accepted | NetskyError | int | None]  # a number: the same as the result at that place
+    own_ids: dict[str, int] = field(default_factory=dict)  # ids given by outbox files in this group
+    own_keys: dict[tuple[str, str], tuple[bytes, int]] = field(default_factory=dict)
+    lots: dict[tuple[bytes, Lane], list[Sealing]] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str, Address, str | None], NetskyError | None] = field(default_factory=dict)
+
+
+class AcceptPlanner:
+    """Items are offers, results are `Accepted`."""
+
+    def __init__(
+        self,
+        *,
+        identity: SignerIdentity,
+        config: Callable[[], Config],
+        time: Time,
+        chance: Chance,
+        peers: Callable[[str], bytes | None],
+        accepted: Callable[[list[Fresh], bool], None],
+        pid: int,
+    ) -> None:
+        """`peers` knows the key of a node's name; `accepted` hears, after the commit, what is to be projected and
+        whether anything was put into the outbox."""
+        self._identity = identity
+        self._config = config
+        self._time = time
+        self._chance = chance
+        self._peers = peers
+        self._accepted = accepted
+        self._sealer = Sealer(identity, pid)
+        self.door = Door()
+
+    def reads(self, items: Sequence[Offer]) -> Sequence[Statement]:
+        key = self._identity.key
+        recipients, causes, ids, keys = _asked(items)
+        return [
+            actors.all(),
+            arrivals.waiting_counts(recipients),
+            outbox.pending_total(),
+            arrivals.clocks(causes),
+            arrivals.stored(key, ids),
+            *(arrivals.first_uses(key, actor, found) for actor, found in keys.items()),
+        ]
+
+    def plan(self, items: Sequence[Offer], rows: list[list[Row]]) -> Plan[Accepted]:
+        group = self._group(items, rows)
+        for index, offer in enumerate(items):
+            try:
+                group.results[index] = self._known(group, offer)
+                if group.results[index] is None:
+                    self._admit(group, index, offer)
+            except NetskyError as refused:
+                group.results[index] = refused
+            except Invalid as invalid:
+                group.results[index] = refused_field(invalid)
+        sealed = self._sealer.seal(group.lots, group.now)
+        for index, accepted in sealed.accepted:
+            group.results[index] = accepted
+        results = [_resolved(group.results, index) for index in range(len(items))]
+        if not sealed.statements:
+            return Plan([], results)
+        statements = [*sealed.statements, node_state.raise_to(node_state.CLOCK, self.door.clock)]
+        return Plan(statements, results, after=lambda: self._accepted(sealed.fresh, sealed.outgoing))
+
+    def _group(self, items: Sequence[Offer], rows: list[list[Row]]) -> _Group:
+        _, _, _, keys = _asked(items)
+        [(count, size)] = rows[2]
+        assert isinstance(count, int)
+        assert isinstance(size, int)
+        return _Group(
+            now=self._time.wall(),
+            actors={row.name: row for row in actors.rows(rows[0])},
+            waiting=arrivals.pairs(rows[1]),
+            open_count=count,
+            open_bytes=size,
+            clocks=arrivals.pairs(rows[3]),
+            stored={found.id: found for found in arrivals.stored_rows(rows[4])},
+            keys={
+                (actor, use.key): use
+                for actor, found in zip(keys, rows[5:], strict=True)
+                for use in arrivals.first_use_rows(found)
+            },
+            results=[None] * len(items),
+        )
+
+    def _known(self, group: _Group, offer: Offer) -> Accepted | int | None:
+        """The answer that was given before, if it was; Conflict if a key comes back with something else."""
+        draft = offer.draft
+        if draft.id is not None:
+            if draft.id in group.own_ids:
+                return group.own_ids[draft.id]
+            if draft.id in group.stored:
+                return self._again(group.stored[draft.id])
+        if draft.idempotency_key is None:
+            return None
+        at = (offer.sender, draft.idempotency_key)
+        if at in group.own_keys:
+            request, first = group.own_keys[at]
+            _check_same(request, offer)
+            return first
+        use = group.keys.get(at)
+        if use is None or use.expires < group.now:
+            return None
+        _check_same(use.body_hash, offer)
+        if use.stored is None:  # pruned: its key should have gone with it, so this is a new use
+            return None
+        return self._again(use.stored)
+
+    def _again(self, stored: arrivals.Stored) -> Accepted:
+        return Accepted(stored.id, self._identity.key, stored.leaf, stored.clock, True, stored.file, stored.destination)
+
+    def _admit(self, group: _Group, index: int, offer: Offer) -> None:
+        """Raises why not; else it stands in a lot, with its header made."""
+        if self.door.disk_low is not None:
+            raise TryLater(self.door.disk_low, next="free some space on the node's disk", code="disk_low")
+        name = self._identity.name
+        local = offer.to.node is None or offer.to.node == name
+        destination = self._identity.key if local else self._peer(offer.to)
+        self._check_parties(group, offer, local)
+        if local:
+            self._check_inbox(group, offer)
+        elif group.open_count >= OUTBOX_ENVELOPES_MAX or group.open_bytes >= OUTBOX_BYTES_MAX:
+            raise TryLater(
+                f"{group.open_count} envelopes to other nodes have no outcome yet: the outbox is full.",
+                next="netsky status (is a link down?), then send it again",
+                code="outbox_full",
+            )
+        sealing = self._header(group, index, offer, destination=destination, local=local)
+        group.lots.setdefault((destination, offer.lane), []).append(sealing)
+        if local:
+            group.waiting[offer.to.actor] = group.waiting.get(offer.to.actor, 0) + 1
+        else:
+            group.open_count += 1
+            group.open_bytes += len(sealing.header_bytes) + len(offer.body_bytes)
+        if offer.draft.id is not None:
+            group.own_ids[offer.draft.id] = index
+        if offer.draft.idempotency_key is not None:
+            group.own_keys[offer.sender, offer.draft.idempotency_key] = (offer.request, index)
+
+    def _peer(self, to: Address) -> bytes:
+        assert to.node is not None
+        key = self._peers(to.node)
+        if key is None:
+            raise NotFound(
+                f"this node knows no {to.node}, so nothing can be sent to {to}",
+                next="netsky status (it lists the peers)",
+                code="unknown_node",
+            )
+        return key
+
+    def _check_parties(self, group: _Group, offer: Offer, local: bool) -> None:
+        """Both exist as far as this node can know, and the table lets them."""
+        asked = (offer.via, offer.sender, offer.to, offer.draft.kind)
+        if asked not in group.verdicts:
+            group.verdicts[asked] = self._verdict(group, offer, local)
+        verdict = group.verdicts[asked]
+        if verdict is not None:
+            raise verdict
+
+    def _verdict(self, group: _Group, offer: Offer, local: bool) -> NetskyError | None:
+        name = self._identity.name
+        here = {*group.actors, "agent0", *(("owner",) if name == ROOT else ())}
+        if local and offer.to.actor not in here:
+            return _no_actor(offer.to.actor, "")
+        if offer.via == "node":
+            return None
+        if offer.sender not in here | _VOICES:
+            return _no_actor(offer.sender, " that could send this")
+        sender, recipient = Address(offer.sender, name), Address(offer.to.actor, offer.to.node or name)
+        relations = _relations(group.actors, offer) if local else frozenset()
+        sentence = refusal(sender, recipient, offer.draft.kind, relations)
+        return None if sentence is None else Refused(sentence, next="netsky help trust", code="authority")
+
+    def _check_inbox(self, group: _Group, offer: Offer) -> None:
+        cap = self._config().inbox_envelopes_max
+        waiting = group.waiting.get(offer.to.actor, 0)
+        # No reply ever waits for room that requests hold.
+        if waiting >= (cap if offer.lane == "work" else cap + REPLY_RESERVE):
+            raise TryLater(
+                f"{offer.to.actor} has {waiting} envelopes that it has not taken: its inbox is full.",
+                next=f"netsky channel ls {offer.to.actor}, or send with --wait",
+                code="inbox_full",
+            )
+
+    def _header(self, group: _Group, index: int, offer: Offer, *, destination: bytes, local: bool) -> Sealing:
+        draft = offer.draft
+        causes = [group.clocks[cause] for cause in (draft.in_reply_to, draft.parent) if cause and cause in group.clocks]
+        clock, skewed = next_clock(self.door.clock, group.now, max(causes, default=None))
+        name = self._identity.name
+        header = Header(
+            v=HEADER_VERSION,
+            id=draft.id or self._chance.token(ID_BYTES).hex(),
+            origin=self._identity.key,
+            sender=offer.sender if local else f"{offer.sender}@{name}",
+            destination=destination,
+            to=offer.to.actor if local else str(offer.to),
+            kind=draft.kind,
+            in_reply_to=draft.in_reply_to,
+            thread=draft.thread,
+            swarm=draft.swarm,
+            idempotency_key=draft.idempotency_key,
+            requires_ack=draft.requires_ack,
+            ts=group.now,
+            clock=clock,
+            expires=group.now + offer.lasts_ns,
+            parent=draft.parent,
+        )
+        header_bytes = encode_header(header)
+        if len(offer.body_bytes) > ESCAPED_BODY_BYTES_SAFE:
+            to_file(header, offer.body, Proof(header.origin, header.id, bytes(32)))
+        self.door.clock = clock  # only now: what was refused has used no time
+        return Sealing(index, offer, header, header_bytes, local, skewed)
+
+
+def _asked(items: Sequence[Offer]) -> tuple[list[str], list[str], list[str], dict[str, list[str]]]:
+    """Recipients, causes, given ids, and per sender the idempotency keys of a group."""
+    recipients = sorted({item.to.actor for item in items})
+    drafts = [item.draft for item in items]
+    causes = sorted({cause for draft in drafts for cause in (draft.in_reply_to, draft.parent) if cause is not None})
+    ids = [draft.id for draft in drafts if draft.id is not None]
+    keys: dict[str, list[str]] = {}
+    for item in items:
+        if item.draft.idempotency_key is not None:
+            keys.setdefault(item.sender, []).append(item.draft.idempotency_key)
+    return recipients, causes, ids, keys
+
+
+def _check_same(request: bytes, offer: Offer) -> None:
+    if request != offer.request:
+        raise Conflict(
+            f"the idempotency key {offer.draft.idempotency_key!r} was used by {offer.sender} for another message",
+            next="send it with a key of its own",
+            code="idempotency_conflict",
+        )
+
+
+def _no_actor(name: str, more: str) -> NotFound:
+    return NotFound(
+        f"there is no actor {name} on this node{more}", next=f"netsky agent add {name}", code="unknown_actor"
+    )
+
+
+def _relations(rows: dict[str, ActorRow], offer: Offer) -> frozenset[Relation]:
+    """An actor that names no manager has agent0."""
+    found: set[Relation] = set()
+    recipient, sender = rows.get(offer.to.actor), rows.get(offer.sender)
+    if recipient is not None and (recipient.manager or "agent0") == offer.sender:
+        found.add("manages_recipient")
+    if sender is not None and (sender.manager or "agent0") == offer.to.actor:
+        found.add("managed_by_recipient")
+    return frozenset(found)
+
+
+def _resolved(results: list[Accepted | NetskyError | int | None], index: int) -> Accepted | NetskyError:
+    result = results[index]
+    if isinstance(result, int):
+        first = results[result]
+        assert isinstance(first, Accepted)
+        return replace(first, duplicate=True)
+    assert result is not None
+    return result

@@ -1,0 +1,50 @@
+"""The numbers of the bus, each with its reason. What an operator may set stands in `netsky.node.limits`."""
+
+REPLY_RESERVE = 100
+"""An inbox that is full for work still takes so many of the reply lane: answers never wait behind requests."""
+
+OUTBOX_ENVELOPES_MAX = 10_000
+OUTBOX_BYTES_MAX = 256 << 20
+"""Without an outcome, over all peers: beyond it the sender hears of it and can decide."""
+
+ESCAPED_BODY_BYTES_SAFE = 9 * 1024
+"""Escaping makes six bytes of one at most: a smaller body always fits into a file, and need not be tried."""
+
+ACCEPT_DRAFTS_MAX = 256
+"""Drafts of one call: a group commit's worth."""
+
+PROJECT_FILES = 64
+"""Files written between two syncs of a folder: enough to share its cost, few enough to be seen soon."""
+
+PROJECT_YIELD = 16
+"""Files written before other tasks get a turn: under a millisecond."""
+
+FRESH_BYTES_MAX = 16 << 20
+"""Committed envelopes kept in memory until they are projected; beyond it their rows are read back."""
+
+RETRY_SWEEPS_MAX = 20
+"""After failures the projector tries again in 1, 2, 4 … sweeps, at most every five seconds."""
+
+SCAN = 4_096
+"""Directory entries looked at in one turn: a folder of a million files costs no more than one of four thousand."""
+
+INTAKE_FILES = 64
+"""Outbox files taken from one actor before the next one has its turn."""
+
+YOUNG_NS = 2 * 10**9
+"""A file that cannot be read and was touched this shortly ago may still be being written: it is left for a moment."""
+
+STRAY_AGE_NS = 600 * 10**9
+"""A temporary older than this belongs to a writer that died."""
+
+RECEIPTS_MAX = 1_000
+"""Receipts of published consumers are left where they put them, the newest so many."""
+
+SWEEP_NS = 250 * 10**6
+"""Published consumers look at their folders this often; so do we."""
+
+PRUNE_FILES = 256
+"""Files removed in one turn: a few milliseconds of other tasks' time at most, spread over yields."""
+
+CHECK_NAMES = 256
+"""Names compared with their rows in one statement."""

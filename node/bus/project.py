@@ -1,0 +1,220 @@
+"""The projector: rows that are `committed` become files in their actor's inbox.
+
+The row is the truth and the file a copy without fsync of its own: file → folder synced → `projected`, in a later
+group. A crash anywhere before that leaves the row `committed`, and the next start writes the file, unless one of that
+name stands anywhere under the actor's folder already.
+"""
+
+from __future__ import annotations
+
+import errno
+from collections import deque
+from collections.abc import Iterator, Sequence
+from typing import Protocol
+
+import trio
+from netsky.envelope.file import Proof, to_file
+from netsky.envelope.limits import FILE_BYTES_MAX
+from netsky.envelope.wire import decode_body, decode_header
+from netsky.node.bus.folders import Channel, open_channel
+from netsky.node.bus.limits import FRESH_BYTES_MAX, PROJECT_FILES, PROJECT_YIELD, RETRY_SWEEPS_MAX
+from netsky.node.bus.sealing import Fresh
+from netsky.node.db import arrivals, inbox
+from netsky.node.db.group import GroupCommit
+from netsky.node.errors import NotFound, TryLater
+from netsky.node.seams.files import Files, HostileFile
+from netsky.node.seams.ledger import LedgerBroken
+from netsky.node.seams.time import Time
+
+
+class Told(Protocol):
+    """Whoever is told what became visible, and what went wrong."""
+
+    def arrived(self, actor: str) -> None:
+        """New files stand in this actor's inbox."""
+
+    def event(self, kind: str, **fields: object) -> None: ...
+
+
+class Projector:
+    """One task runs `run`; it is told of new rows by `offer`, and finds old ones by itself after `reload`."""
+
+    def __init__(self, *, files: Files, channels: str, group: GroupCommit, time: Time, told: Told) -> None:
+        self._files = files
+        self._channels = channels
+        self._group = group
+        self._time = time
+        self._told = told
+        self._fresh: deque[Fresh] = deque()
+        self._fresh_bytes = 0
+        self._pass = False  # a pass over the rows that are `committed` is wanted, or under way
+        self._pass_after = 0  # and has come to this row
+        self._failed_now = False  # something failed since it began
+        self._failed_passes = 0
+        self._sweeps_to_wait = 0
+        self._wake = trio.Event()
+        self.fault: str | None = None
+        """Why some rows could not become files, until they could."""
+
+    def offer(self, fresh: Sequence[Fresh]) -> None:
+        """Rows that were just committed. What does not fit in memory is read back from its row."""
+        for one in fresh:
+            if self._fresh_bytes + one.size > FRESH_BYTES_MAX:
+                self._pass = True
+                continue
+            self._fresh.append(one)
+            self._fresh_bytes += one.size
+        self._wake.set()
+
+    def reload(self) -> None:
+        """Looks for rows that are `committed`, from the oldest on."""
+        self._pass = True
+        self._pass_after = 0
+        self._failed_now = False
+        self._wake.set()
+
+    def retry(self) -> None:
+        """Called by every sweep: after failures another try is made, less and less often."""
+        if self.fault is None:
+            return
+        self._sweeps_to_wait -= 1
+        if self._sweeps_to_wait <= 0:
+            self.reload()
+
+    async def run(self) -> None:
+        while True:
+            while await self.turn():
+                pass
+            await self._wake.wait()
+            self._wake = trio.Event()
+
+    async def turn(self) -> bool:
+        """One batch. False if there was nothing to do."""
+        batch = self._next_fresh()
+        new = bool(batch)
+        if not new:
+            batch = await self._next_reloaded()
+        if not batch:
+            return self._pass or bool(self._fresh)
+        done: dict[str, list[str]] = {}
+        for actor, own in _by_actor(batch):
+            written = await self._write(actor, own, new)
+            if written:
+                done[actor] = written
+        if done:
+            await self._mark(done)
+        return True
+
+    async def _mark(self, done: dict[str, list[str]]) -> None:
+        at = self._time.wall()
+        try:
+            await self._group.write([arrivals.mark_files_projected(actor, files, at) for actor, files in done.items()])
+        except TryLater as full:
+            # The files are there and stay; only the mark is missing, and is made by the next try.
+            self._failed(full.message)
+        for actor in done:
+            self._told.arrived(actor)
+
+    def _next_fresh(self) -> list[Fresh]:
+        batch = [self._fresh.popleft() for _ in range(min(len(self._fresh), PROJECT_FILES))]
+        self._fresh_bytes -= sum(one.size for one in batch)
+        return batch
+
+    async def _next_reloaded(self) -> list[Fresh]:
+        if not self._pass:
+            return []
+        try:
+            [found] = await self._group.write([inbox.unprojected(PROJECT_FILES, self._pass_after)])
+        except TryLater as full:
+            self._failed(full.message)
+            found = []
+        rows = inbox.unprojected_rows(found)
+        if not rows:
+            self._end_pass()
+            return []
+        self._pass_after = rows[-1].seq
+        names = {row.file for row in rows}
+        self._fresh = deque(one for one in self._fresh if one.file not in names)  # they were read back just now
+        self._fresh_bytes = sum(one.size for one in self._fresh)
+        return [fresh_of(row) for row in rows]
+
+    def _end_pass(self) -> None:
+        self._pass = False
+        self._pass_after = 0
+        if not self._failed_now:
+            self._failed_passes, self.fault = 0, None
+            return
+        self._failed_now = False
+        self._sweeps_to_wait = min(2**self._failed_passes, RETRY_SWEEPS_MAX)
+        self._failed_passes = min(self._failed_passes + 1, 16)
+
+    async def _write(self, actor: str, batch: Sequence[Fresh], new: bool) -> list[str]:
+        """The names that now stand in the synced folder, or did already.
+
+        `new`: they were committed by this process and never tried, so no file of theirs can stand anywhere.
+        """
+        written: list[str] = []
+        try:
+            with open_channel(self._files, self._channels, actor) as channel:
+                self._tell_displaced(channel)
+                try:
+                    for count, one in enumerate(batch, 1):
+                        write_file(channel, one, new=new)
+                        written.append(one.file)
+                        if count % PROJECT_YIELD == 0:
+                            await trio.lowlevel.checkpoint()
+                except (OSError, HostileFile) as error:
+                    self._judge(actor, error)  # those before it are there
+                if written:
+                    self._files.sync_folder(channel.inbox)
+        except (OSError, HostileFile, NotFound) as error:
+            self._judge(actor, error)
+            return []
+        return written
+
+    def _judge(self, actor: str, error: Exception) -> None:
+        if isinstance(error, OSError) and error.errno == errno.EIO:
+            raise LedgerBroken(f"the disk failed while {actor}'s inbox was written: {error.strerror}") from error
+        self._failed(f"{actor}'s inbox cannot be written: {getattr(error, 'strerror', None) or error}")
+
+    def _failed(self, sentence: str) -> None:
+        """The rows stay as they are; a later sweep tries again."""
+        if self.fault is None:
+            self._told.event("projection_failed", sentence=sentence)
+        self.fault = sentence
+        self._failed_now = True
+
+    def _tell_displaced(self, channel: Channel) -> None:
+        for sentence in channel.displaced:
+            self._told.event("folder_replaced", actor=channel.actor, sentence=sentence)
+
+
+def write_file(channel: Channel, one: Fresh, *, new: bool) -> None:
+    """Writes the file unless it is there already, wherever it was moved to since."""
+    data = to_file(one.header, one.body, one.proof)
+    where = None if new else channel.where(one.file)
+    if where == "quarantine" and not _is_same(channel, one.file, data):
+        where = None  # what was put away was damaged after it was written: the row still knows better
+    if where is None:
+        channel.files.write_new(channel.inbox, one.file, data, sync=False)
+
+
+def _is_same(channel: Channel, name: str, data: bytes) -> bool:
+    try:
+        return channel.files.read(channel.quarantine, name, FILE_BYTES_MAX) == data
+    except (HostileFile, FileNotFoundError):
+        return False
+
+
+def fresh_of(row: inbox.Unprojected) -> Fresh:
+    """From the sealed bytes of its row."""
+    header, body = decode_header(row.header), decode_body(row.body)
+    proof = Proof(row.origin, row.id, row.leaf, row.reign, row.life, row.number)
+    return Fresh(row.actor, row.file, header, body, proof, len(row.body))
+
+
+def _by_actor(batch: Sequence[Fresh]) -> Iterator[tuple[str, list[Fresh]]]:
+    parts: dict[str, list[Fresh]] = {}
+    for one in batch:
+        parts.setdefault(one.actor, []).append(one)
+    yield from parts.items()

@@ -1,0 +1,190 @@
+"""From admitted drafts to sealed rows: one signature for each destination and lane of a group."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from netsky.envelope import batch as seals
+from netsky.envelope.fields import Body, Header
+from netsky.envelope.file import Proof, file_name
+from netsky.envelope.kinds import Lane, lane_of
+from netsky.envelope.limits import BATCH_MAX, SKEW_NS
+from netsky.node.bus.draft import Accepted, Offer
+from netsky.node.db import idempotency, inbox, messages, outbox
+from netsky.node.seams.ledger import Statement
+
+
+class SignerIdentity(Protocol):
+    """What the bus needs of the node's identity."""
+
+    @property
+    def mesh(self) -> bytes: ...
+    @property
+    def key(self) -> bytes: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def sign(self) -> Callable[[bytes], bytes]: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Fresh:
+    """An envelope that was just committed, with all that its file is made from."""
+
+    actor: str
+    file: str
+    header: Header
+    body: Body
+    proof: Proof
+    size: int
+
+
+@dataclass(frozen=True, slots=True)
+class Sealing:
+    """An admitted envelope of a group; `index` is its place there."""
+
+    index: int
+    offer: Offer
+    header: Header
+    header_bytes: bytes
+    local: bool
+    skewed: bool
+
+
+@dataclass(slots=True)
+class Sealed:
+    """The rows of a group, and what becomes known by sealing."""
+
+    statements: list[Statement] = field(default_factory=list)
+    fresh: list[Fresh] = field(default_factory=list)
+    accepted: list[tuple[int, Accepted]] = field(default_factory=list)
+    outgoing: bool = False
+
+
+@dataclass(slots=True)
+class _Rows:
+    seals: list[messages.SealRow] = field(default_factory=list)
+    messages: list[messages.MessageRow] = field(default_factory=list)
+    inbox: list[inbox.NewInbox] = field(default_factory=list)
+    outbox: list[outbox.NewOutbox] = field(default_factory=list)
+    keys: list[idempotency.KeyRow] = field(default_factory=list)
+
+    def statements(self) -> list[Statement]:
+        """In the order in which the tables refer to each other."""
+        made = [messages.insert_seals(self.seals), messages.insert(self.messages)]
+        if self.inbox:
+            made.append(inbox.insert(self.inbox))
+        if self.outbox:
+            made.append(outbox.insert(self.outbox))
+        if self.keys:
+            made.append(idempotency.insert(self.keys))
+        return made
+
+
+class Sealer:
+    """Signs with the node's key and gives the files their names."""
+
+    def __init__(self, identity: SignerIdentity, pid: int) -> None:
+        self._identity = identity
+        self._pid = pid
+        self._files = 0
+
+    def seal(self, lots: Mapping[tuple[bytes, Lane], Sequence[Sealing]], now: int) -> Sealed:
+        """A lot has one destination and one lane; at most 64 of it stand under one signature."""
+        done, rows = Sealed(), _Rows()
+        for lot in lots.values():
+            for first in range(0, len(lot), BATCH_MAX):
+                part = lot[first : first + BATCH_MAX]
+                seal, leaves = self._sign(part)
+                rows.seals.append(seal)
+                for position, (sealing, leaf) in enumerate(zip(part, leaves, strict=True)):
+                    row = _message(sealing, leaf, seal=seal.hash, position=position, now=now)
+                    rows.messages.append(row)
+                    self._place(sealing, leaf, now, rows=rows, done=done)
+        if rows.messages:
+            done.statements = rows.statements()
+            done.fresh.sort(key=lambda one: one.header.clock)
+        return done
+
+    def _sign(self, part: Sequence[Sealing]) -> tuple[messages.SealRow, list[bytes]]:
+        identity = self._identity
+        stated = [seals.Statement(one.header_bytes, one.offer.body_bytes) for one in part]
+        return seal_row(seals.seal(identity.sign, identity.key, "envelope", identity.mesh, stated))
+
+    def _place(self, sealing: Sealing, leaf: bytes, now: int, *, rows: _Rows, done: Sealed) -> None:
+        """Into the inbox of an actor of this node, or into the outbox towards another."""
+        h, offer = sealing.header, sealing.offer
+        file = None
+        if sealing.local:
+            self._files += 1
+            file = arrival_name(h, leaf, self._pid, self._files)
+            rows.inbox.append(inbox.NewInbox(h.origin, h.id, offer.to.actor, file, now))
+            proof = Proof(h.origin, h.id, leaf)
+            done.fresh.append(Fresh(offer.to.actor, file, h, offer.body, proof, len(offer.body_bytes)))
+        else:
+            size = len(sealing.header_bytes) + len(offer.body_bytes)
+            rows.outbox.append(outbox.NewOutbox(h.origin, h.id, h.destination, offer.lane, size))
+            done.outgoing = True
+        if h.idempotency_key is not None:
+            until = h.expires + SKEW_NS
+            key = idempotency.KeyRow(h.origin, offer.sender, h.idempotency_key, h.id, offer.request, until)
+            rows.keys.append(key)
+        accepted = Accepted(h.id, h.origin, leaf, h.clock, False, file, h.destination, sealing.skewed)
+        done.accepted.append((sealing.index, accepted))
+
+
+def arrival_name(header: Header, leaf: bytes, pid: int, number: int) -> str:
+    """The name of an envelope's file in an inbox: sorted by its clock, apart from all others by the rest."""
+    return file_name(header.clock, pid, int.from_bytes(leaf[:4]), number, header.sender)
+
+
+def seal_row(batch: seals.Batch) -> tuple[messages.SealRow, list[bytes]]:
+    """The row of a batch, and the leaves of its statements."""
+    leaves = seals.leaves(batch)
+    signed = seals.signing_bytes(batch.version, batch.type, batch.mesh, leaves)
+    digest = hashlib.sha256(signed + batch.signature).digest()
+    return messages.SealRow(digest, batch.type, batch.mesh, batch.key, batch.signature, b"".join(leaves)), leaves
+
+
+def _message(sealing: Sealing, leaf: bytes, *, seal: bytes, position: int, now: int) -> messages.MessageRow:
+    offer = sealing.offer
+    return message_row(
+        sealing.header,
+        sealing.header_bytes,
+        offer.body_bytes,
+        leaf=leaf,
+        seal=seal,
+        position=position,
+        via=offer.via,
+        now=now,
+    )
+
+
+def message_row(
+    h: Header, header: bytes, body: bytes, *, leaf: bytes, seal: bytes, position: int, via: str, now: int
+) -> messages.MessageRow:
+    return messages.MessageRow(
+        origin=h.origin,
+        id=h.id,
+        leaf=leaf,
+        header=header,
+        body=body,
+        seal=seal,
+        position=position,
+        sender=h.sender,
+        recipient=h.to,
+        destination=h.destination,
+        kind=h.kind,
+        lane=lane_of(h.kind),
+        in_reply_to=h.in_reply_to,
+        thread=h.thread,
+        parent=h.parent,
+        clock=h.clock,
+        ts=h.ts,
+        expires=h.expires,
+        via=via,
+        accepted_at=now,
+    )
