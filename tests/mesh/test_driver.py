@@ -1,0 +1,407 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+
+import pytest
+import trio
+import trio.testing
+from netsky.mesh.channel import Channel, open_channels
+from netsky.mesh.driver import run_link
+from netsky.mesh.effects import Arrived, Close, Numbered, Record, Stored, Up
+from netsky.mesh.frames import CONTROL, Ack, Bye, Frame, Hello, Open, Ping, Pong, encode_frame
+from netsky.mesh.inbox import Inbox
+from netsky.mesh.limits import ALPN, CONTROL_FRAME_BYTES_MAX, CONTROL_QUEUE_MAX, DEAD_AFTER_NS, INBOX_BYTES_MAX
+from netsky.mesh.link import Link
+from netsky.mesh.transport import Connection, TransportError
+
+from tests.mesh import network
+from tests.mesh.network import MemoryNetwork, MemoryTransport
+from tests.mesh.world import Node, Side
+
+
+class TrioClock:
+    def monotonic(self) -> int:
+        return int(trio.current_time() * 1e9)
+
+    async def sleep_until(self, monotonic_ns: int) -> None:
+        await trio.sleep_until(monotonic_ns / 1e9)
+
+
+class BrokenError(Exception):
+    """What a store says that could not."""
+
+
+@dataclass
+class Couple:
+    """Two nodes on a network in memory; `linked` runs one connection between them, with both real drivers."""
+
+    left: Side = field(default_factory=lambda: Side(Node(1), Node(2)))
+    right: Side = field(default_factory=lambda: Side(Node(2), Node(1)))
+    net: MemoryNetwork = field(default_factory=MemoryNetwork)
+    ends: dict[str, Close | Exception] = field(default_factory=dict)
+    transports: list[MemoryTransport] = field(default_factory=list)
+
+    async def connect(self) -> tuple[Connection, Connection]:
+        if not self.transports:
+            for side in (self.left, self.right):
+                self.transports.append(await self.net.open(side.node.secret, [ALPN], "memory:0"))
+        left, right = self.transports
+        ours = await left.dial(right.addresses(), ALPN)
+        return ours, await (await right.next_incoming()).accept()
+
+    async def drive(self, side: Side, connection: Connection, dialled: bool) -> None:
+        try:
+            ended: Close | Exception = await run_link(
+                side.new_link(), connection, side.store, TrioClock(), dialled=dialled
+            )
+        except BrokenError as error:
+            ended = error
+        self.ends[side.node.name] = ended
+
+    @asynccontextmanager
+    async def linked(self) -> AsyncIterator[None]:
+        self.ends.clear()
+        ours, theirs = await self.connect()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self.drive, self.left, ours, True)
+            nursery.start_soon(self.drive, self.right, theirs, False)
+            yield
+            nursery.cancel_scope.cancel()
+
+    def send(self, *ids: str, text: str = "hello") -> None:
+        self.left.store.add("work", self.left.node.batch(self.right.node, *ids, text=text))
+
+    def arrived(self) -> list[str]:
+        return [id_ for _, id_ in self.right.store.stored]
+
+    def acked(self) -> int:
+        return self.left.store.state.outgoing["work"].acked
+
+    def code(self, name: str) -> str:
+        end = self.ends[name]
+        assert isinstance(end, Close)
+        return end.code
+
+
+async def settle() -> None:
+    await trio.testing.wait_all_tasks_blocked()
+
+
+async def test_an_envelope_crosses_and_the_node_is_told_after_it_is_stored() -> None:
+    couple = Couple()
+    couple.send("a", "b")
+    async with couple.linked():
+        await settle()
+        assert couple.arrived() == ["a", "b"]
+        assert couple.acked() == 2
+    assert couple.right.store.notices == [Up(), Stored("work", 2)]
+
+
+async def test_what_is_put_into_the_outbox_later_goes_out_at_once() -> None:
+    couple = Couple()
+    async with couple.linked():
+        await settle()
+        for id_ in ("a", "b", "c"):
+            couple.send(id_)
+            await settle()
+        assert couple.arrived() == ["a", "b", "c"]
+        assert couple.acked() == 3
+
+
+Fault = Callable[[Sequence[Record]], None]
+
+
+def fail_at(kind: type) -> Fault:
+    def fail(records: Sequence[Record]) -> None:
+        if any(isinstance(record, kind) for record in records):
+            raise BrokenError
+
+    return fail
+
+
+def nothing(_: Sequence[Record]) -> None:
+    """Lets it pass."""
+
+
+# Where it breaks -> what is stored there, what the sender believes to be acknowledged, before the next connection.
+STEPS: dict[str, tuple[str, type, str, list[str], list[int | None]]] = {
+    "before the receiver's commit": ("right", Arrived, "before_commit", [], [1, 2]),
+    "between the receiver's commit and its ack": ("right", Arrived, "after_commit", ["a", "b"], [1, 2]),
+    "before the sender's commit": ("left", Numbered, "before_commit", [], [None, None]),
+    "between the sender's commit and its data": ("left", Numbered, "after_commit", [], [1, 2]),
+}
+
+
+@pytest.mark.parametrize(("who", "kind", "when", "stored", "given"), STEPS.values(), ids=STEPS)
+async def test_broken(who: str, kind: type, when: str, stored: list[str], given: list[int | None]) -> None:
+    """Nothing depends on what was not stored, and the next connection ends with each envelope there once."""
+    couple = Couple()
+    couple.send("a", "b")
+    side = couple.left if who == "left" else couple.right
+    setattr(side.store, when, fail_at(kind))
+    async with couple.linked():
+        await settle()
+        assert isinstance(couple.ends[side.node.name], BrokenError)
+        assert couple.arrived() == stored
+        assert couple.acked() == 0
+        assert [row.number for row in couple.left.store.rows] == given
+    setattr(side.store, when, nothing)
+    async with couple.linked():
+        await settle()
+        assert couple.arrived() == ["a", "b"]
+        assert couple.acked() == 2
+        assert [row.number for row in couple.left.store.rows] == [1, 2]
+    arrivals = [record for record in couple.right.store.log if isinstance(record, Arrived)]
+    assert len(arrivals) == 1
+
+
+async def test_cancelled_in_the_middle_of_a_commit_no_ack_leaves() -> None:
+    couple = Couple()
+    couple.send("a")
+    waiting = trio.Event()
+    really = couple.right.store.persist
+
+    async def stuck(records: Sequence[Record]) -> None:
+        if any(isinstance(record, Arrived) for record in records):
+            waiting.set()
+            await trio.sleep_forever()
+        await really(records)
+
+    couple.right.store.persist = stuck  # type: ignore[method-assign]
+    async with couple.linked():
+        await waiting.wait()
+        await settle()
+        assert couple.acked() == 0
+    couple.right.store.persist = really  # type: ignore[method-assign]
+    assert couple.acked() == 0
+    async with couple.linked():
+        await settle()
+        assert (couple.arrived(), couple.acked()) == (["a"], 1)
+
+
+async def test_two_nodes_that_flood_each_other_with_slow_disks_do_not_lock_up(autojump_clock: object) -> None:
+    couple = Couple()
+    text = "x" * 3_000
+    for side, peer in ((couple.left, couple.right), (couple.right, couple.left)):
+        for at in range(25):
+            side.store.add("work", side.node.batch(peer.node, *(f"n{at}-{i}" for i in range(64)), text=text))
+        really = side.store.persist
+
+        async def slow(records: Sequence[Record], really: Callable[..., object] = really) -> None:
+            await trio.sleep(0.05)
+            await really(records)  # type: ignore[misc]
+
+        side.store.persist = slow  # type: ignore[method-assign]
+    async with couple.linked():
+        await trio.sleep(600)
+        assert couple.ends == {}
+    assert len(couple.left.store.stored) == len(couple.right.store.stored) == 1600
+
+
+async def test_an_idle_link_stays_and_knows_its_way(autojump_clock: object) -> None:
+    couple = Couple()
+    async with couple.linked():
+        await trio.sleep(60)
+        assert couple.ends == {}
+        assert couple.left.link is not None
+        assert couple.left.link.round_trip_ns is not None
+
+
+async def test_a_commit_that_takes_a_minute_is_no_dead_node(autojump_clock: object) -> None:
+    couple = Couple()
+    couple.send("a")
+    really = couple.right.store.persist
+
+    async def slow(records: Sequence[Record]) -> None:
+        await trio.sleep(60)
+        await really(records)
+
+    couple.right.store.persist = slow  # type: ignore[method-assign]
+    async with couple.linked():
+        await trio.sleep(70)
+        assert couple.ends == {}
+        assert (couple.arrived(), couple.acked()) == (["a"], 1)
+
+
+# A peer written by hand.
+
+
+@asynccontextmanager
+async def against(couple: Couple) -> AsyncIterator[dict[int, Channel]]:
+    """The right node runs its driver; the left one is this test, on channels of its own."""
+    ours, theirs = await couple.connect()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(couple.drive, couple.right, theirs, False)
+        yield await open_channels(ours, dialled=True)
+        nursery.cancel_scope.cancel()
+
+
+def hello_of(side: Side) -> Hello:
+    link: Link = side.new_link()
+    [(_, frame)] = link.start(0).send
+    assert isinstance(frame, Hello)
+    return frame
+
+
+async def received(channel: Channel) -> Frame:
+    found = await channel.receive()
+    assert found is not None
+    return found[0]
+
+
+async def test_a_peer_that_falls_silent_is_dead_in_under_five_seconds(autojump_clock: object) -> None:
+    couple = Couple()
+    async with against(couple) as channels:
+        await channels[CONTROL].send(hello_of(couple.left))
+        await settle()
+        await trio.sleep(DEAD_AFTER_NS / 1e9 - 0.01)
+        assert couple.ends == {}
+        await trio.sleep(0.9)
+        assert couple.code("netsky2") == "silent"
+
+
+async def test_a_peer_that_opens_no_streams_or_says_no_hello_is_let_go(autojump_clock: object) -> None:
+    couple = Couple()
+    _, theirs = await couple.connect()
+    with trio.fail_after(5):
+        await couple.drive(couple.right, theirs, False)
+    assert couple.code("netsky2") == "hello"
+    async with against(couple):
+        await trio.sleep(6)
+        assert couple.code("netsky2") == "hello"
+
+
+async def test_a_goodbye_says_why_before_the_connection_goes() -> None:
+    couple = Couple()
+    async with against(couple) as channels:
+        await channels[CONTROL].send(hello_of(couple.left))
+        assert isinstance(await received(channels[CONTROL]), Hello)
+        await channels[CONTROL].send(Ack("work", 1, 5))
+        bye = await received(channels[CONTROL])
+        assert isinstance(bye, Bye)
+        assert bye.code == "ack"
+
+
+@pytest.mark.parametrize("raw", [b"\x00\x00\x00\x00", b"\xff\xff\xff\xff", b"\x00\x00\x00\x02\x92\x63"])
+async def test_bytes_that_are_no_frame_end_the_connection(raw: bytes, autojump_clock: object) -> None:
+    couple = Couple()
+    async with against(couple) as channels:
+        await channels[CONTROL]._stream.send(raw)
+        await trio.sleep(2)
+        assert couple.code("netsky2") == "frame"
+
+
+async def test_a_stream_that_ends_ends_the_link_and_in_the_middle_of_a_frame_it_is_a_fault(
+    autojump_clock: object,
+) -> None:
+    for raw, code in ((b"", "stream"), (b"\x00\x00", "frame")):
+        couple = Couple()
+        async with against(couple) as channels:
+            await channels[CONTROL].send(hello_of(couple.left))
+            if raw:
+                await channels[CONTROL]._stream.send(raw)
+            await channels[CONTROL]._stream.finish()
+            await trio.sleep(2)
+            assert couple.code("netsky2") == code
+
+
+async def test_a_fourth_stream_ends_the_link() -> None:
+    couple = Couple()
+    ours, theirs = await couple.connect()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(couple.drive, couple.right, theirs, False)
+        channels = await open_channels(ours, dialled=True)
+        await channels[CONTROL].send(hello_of(couple.left))
+        await ours.open_stream()
+        assert "stream" in await ours.closed()
+
+
+@pytest.mark.parametrize("frames", [[Open(0), Open(0)], [Open(3)], [Ping(1)]], ids=["twice", "unknown", "none"])
+async def test_streams_that_do_not_say_which_they_are_end_the_link(frames: list[Frame], autojump_clock: object) -> None:
+    couple = Couple()
+    ours, theirs = await couple.connect()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(couple.drive, couple.right, theirs, False)
+        for frame in frames:
+            await Channel(await ours.open_stream(), CONTROL).send(frame)
+        await ours.closed()
+    assert couple.code("netsky2") == "frame"
+
+
+async def test_a_peer_that_does_not_read_its_answers_is_let_go(
+    monkeypatch: pytest.MonkeyPatch, autojump_clock: object
+) -> None:
+    monkeypatch.setattr(network, "WINDOW", 2_000)
+    couple = Couple()
+    async with against(couple) as channels:
+        await channels[CONTROL].send(hello_of(couple.left))
+        pings = b"".join(encode_frame(Ping(count)) for count in range(2_000))
+        with pytest.raises(TransportError):
+            await channels[CONTROL]._stream.send(pings)
+        assert couple.code("netsky2") == "slow"
+
+
+async def test_data_before_the_peers_hello_waits_for_it() -> None:
+    couple = Couple()
+    couple.send("a")
+    pair_left = couple.left.new_link()
+    async with against(couple) as channels:
+        # A hello that is slower than the data on another stream: the frames are those of a real machine.
+        right_hello = await received(channels[CONTROL])
+        start = pair_left.start(0)
+        pair_left.receive(CONTROL, right_hello, 0)
+        wanted = pair_left.wanted("work")
+        assert wanted is not None
+        effects = pair_left.submit("work", couple.left.store.find("work", wanted))
+        for channel, frame in effects.send:
+            await channels[channel].send(frame)
+        await settle()
+        assert couple.ends == {}
+        assert couple.arrived() == []
+        for channel, frame in start.send:
+            await channels[channel].send(frame)
+        assert await received(channels[CONTROL]) == Ack("work", 1, 1)
+        assert couple.arrived() == ["a"]
+
+
+# The inbox.
+
+
+async def test_a_reader_waits_while_what_was_read_is_not_looked_at() -> None:
+    inbox = Inbox()
+    half = INBOX_BYTES_MAX // 2
+    async with trio.open_nursery() as nursery:
+        for _ in range(3):
+            nursery.start_soon(inbox.put, 1, Ping(0), half)
+        await settle()
+        assert len((await inbox.take()).frames) == 2
+        await settle()
+        assert len((await inbox.take()).frames) == 1
+
+
+async def test_control_is_taken_before_data_and_has_room_of_its_own() -> None:
+    inbox = Inbox()
+    await inbox.put(2, Ping(0), INBOX_BYTES_MAX)
+    await inbox.put(CONTROL, Pong(1), CONTROL_FRAME_BYTES_MAX)
+    assert (await inbox.take()).frames == [(CONTROL, Pong(1)), (2, Ping(0))]
+    async with trio.open_nursery() as nursery:
+        for count in range(CONTROL_QUEUE_MAX + 1):
+            nursery.start_soon(inbox.put, CONTROL, Ping(count), 1)
+        await settle()
+        assert len((await inbox.take()).frames) == CONTROL_QUEUE_MAX
+
+
+async def test_the_end_comes_after_all_that_came_before_it_and_the_first_reason_stands() -> None:
+    inbox = Inbox()
+    for count in range(20):
+        await inbox.put(1, Ping(count), 1)
+    inbox.end(Close("frame", "first"))
+    inbox.end(Close("stream", "second"))
+    inbox.wake()
+    inbox.tick()
+    turn = await inbox.take()
+    assert (len(turn.frames), turn.woken, turn.ticked, turn.ended) == (16, True, True, None)
+    turn = await inbox.take()
+    assert (len(turn.frames), turn.woken, turn.ticked, turn.ended) == (4, False, False, Close("frame", "first"))
