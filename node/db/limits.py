@@ -9,8 +9,14 @@ CACHE_KIB = 8 * 1024
 WAL_PAGES = 1_000
 """Written back after this many pages: some 4 MiB, a few milliseconds inside one commit."""
 
-WAL_BYTES_KEPT = 64 << 20
-"""A log that grew behind a long query is cut to this."""
+WAL_BYTES_KEPT = 8 << 20
+"""A log that grew behind a long query is cut to this once it could be written back."""
+
+WAL_GROWTH_MAX = 16 << 20
+"""Behind one query: writing that back costs one commit some 20 ms. A query that holds back more is ended."""
+
+WAL_BYTES_MAX = 128 << 20
+"""Behind queries that follow each other without a pause: beyond it they end until the log was cut."""
 
 PAGES_MAX = 4 << 20
 """16 GiB: a table that runs away fills meta.db and not the machine."""

@@ -6,20 +6,22 @@ the processor beside a busy node: good enough for what may be slow, and the reas
 
 from __future__ import annotations
 
+import os
 import sqlite3
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 import aiosqlite
 import trio
-from netsky.node.db.limits import QUERIES_WAITING_MAX, QUERY_ROWS_MAX, QUERY_SECONDS
+from netsky.node.db.ledger import unusable_sentence
+from netsky.node.db.limits import QUERIES_WAITING_MAX, QUERY_ROWS_MAX, QUERY_SECONDS, WAL_BYTES_MAX, WAL_GROWTH_MAX
 from netsky.node.db.query import Collected, QueryResult, Rules, check, explain, not_a_question, open_read_only
 from netsky.node.errors import NetskyError, TryLater
-from netsky.node.seams.ledger import Row, Statement, Value
+from netsky.node.seams.ledger import LedgerUnusable, Row, Statement, Value
 from netsky.node.seams.time import Time
 
-_INTERRUPT_AGAIN_NS = 20_000_000
-"""An interrupt before the thread has begun is lost, so it is repeated until the query has ended."""
+_LOOK_AGAIN_NS = 20_000_000
+"""How often a running query is looked at. An interrupt before its thread has begun is lost, and so repeated."""
 
 
 @asynccontextmanager
@@ -33,9 +35,12 @@ async def open_reader(path: str, time: Time) -> AsyncIterator[Reader]:
         return connection
 
     with trio.CancelScope(shield=True):  # a thread that starts is waited for, or it would outlive us
-        connection = await aiosqlite.Connection(connect, iter_chunk_size=1)
+        try:
+            connection = await aiosqlite.Connection(connect, iter_chunk_size=1)
+        except sqlite3.Error as error:
+            raise LedgerUnusable(unusable_sentence(path, error)) from error
     try:
-        yield Reader(connection, rules, time)
+        yield Reader(connection, rules, time, f"{path}-wal")
     finally:
         with trio.CancelScope(shield=True):
             await connection.close()
@@ -44,12 +49,14 @@ async def open_reader(path: str, time: Time) -> AsyncIterator[Reader]:
 class Reader:
     """One query at a time; a few wait in line, the rest is told to come later."""
 
-    def __init__(self, connection: aiosqlite.Connection, rules: Rules, time: Time) -> None:
+    def __init__(self, connection: aiosqlite.Connection, rules: Rules, time: Time, log: str) -> None:
         self._connection = connection
         self._rules = rules
         self._time = time
         self._turn = trio.Lock()
+        self._log = log
         self._fetching = False
+        self._in_the_way = False
 
     async def query(
         self,
@@ -68,7 +75,7 @@ class Reader:
         async with self._turn:
             outcome: QueryResult | NetskyError
             async with trio.open_nursery() as nursery:
-                self._fetching = True
+                self._fetching, self._in_the_way = True, False
                 nursery.start_soon(self._end_it, self._time.monotonic() + int(seconds * 1e9))
                 # The thread cannot be cancelled: it is interrupted, and waited for, before anybody else has a turn.
                 with trio.CancelScope(shield=True):
@@ -84,14 +91,18 @@ class Reader:
         return (await self.query(statement.sql, statement.values)).rows
 
     async def _end_it(self, deadline: int) -> None:
-        """Interrupts when the time is over, or when whoever asked no longer waits."""
+        """Interrupts when the time is over, when the log grows too long, or when whoever asked no longer waits."""
+        at_start = _size(self._log)
         try:
-            await self._time.sleep_until(deadline)
+            while self._time.monotonic() < deadline and not self._in_the_way:
+                await self._time.sleep_until(min(deadline, self._time.monotonic() + _LOOK_AGAIN_NS))
+                size = _size(self._log)
+                self._in_the_way = size - at_start > WAL_GROWTH_MAX or size > WAL_BYTES_MAX
         finally:
             while self._fetching:
                 await self._connection.interrupt()
                 with trio.CancelScope(shield=True):
-                    await self._time.sleep_until(self._time.monotonic() + _INTERRUPT_AGAIN_NS)
+                    await self._time.sleep_until(self._time.monotonic() + _LOOK_AGAIN_NS)
 
     async def _outcome(
         self, sql: str, params: Sequence[Value], collected: Collected, seconds: float
@@ -101,6 +112,8 @@ class Reader:
         except NetskyError as error:
             return error
         except (sqlite3.Error, sqlite3.Warning, MemoryError) as error:
+            if self._in_the_way and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
+                return _in_the_way()
             return explain(error, self._rules, seconds)
 
     async def _fetch(self, sql: str, params: Sequence[Value], collected: Collected) -> QueryResult:
@@ -114,3 +127,18 @@ class Reader:
         finally:
             await cursor.close()  # an unfinished statement would hold the write-ahead log back
         return QueryResult(columns, collected.rows, collected.truncated)
+
+
+def _in_the_way() -> TryLater:
+    return TryLater(
+        "The node writes so much just now that this query would have held it up.",
+        next="narrow it down with WHERE or LIMIT, or ask again later",
+        code="query_in_the_way",
+    )
+
+
+def _size(path: str) -> int:
+    try:
+        return os.stat(path).st_size
+    except FileNotFoundError:  # nothing was written since the start
+        return 0

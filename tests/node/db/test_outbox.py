@@ -14,8 +14,8 @@ from .rows import HERE, THERE, everything, message, one, run, seal
 @pytest.fixture
 async def three(ledger: SqliteLedger) -> SqliteLedger:
     """a, b and c of the work lane, for one peer."""
-    sealed = [message(id, seal=b"s" * 32, position=at, destination=THERE) for at, id in enumerate("abc")]
-    entries = [NewOutbox(HERE, id, THERE, "work", 100) for id in "abc"]
+    sealed = [message(name, seal=b"s" * 32, position=at, destination=THERE) for at, name in enumerate("abc")]
+    entries = [NewOutbox(HERE, name, THERE, "work", 100) for name in "abc"]
     await run(ledger, messages.insert_seals([seal()]), messages.insert(sealed), outbox.insert(entries))
     return ledger
 

@@ -10,8 +10,8 @@ from netsky.node.db.outcomes import OutcomeRow, key_of
 from .rows import HERE, THERE, one, run
 
 
-def outcome(id: str) -> OutcomeRow:
-    return OutcomeRow(key_of(HERE, id), b"l" * 32, "delivered", None, THERE, 5, 100)
+def outcome(name: str) -> OutcomeRow:
+    return OutcomeRow(key_of(HERE, name), b"l" * 32, "delivered", None, THERE, 5, 100)
 
 
 def test_a_key_is_short_and_of_both() -> None:

@@ -89,7 +89,7 @@ async def test_outcomes_and_keys_go_when_they_expire(ledger: SqliteLedger, group
 
 
 async def ids(ledger: SqliteLedger) -> list[str]:
-    return [str(id) for (id,) in await one(ledger, Statement("SELECT id FROM messages ORDER BY seq"))]
+    return [str(name) for (name,) in await one(ledger, Statement("SELECT id FROM messages ORDER BY seq"))]
 
 
 async def test_envelopes_that_are_over_go_with_all_that_belongs_to_them(
@@ -114,7 +114,7 @@ async def test_envelopes_that_are_over_go_with_all_that_belongs_to_them(
             ]
         ),
         inbox.insert([arrival("taken"), arrival("untaken")]),
-        outbox.insert([outbox.NewOutbox(HERE, id, THERE, "work", 1) for id in ("sent", "unanswered")]),
+        outbox.insert([outbox.NewOutbox(HERE, name, THERE, "work", 1) for name in ("sent", "unanswered")]),
         inbox.take("agent1", ["taken"], 6, "ack"),
         outbox.done(HERE, ["sent"], 7),
     )
