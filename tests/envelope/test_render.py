@@ -20,6 +20,18 @@ LABELS = ("from: ", "trust: ", "kind: ", "ts: ", "id: ", "to: ", "in_reply_to: "
           "origin: ", "hash: ")  # fmt: skip
 
 
+def obeyed(letter: str) -> bool:
+    """Control, format, separator or surrogate, except tabs and the Arabic and Kaithi number marks, which are seen."""
+    seen = "\t\u06dd\u070f\u0890\u0891\u08e2\U000110bd\U000110cd" + "".join(map(chr, range(0x600, 0x606)))
+    return unicodedata.category(letter) in {"Cc", "Cf", "Zl", "Zp", "Cs"} and letter not in seen
+
+
+def test_every_letter_that_is_obeyed_is_shown_instead() -> None:
+    letters = [chr(point) for point in range(0x110000) if point != ord("\n") and obeyed(chr(point))]
+    shown = render(FileEnvelope("agent3", "".join(letters), NOON), "none").split("\n")
+    assert shown[shown.index("text:") + 1] == "> " + "".join(f"[U+{ord(letter):04X}]" for letter in letters)
+
+
 def test_a_model_sees_origin_trust_hash_and_quoted_words() -> None:
     envelope = FileEnvelope(
         sender="agent0@netsky0", text="Count.\n\nThen stop.", ts=NOON, id="task-1", to="worker1", kind="ticket",
@@ -74,9 +86,7 @@ def test_no_words_of_a_sender_look_like_ours(text: str, word: str, data: dict[st
     assert lines[-1] == ""
     for line in lines[:-1]:
         assert line.startswith("> ") or line in OURS or line.startswith(LABELS)
-        assert all(
-            unicodedata.category(letter) not in {"Cc", "Cf", "Zl", "Zp", "Cs"} or letter == "\t" for letter in line
-        )
+        assert not any(obeyed(letter) for letter in line)
     # Ours stand in their order, once each, whatever was sent.
     assert [line for line in lines if line.startswith("[end of")] == ["[end of envelope]"]
     assert lines.index("text:") < lines.index("attachments:") < lines.index("[end of envelope]")
