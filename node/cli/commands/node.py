@@ -1,0 +1,67 @@
+"""Commands of the node itself."""
+
+from netsky.node.cli.table import Argument, Command, Option
+
+_WAIT = Option(("--timeout",), "give up after this long", value="DURATION", form="duration")
+
+COMMANDS = (
+    Command(
+        ("init",),
+        "make this machine's node: home, key and config",
+        "netsky.node.cli.lifecycle:init",
+        "node",
+        ("netsky init --root", "netsky init --label studio-mac"),
+        options=(
+            Option(("--root",), "make it netsky0, the root: mesh id, owner key and charter too"),
+            Option(("--label",), "a free name for people", value="LABEL"),
+        ),
+        description="Run once. A home that is already there is left as it is. With --root it says where the owner "
+        "key lies; take that file offline.",
+    ),
+    Command(
+        ("up",),
+        "start the node, with agent0 and N managers beside it",
+        "netsky.node.cli.lifecycle:up",
+        "node",
+        ("netsky up", "netsky up 2", "netsky up --foreground"),
+        arguments=(Argument("N", "managers beside agent0: agent1 … agentN", many="optional", is_number=True),),
+        options=(
+            Option(("--detach",), "return once it answers (the default)"),
+            Option(("--foreground",), "stay, log to the terminal, end with Ctrl-C"),
+            _WAIT,
+        ),
+        description="A node that already runs is left alone. Where there is no home yet: netsky init.",
+    ),
+    Command(
+        ("down",),
+        "stop the node in order; nothing accepted is lost",
+        "netsky.node.cli.lifecycle:down",
+        "node",
+        ("netsky down",),
+        options=(_WAIT,),
+    ),
+    Command(
+        ("restart",),
+        "stop it and start it again",
+        "netsky.node.cli.lifecycle:restart",
+        "node",
+        ("netsky restart",),
+        options=(_WAIT,),
+    ),
+    Command(
+        ("status",),
+        "is it up, what waits, what is wrong",
+        "netsky.node.cli.status:status",
+        "node",
+        ("netsky status", "netsky status --watch", "netsky --json status"),
+        options=(Option(("--watch",), "redraw every 2 seconds until Ctrl-C"),),
+        primer="is the node up, who is here, what waits",
+    ),
+    Command(
+        ("doctor",),
+        "check home, disk, fence and settings, with what to do",
+        "netsky.node.cli.status:doctor",
+        "node",
+        ("netsky doctor",),
+    ),
+)

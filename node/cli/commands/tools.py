@@ -1,0 +1,65 @@
+"""Help, and tools around the node."""
+
+from netsky.node.cli.table import Argument, Command, Option
+
+COMMANDS = (
+    Command(
+        ("demo",),
+        "see it work in a throw-away home, then clean up",
+        "netsky.node.demo.main:demo",
+        "help",
+        ("netsky demo", "netsky demo --keep"),
+        options=(Option(("--keep",), "leave the home for a look around; its path is printed"),),
+    ),
+    Command(
+        ("bench", "seal"),
+        "seal and check envelopes as fast as one core can",
+        "netsky.node.bench.seal:bench",
+        "help",
+        ("netsky bench seal", "netsky bench seal --seconds 10"),
+        options=(Option(("--seconds",), "how long to measure", value="N", form="count"),),
+    ),
+    Command(
+        ("bench", "bus"),
+        "send, drain and archive through a daemon, on disk",
+        "netsky.node.bench.bus:bench",
+        "help",
+        ("netsky bench bus", "netsky bench bus --count 50000 --at /var/tmp"),
+        options=(
+            Option(("--count",), "how many envelopes", value="N", form="count"),
+            Option(
+                ("--at",), "a folder on the disk to measure (else the current one)", value="FOLDER", completes="file"
+            ),
+        ),
+    ),
+    Command(
+        ("help",),
+        "a topic, or the list of topics",
+        "netsky.node.cli.help:help_topic",
+        "help",
+        ("netsky help", "netsky help start", "netsky help send"),
+        arguments=(Argument("TOPIC", "a topic or a command", many="any", completes="topic"),),
+    ),
+    Command(
+        ("primer",),
+        "what an agent needs to know to use this, in 700 tokens",
+        "netsky.node.cli.primer:primer",
+        "help",
+        ("netsky primer", "netsky primer >> AGENTS.md"),
+    ),
+    Command(
+        ("completion",),
+        "the completion script of a shell",
+        "netsky.node.cli.completion:completion",
+        "help",
+        ('eval "$(netsky completion bash)"', "netsky completion fish > ~/.config/fish/completions/netsky.fish"),
+        arguments=(Argument("SHELL", "bash, zsh or fish", completes="bash zsh fish"),),
+    ),
+    Command(
+        ("version",),
+        "the version of this program",
+        "netsky.node.cli.help:version",
+        "help",
+        ("netsky version",),
+    ),
+)

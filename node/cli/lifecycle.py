@@ -1,0 +1,95 @@
+"""`netsky init`, `up`, `down`, `restart`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netsky.node.cli.output import Output
+from netsky.node.errors import EXIT_DONE, Conflict, Usage
+from netsky.node.seams.real import RealChance, RealTime
+from netsky.node.seams.real_files import RealFiles
+
+
+def _outside(args: Any, command: str) -> None:
+    actor = args.node.inside_actor
+    if actor is not None:
+        raise Usage(f"netsky {command} is for the operator, not for {actor}", next="netsky status")
+
+
+def init(args: Any, out: Output) -> int:
+    from netsky.node.init import init_home  # noqa: PLC0415 - brings cryptography
+
+    _outside(args, "init")
+    made = init_home(args.node.home, RealFiles(), RealChance(), RealTime(), root=args.root, label=args.label or "")
+    data = {
+        "home": made.home.path,
+        "name": made.name,
+        "label": made.label,
+        "fingerprint": made.fingerprint,
+        "root": made.root,
+        "mesh": made.mesh,
+        "owner_key": made.owner_key,
+        "already": made.already,
+    }
+    summary = f"{made.home.path} {'was there already' if made.already else 'is ready'}: {made.name}"
+
+    def human() -> None:
+        out.line(summary + (f" ({made.label})" if made.label else ""))
+        out.line(f"  key         {made.fingerprint}")
+        if made.mesh:
+            out.line(f"  mesh        {made.mesh}")
+        if made.owner_key:
+            out.line(f"  owner key   {made.owner_key}")
+            out.line()
+            out.line(out.warn("Take the owner key offline now: copy that file to something you can unplug, then"))
+            out.line(out.warn("delete it here. Whoever has it decides which machine is the root."))
+        out.notice("next: netsky up")
+
+    out.answer("init", summary, data, human)
+    return EXIT_DONE
+
+
+def up(args: Any, out: Output) -> int:
+    from netsky.node import up as starter  # noqa: PLC0415 - each command loads what it needs
+
+    _outside(args, "up")
+    home = args.node.home
+    if args.foreground:
+        if args.detach or args.n:
+            raise Usage("--foreground goes with neither --detach nor N", next="netsky up --foreground")
+        if (pid := starter.running_pid(home)) is not None:
+            raise Conflict(f"the node runs already (pid {pid})", next="netsky down, then netsky up --foreground")
+        out.notice(f"the node of {home.path}; Ctrl-C stops it in order")
+        starter.foreground(home)
+    more = {} if args.timeout is None else {"timeout": args.timeout}
+    started = starter.up(home, args.n or 0, **more)
+    data = {"home": home.path, "pid": started.pid, "already": started.already, "added": list(started.added)}
+    summary = f"the node {'runs already' if started.already else 'is up'} (pid {started.pid})"
+    if started.added:
+        summary += f"; added {', '.join(started.added)}"
+    out.answer("up", summary, data)
+    out.notice(f"log: {home.node_log}")
+    return EXIT_DONE
+
+
+def down(args: Any, out: Output) -> int:
+    from netsky.node import up as starter  # noqa: PLC0415
+
+    _outside(args, "down")
+    more = {} if args.timeout is None else {"timeout": args.timeout}
+    stopped = starter.down(args.node.home, **more)
+    summary = "the node was not running" if stopped.already else f"the node is down (pid {stopped.pid} ended)"
+    out.answer("down", summary, {"already": stopped.already, "pid": stopped.pid})
+    return EXIT_DONE
+
+
+def restart(args: Any, out: Output) -> int:
+    from netsky.node import up as starter  # noqa: PLC0415
+
+    _outside(args, "restart")
+    home = args.node.home
+    more = {} if args.timeout is None else {"timeout": args.timeout}
+    started = starter.restart(home, **more)
+    out.answer("restart", f"the node is up again (pid {started.pid})", {"home": home.path, "pid": started.pid})
+    out.notice(f"log: {home.node_log}")
+    return EXIT_DONE

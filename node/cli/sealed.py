@@ -1,0 +1,68 @@
+"""Does a file say what its origin sealed? Checked here, in the process of whoever asks, from the sealed bytes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+
+from netsky.envelope.batch import Batch, Statement, decode_batch, verify_batch
+from netsky.envelope.batch import leaf as leaf_of
+from netsky.envelope.fields import Body, Header
+from netsky.envelope.file import FileEnvelope, Proof, read_file, to_file
+from netsky.envelope.invalid import Invalid
+from netsky.envelope.wire import decode_body, decode_header
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """One statement of a batch whose signature holds."""
+
+    batch: Batch
+    header: Header
+    body: Body
+    leaf: bytes
+
+    def as_file(self, proof: Proof | None = None) -> FileEnvelope:
+        return read_file(to_file(self.header, self.body, proof or Proof(self.header.origin, self.header.id, self.leaf)))
+
+
+class NotProven(Exception):  # noqa: N818 - the answer no, not a fault
+    """The sentence says which check failed."""
+
+
+def open_seal(data: bytes, wanted_id: str, wanted_leaf: bytes | None) -> Sealed:
+    """The statement that is meant, after every check of its seal. Raises NotProven."""
+    try:
+        batch = decode_batch(data)
+    except Invalid as wrong:
+        raise NotProven(f"the sealed bytes cannot be read: {wrong.sentence}") from None
+    if batch.type != "envelope":
+        raise NotProven(f"the seal is over a {batch.type}, not over an envelope")
+    if (wrong_seal := verify_batch(batch, None)) is not None:
+        raise NotProven(f"the seal does not hold: {wrong_seal}")
+    for statement in batch.statements:
+        if not isinstance(statement, Statement):
+            continue
+        found = leaf_of(batch.type, batch.mesh, statement.header, statement.body)
+        if wanted_leaf is not None and found != wanted_leaf:
+            continue
+        try:
+            header, body = decode_header(statement.header), decode_body(statement.body)
+        except Invalid as wrong:
+            raise NotProven(f"what was sealed is no envelope: {wrong.sentence}") from None
+        if header.id == wanted_id:
+            if header.origin != batch.key:
+                raise NotProven("the envelope names another origin than the key that sealed it")
+            return Sealed(batch, header, body, found)
+    raise NotProven("the seal holds, but over other envelopes than this one")
+
+
+def compare(file: FileEnvelope, sealed: Sealed) -> None:
+    """Every field of the file against what was sealed. Raises NotProven naming the first that differs."""
+    assert file.proof is not None
+    if file.proof.origin != sealed.header.origin:
+        raise NotProven("the file names another origin than the seal")
+    said = sealed.as_file(file.proof)
+    for field in fields(FileEnvelope):
+        if getattr(said, field.name) != getattr(file, field.name):
+            name = {"sender": "from"}.get(field.name, field.name)
+            raise NotProven(f"the file's `{name}` is not what was sealed")

@@ -1,0 +1,111 @@
+"""`netsky send`: through the node, or into the sender's own outbox where the node is down."""
+
+from __future__ import annotations
+
+import os
+import sys
+from typing import Any
+
+from netsky.envelope.address import parse_address
+from netsky.envelope.invalid import Invalid
+from netsky.envelope.limits import TEXT_BYTES_MAX
+from netsky.node.cli.dial import Dialer
+from netsky.node.cli.output import Output
+from netsky.node.client import CALL_SECONDS
+from netsky.node.errors import EXIT_DONE, Unreachable, Usage
+
+
+def send(args: Any, out: Output) -> int:
+    draft = _draft(args)
+    node: Dialer = args.node
+    try:
+        client = node.client()
+    except Unreachable as down:
+        return _into_outbox(draft, node, down, out)
+    patience = {} if args.wait is None else {"wait_s": args.wait}
+    data = client.request("send", draft | patience, timeout=CALL_SECONDS + (args.wait or 0))
+    twice = " (it was stored before, under the same key)" if data.get("duplicate") else ""
+    out.answer(
+        "send",
+        f"{data['id']} stored for {draft['to']}{twice}",
+        {"stored": "node", "to": draft["to"], **data},
+        lambda: out.line(data["id"] if out.quiet else f"stored {data['id']} for {draft['to']}{twice}"),
+    )
+    return EXIT_DONE
+
+
+def _draft(args: Any) -> dict[str, Any]:
+    """The fields that were said, checked as far as that needs no node."""
+    try:
+        to = str(parse_address(args.address))
+        sender = str(parse_address(getattr(args, "from"))) if getattr(args, "from") else None
+    except Invalid as wrong:
+        raise Usage(wrong.sentence, next="netsky help addresses", code=wrong.code) from None
+    draft = {
+        "to": to,
+        "from": sender,
+        "text": _text(args.text),
+        "kind": args.kind,
+        "in_reply_to": args.in_reply_to,
+        "thread": args.thread,
+        "idempotency_key": args.idempotency_key,
+        "requires_ack": args.requires_ack or None,
+        "data": args.data,
+        "expires_in": args.expires,
+    }
+    return {name: value for name, value in draft.items() if value is not None}
+
+
+def _text(said: str) -> str:
+    if said == "-":
+        raw = sys.stdin.buffer.read(TEXT_BYTES_MAX + 2)
+        if raw.endswith(b"\n") and len(raw) <= TEXT_BYTES_MAX + 1:
+            raw = raw[:-1]
+        where = "text: stdin"
+    else:
+        raw = os.fsencode(said)
+        where = "text: TEXT"
+    if len(raw) > TEXT_BYTES_MAX:
+        raise Usage(
+            f"{where} holds more than {TEXT_BYTES_MAX // 1024} KiB of UTF-8; a larger thing goes as a file that the "
+            "reader can open, named in the text",
+            next="netsky help limits",
+            code="text_too_large",
+        )
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise Usage(
+            f"{where} is not valid UTF-8 (byte {error.start})", next="convert it first: iconv -t utf-8", code="not_utf8"
+        ) from None
+
+
+def _into_outbox(draft: dict[str, Any], node: Dialer, down: Unreachable, out: Output) -> int:
+    """The node takes it in when it is up again, with `from` forced to the owner of that outbox."""
+    if down.code == "no_home":
+        raise down
+    actor = draft.pop("from", None) or node.inside_actor or _speaker(draft["to"], node)
+    if actor is None:
+        raise Unreachable(
+            f"{down.message}; say who sends this, and it is kept until it does",
+            next="netsky up; or repeat with --from ACTOR",
+            code=down.code,
+        )
+    from netsky.node.cli.outbox import drop  # noqa: PLC0415 - the node is up nearly always
+
+    name = drop(draft, actor, node)
+    out.notice(f"the node is down; the message waits in {actor}'s outbox and is sent when it is up: netsky up")
+    out.answer(
+        "send",
+        f"kept in {actor}'s outbox for {draft['to']}; the node is down",
+        {"stored": "outbox", "to": draft["to"], "actor": actor, "file": name},
+        lambda: out.line(name if out.quiet else f"kept {name}"),
+    )
+    return EXIT_DONE
+
+
+def _speaker(to: str, node: Dialer) -> str | None:
+    """Who the operator's shell speaks for when nobody was named, as the node decides it: the owner to agent0."""
+    if not to.startswith("agent0"):
+        return "agent0"
+    return "owner" if os.path.isdir(node.home.channel("owner")) else None

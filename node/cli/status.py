@@ -1,0 +1,119 @@
+"""`netsky status`: one screen, what is wrong last, where the eye ends."""
+
+from __future__ import annotations
+
+import select
+from typing import Any
+
+from netsky.node.cli.dial import Dialer
+from netsky.node.cli.output import Output
+from netsky.node.cli.text import age, length, plural, size, visible
+from netsky.node.errors import EXIT_DONE, Unreachable
+
+_REDRAW_SECONDS = 2.0
+_CLEAR = "\x1b[H\x1b[2J"
+
+
+def status(args: Any, out: Output) -> int:
+    node: Dialer = args.node
+    if not args.watch:
+        _once(node.call("status"), out)
+        return EXIT_DONE
+    node.client()  # a node that is down from the start is an error, one that goes down meanwhile is a sight
+    while True:
+        try:
+            data = node.call("status")
+        except Unreachable as down:
+            node.close()
+            if not out.json:
+                _clear(out)
+                out.line(down.message)
+        else:
+            if not out.json:
+                _clear(out)
+            _once(data, out)
+        out.stdout.flush()
+        select.select([], [], [], _REDRAW_SECONDS)
+
+
+def _clear(out: Output) -> None:
+    out.stdout.write(_CLEAR if out.terminal else "\n")
+
+
+def _once(data: dict[str, Any], out: Output) -> None:
+    found = data["faults"]
+    wrong = len(found) if isinstance(found, list) else int(found)
+    waiting = sum(actor.get("waiting", 0) for actor in data["actors"])
+    word = "up" if data["ready"] else "starting"
+    summary = f"{data['name']} is {word}; {plural(waiting, 'message')} waiting; {_faults(wrong)}"
+    out.answer("status", summary, data, lambda: _print(data, wrong, word, out))
+
+
+def _faults(count: int) -> str:
+    return "nothing is wrong" if not count else f"{plural(count, 'thing')} wrong"
+
+
+def _print(data: dict[str, Any], wrong: int, word: str, out: Output) -> None:
+    label = f" ({visible(data['label'])})" if data.get("label") else ""
+    root = ", root" if data["root"] else ""
+    out.line(out.bold(f"{data['name']}{label}{root}: {word} for {length(data['uptime_ns'] / 10**9)}"))
+    if "home" in data:
+        _print_node(data, out)
+    out.line()
+    _print_actors(data["actors"], out)
+    for group in data.get("outbox", ()):
+        if group["state"] != "done":
+            told = f"{plural(group['envelopes'], 'envelope')}, {size(group['bytes'])}"
+            out.line(f"outbox to {group['peer'][:16]}: {told} {group['state']} ({group['lane']})")
+    for link in data.get("links", ()):
+        out.line("link  " + " ".join(f"{name}={visible(str(value))}" for name, value in link.items()))
+    out.line()
+    if not wrong:
+        out.line("nothing is wrong")
+    elif isinstance(data["faults"], list):
+        for fault in data["faults"]:
+            out.line(out.warn(f"wrong: {visible(fault['sentence'])}"))
+            out.line(f"  next: {visible(fault['next'])}")
+    else:
+        out.line(out.warn(f"{_faults(wrong)}; the operator sees what with netsky status"))
+
+
+def _print_node(data: dict[str, Any], out: Output) -> None:
+    ledger, commits = data["ledger"], data["commits"]
+    out.line(f"  home   {visible(data['home'])}, pid {data['pid']}, version {data['version']}")
+    out.line(f"  key    {data['fingerprint']}" + (f", mesh {data['mesh'][:16]}…" if data["mesh"] else ", in no mesh"))
+    journal = f"{ledger.get('journal_mode')}, synchronous {_synchronous(ledger.get('synchronous'))}"
+    slowest = f"slowest {commits['max_commit_ns'] / 10**6:.1f} ms" if "max_commit_ns" in commits else ""
+    out.line(f"  disk   {journal}, {plural(commits.get('groups', 0), 'commit')} {slowest}".rstrip())
+    fence = data["fence"] if not data["fence_missing"] else f"none: {visible(data['fence_missing'])}"
+    out.line(f"  fence  {fence}")
+    if data["crashes"]:
+        out.line(
+            f'  {plural(data["crashes"], "crash", "crashes")} of tasks since the start: netsky query "SELECT * FROM crashes"'
+        )
+
+
+def _synchronous(value: object) -> str:
+    return (
+        {0: "off", 1: "normal", 2: "full", 3: "extra"}.get(value, str(value)) if isinstance(value, int) else str(value)
+    )
+
+
+def _print_actors(actors: list[dict[str, Any]], out: Output) -> None:
+    if not actors:
+        out.line("no actors")
+        return
+    now = out.wall()
+    rows = [
+        (
+            actor["name"],
+            actor["mode"].replace("_", "-"),
+            actor["state"] + ("" if actor.get("fenced", True) else ", unfenced"),
+            str(actor["waiting"]) if "waiting" in actor else "",
+            str(actor["claimed"]) if "claimed" in actor else "",
+            age(actor["oldest"], now) if actor.get("oldest") is not None else "",
+            str(actor.get("quarantined") or ""),
+        )
+        for actor in actors
+    ]
+    out.table(("actor", "mode", "state", "waiting", "claimed", "oldest", "refused"), rows)

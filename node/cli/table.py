@@ -1,0 +1,103 @@
+"""The command table: every command, argument and option as data.
+
+Parser, help, completion scripts, primer, schemas' names and the tests are all made from it, so that a command cannot
+exist without a summary, an example and a place in the overview. A handler is named by "module:function" and imported
+only when its command runs.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Argument(NamedTuple):
+    name: str
+    help: str
+    many: str = "one"  # "one", "optional", "some" (one or more), "any"
+    completes: str = ""  # what the shell offers here: "actor", "file", "topic", or words separated by spaces
+    is_number: bool = False
+
+
+class Option(NamedTuple):
+    flags: tuple[str, ...]
+    help: str
+    value: str = ""  # the name of its value in help; none for a switch
+    choices: tuple[str, ...] = ()
+    completes: str = ""
+    form: str = "text"  # how the value is read: text, count, duration (in seconds), json, pairs (may be repeated)
+    bare: str = ""  # the value when the flag stands alone (`--wait` beside `--wait=5`)
+
+    @property
+    def name(self) -> str:
+        return self.flags[-1].lstrip("-").replace("-", "_")
+
+
+class Command(NamedTuple):
+    path: tuple[str, ...]
+    summary: str
+    handler: str
+    topic: str
+    examples: tuple[str, ...]
+    arguments: tuple[Argument, ...] = ()
+    options: tuple[Option, ...] = ()
+    description: str = ""
+    rest: str = ""  # the name of what stands after `--`, given to the handler as a list
+    primer: str = ""  # what an agent needs to know about it, in one line; most commands have none
+    schema: str = ""  # the schema of its answers when another command already has it
+
+    @property
+    def words(self) -> str:
+        return " ".join(self.path)
+
+    @property
+    def primary(self) -> bool:
+        """Listed in the overview; a second name of a command is not."""
+        return not self.schema
+
+    @property
+    def schema_name(self) -> str:
+        return self.schema or "-".join(self.path)
+
+
+GLOBAL_OPTIONS = (
+    Option(("--home",), "the node's folder (else NETSKY_HOME, else ~/.netsky)", value="FOLDER", completes="file"),
+    Option(("--json",), "answer as JSON, for programs"),
+    Option(("-q", "--quiet"), "only the answer, no notices"),
+    Option(("--no-color",), "plain text (NO_COLOR does the same)"),
+)
+
+GROUPS = {
+    "channel": "the bus: send, read, acknowledge",
+    "envelope": "look at one envelope and check its seal",
+    "agent": "the actors of this node and their programs",
+    "bench": "measure this machine",
+}
+"""First words that are no command by themselves."""
+
+TOPICS = (
+    ("node", "The node"),
+    ("bus", "Messages"),
+    ("look", "What happened"),
+    ("actors", "Actors"),
+    ("help", "Help and tools"),
+)
+"""The order of the overview."""
+
+LATER = (
+    ("invite", "join", "approve", "revoke", "nodes", "root", "halt", "resume"),
+    ("dead", "drill", "sim", "backup", "restore"),
+    ("task", "note", "run", "clone", "ai", "gc", "commit"),
+    ("owner", "cron", "loop", "tick", "watchdog", "quiet", "escalate", "handoffs", "service"),
+)
+"""First words that the design names and this version does not have."""
+
+
+def commands() -> dict[tuple[str, ...], Command]:
+    """Every command by its path, in the order of the files and within them."""
+    from netsky.node.cli.commands import actors, bus, look, node, tools  # noqa: PLC0415 - the files import this one
+
+    return {
+        command.path: command
+        for part in (node.COMMANDS, bus.COMMANDS, look.COMMANDS, actors.COMMANDS, tools.COMMANDS)
+        for command in part
+    }

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import pytest
+
+from netsky.node.cli.parser import NotYet, duration, find, parse, split
+from netsky.node.cli.table import LATER, commands
+from netsky.node.errors import Usage
+
+from .conftest import Run
+
+
+def parsed(*words: str) -> object:
+    front, rest = split(words)
+    command = find(commands(), rest)
+    return parse(command, rest[len(command.path) :], front)
+
+
+def test_global_options_stand_before_or_after_the_verb() -> None:
+    for words in (("--home", "/x", "--json", "status"), ("status", "--json", "--home=/x")):
+        args = vars(parsed(*words))  # type: ignore[call-overload]
+        assert (args["home"], args["json"]) == ("/x", True)
+
+
+def test_options_and_arguments_may_be_mixed() -> None:
+    args = vars(parsed("send", "--kind", "brief", "worker1", "--thread", "t", "do it"))  # type: ignore[call-overload]
+    assert (args["address"], args["text"], args["kind"]) == ("worker1", "do it", "brief")
+
+
+def test_after_two_dashes_everything_is_the_program(run: Run) -> None:
+    args = vars(parsed("agent", "add", "worker1", "--env", "A=1", "--env", "B=2=3", "--", "claude", "--json", "-h"))  # type: ignore[call-overload]
+    assert args["command"] == ["claude", "--json", "-h"]
+    assert args["env"] == ["A=1", "B=2=3"]
+    assert args["json"] is False
+
+
+def test_a_text_may_begin_with_a_dash() -> None:
+    assert vars(parsed("send", "agent0", "- one\n- two"))["text"] == "- one\n- two"  # type: ignore[call-overload]
+    assert vars(parsed("send", "agent0", "--", "--json"))["text"] == "--json"  # type: ignore[call-overload]
+
+
+def test_wait_takes_a_value_only_with_an_equals_sign() -> None:
+    assert vars(parsed("send", "--wait", "agent0", "hi"))["wait"] == 60.0  # type: ignore[call-overload]
+    assert vars(parsed("send", "--wait=5m", "agent0", "hi"))["wait"] == 300.0  # type: ignore[call-overload]
+    assert vars(parsed("send", "agent0", "hi"))["wait"] is None  # type: ignore[call-overload]
+
+
+@pytest.mark.parametrize(("said", "seconds"), [("5", 5), ("250ms", 0.25), ("1.5s", 1.5), ("15m", 900), ("7d", 604_800)])
+def test_a_duration_has_a_unit(said: str, seconds: float) -> None:
+    assert duration(said) == seconds
+
+
+@pytest.mark.parametrize("said", ["", "-1", "1y", "1e9", "٣", "nan", "5 m"])
+def test_what_is_no_duration_says_how_to_write_one(said: str, run: Run) -> None:
+    ran = run("send", f"--expires={said}", "agent0", "hi")
+    assert ran.code == 2
+    assert "30s, 15m, 24h or 7d" in ran.err
+
+
+@pytest.mark.parametrize(
+    ("words", "meant"),
+    [
+        (("snd", "agent0", "x"), "netsky send"),
+        (("chanel", "ls"), "netsky channel"),
+        (("drain", "agent0"), "netsky channel drain"),
+        (("channel", "lst"), "netsky channel ls"),
+        (("statsu",), "netsky status"),
+    ],
+)
+def test_an_unknown_verb_gets_a_suggestion(words: tuple[str, ...], meant: str, run: Run) -> None:
+    ran = run(*words)
+    assert ran.code == 2
+    assert meant in ran.err
+
+
+def test_a_verb_like_nothing_we_know_leads_to_help(run: Run) -> None:
+    ran = run("qqqqqq")
+    assert (ran.code, ran.out) == (2, "")
+    assert "next: netsky help" in ran.err
+
+
+@pytest.mark.parametrize("verb", [verb for line in LATER for verb in line])
+def test_a_planned_verb_says_that_it_is_not_here_yet(verb: str, run: Run) -> None:
+    ran = run(verb, "anything", "--at-all")
+    assert ran.code == 2
+    assert "does not have it yet" in ran.err
+    assert ran.err.count("\n") == 2
+
+
+def test_channel_verify_is_planned_and_names_what_is_here() -> None:
+    with pytest.raises(NotYet, match="charter and roster") as caught:
+        find(commands(), ["channel", "verify", "x"])
+    assert caught.value.next == "netsky envelope verify ID"
+
+
+def test_nothing_is_both_planned_and_here() -> None:
+    assert not {path[0] for path in commands()} & {verb for line in LATER for verb in line}
+
+
+def test_a_group_alone_says_what_is_in_it() -> None:
+    with pytest.raises(Usage, match="say which: send, drain"):
+        find(commands(), ["channel"])
+
+
+@pytest.mark.parametrize("command", list(commands().values()), ids=lambda command: command.words)
+def test_every_command_explains_itself(command: object, run: Run) -> None:
+    path = command.path  # type: ignore[attr-defined]
+    for words in ((*path, "-h"), ("-h", *path), (*path, "--help")):
+        ran = run(*words)
+        assert (ran.code, ran.err) == (0, "")
+        assert "examples:" in ran.out
+        assert f"netsky {' '.join(path)}" in ran.out
+
+
+@pytest.mark.parametrize("command", list(commands().values()), ids=lambda command: command.words)
+def test_every_example_parses(command: object) -> None:
+    import shlex
+
+    for example in command.examples:  # type: ignore[attr-defined]
+        words = shlex.split(example.replace('eval "$(', "").replace(')"', ""))
+        words = words[: next((at for at, word in enumerate(words) if word in ("<", ">", ">>", "&&")), None)]
+        assert words[0] == "netsky", example
+        assert find(commands(), words[1:] if words[1] != "--json" else words[2:]).path == command.path, example  # type: ignore[attr-defined]
+        parsed(*words[1:])
+
+
+def test_an_option_is_never_abbreviated(run: Run) -> None:
+    assert run("send", "--ki", "brief", "agent0", "x").code == 2
+
+
+def test_a_usage_error_is_two_lines_and_names_the_help(run: Run) -> None:
+    ran = run("send", "agent0")
+    assert ran.code == 2
+    assert ran.err == ("netsky: netsky send: the following arguments are required: TEXT\n  next: netsky send -h\n")
+
+
+def test_a_usage_error_as_json_has_the_one_shape(run: Run) -> None:
+    ran = run("send", "--json", "agent0")
+    assert ran.json["ok"] is False
+    assert ran.json["error"]["exit"] == 2
+    assert ran.json["schema"] == "netsky.send/1"

@@ -1,0 +1,81 @@
+"""Every command line of the documents that this system comes from: it runs as written, or says why it does not.
+
+A line in which several commands follow one another is split where each begins.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import NamedTuple
+
+import pytest
+
+from netsky.node.cli.parser import find, parse, split
+from netsky.node.cli.table import LATER, commands
+
+from .conftest import Run, StubNode
+
+
+class Line(NamedTuple):
+    text: str
+    reason: str = ""  # why not yet, or not at all; empty if it runs
+
+
+CLONES = "clones belong to the issue that builds work: tickets, leases, workspaces"
+SCHEDULES = "schedules belong to the issue that builds the ticker, cron and loops"
+RUNTIMES = "model calls belong to the issue that builds the runtime adapters"
+CHANNELS = "not at all as a verb of its own: the owner is reached by the pages and mail of `netsky owner`"
+
+LINES = (
+    Line('netsky clone brief briefs/session5.md --type codex --workspace session5 --agent 7', CLONES),
+    Line('netsky channel send agent7 "tighten the diagram labels" --from agent0'),
+    Line('netsky imessage send --owner "wave landed"', CHANNELS),
+    Line('netsky email send --from cody@example.com --to cody@example.com --subject "canary" --text "ok"', CHANNELS),
+    Line('netsky loop create 15m "check the next merge window"', SCHEDULES),
+    Line('netsky cron add morning-brief "0 11 * * *" agent0 /morning-brief', SCHEDULES),
+    Line('netsky ai run --model codex-gpt-5.4 --detach "summarize this diff"', RUNTIMES),
+    Line('netsky clone brief briefs/fix-transport.md --type codex --workspace transport-fix --agent 4', CLONES),
+    Line('netsky channel send agent4 "focus on replay and backpressure" --from agent0'),
+    Line('netsky loop create 10m "check the clone result and harvest if green"', SCHEDULES),
+    Line('netsky cron add morning-brief "0 11 * * *" agent0 /morning-brief', SCHEDULES),
+    Line('netsky ai run --model codex-gpt-5.4 --detach "summarize today\'s crash markers"', RUNTIMES),
+)  # fmt: skip
+RUNS = [line for line in LINES if not line.reason]
+WAITS = [line for line in LINES if line.reason]
+
+
+def words(line: Line) -> list[str]:
+    said = shlex.split(line.text)
+    assert said[0] == "netsky"
+    return said[1:]
+
+
+def test_every_line_stands_here() -> None:
+    assert len(LINES) == 12  # eight lines, one of which holds five commands
+
+
+@pytest.mark.parametrize("line", RUNS, ids=lambda line: line.text)
+def test_a_line_runs_as_written(line: Line, run: Run, node: StubNode) -> None:
+    node.verbs["send"] = lambda args: {"id": "i" * 32, "duplicate": False}
+    ran = run(*words(line))
+    assert (ran.code, ran.err) == (0, "")
+    (verb, args) = node.asked[0]
+    assert verb == "send"
+    assert args["from"] == "agent0"
+    assert args["text"] == words(line)[3]
+
+
+@pytest.mark.parametrize("line", WAITS, ids=lambda line: line.text)
+def test_a_line_that_does_not_run_is_one_sentence_and_exit_2(line: Line, run: Run) -> None:
+    ran = run(*words(line))
+    assert ran.code == 2
+    assert ran.err.count("\n") == 2
+    planned = any(words(line)[0] in verbs for verbs in LATER)
+    assert ("does not have it yet" in ran.err) == planned == (line.reason != CHANNELS)
+
+
+def test_what_runs_is_parsed_without_a_node_too() -> None:
+    for line in RUNS:
+        front, rest = split(words(line))
+        command = find(commands(), rest)
+        parse(command, rest[len(command.path) :], front)
