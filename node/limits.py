@@ -54,7 +54,7 @@ LOG_FILES_MAX = 4
 LOG_LINE_BYTES_MAX = 16 * 1024
 """32 MiB of log in all: days of an ordinary node, and nobody's disk."""
 
-STOP_SECONDS = 10.0
+STOP_SECONDS = 15.0
 """For an orderly stop in all; what still hangs then is left to the kernel."""
 
 CONFIG_BYTES_MAX = 256 * 1024

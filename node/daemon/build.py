@@ -14,6 +14,7 @@ from importlib import metadata
 from typing import TYPE_CHECKING
 
 import trio
+from netsky.node.actors.manager import Actors
 from netsky.node.bus.bus import Bus
 from netsky.node.bus.folders import open_channel
 from netsky.node.config import LiveConfig
@@ -31,7 +32,7 @@ from netsky.node.home import HOLDER_NAME, Home, HomeLock, check_permissions, pre
 from netsky.node.identity import Identity, fingerprint, read_identity
 from netsky.node.log import Log
 from netsky.node.seams import Seams
-from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerUnusable
+from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
 
 if TYPE_CHECKING:
     from netsky.node.config import Config
@@ -40,7 +41,7 @@ NODE_KEY = "node_key"
 """Whose database this is: the public key, put in by the first start."""
 
 
-class Unusable(NetskyError):
+class Unusable(NetskyError):  # noqa: N818 - what the file is
     """The database cannot be used, and starting again changes nothing."""
 
     default_code = "database_unusable"
@@ -213,6 +214,7 @@ async def _assemble(
         notify=Told(log, events, signals),
         peers=node.peer_key,
     )
+    node.actors = Actors(node)
     return node
 
 

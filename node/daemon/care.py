@@ -24,7 +24,7 @@ async def watch_config(node: Node) -> None:
         if fault is None:
             node.log.event("config.taken")
         else:
-            node.log.warning("config.refused", fault=fault)
+            node.log.event("config.refused", level="warn", fault=fault)
         node.events.publish("config", fault=fault)
 
 
@@ -36,7 +36,7 @@ async def prune_forever(node: Node) -> None:
         try:
             await prune(node)
         except TryLater as full:  # a full disk: the next turn may find room
-            node.log.warning("retention.later", why=full.message)
+            node.log.event("retention.later", level="warn", why=full.message)
 
 
 async def prune(node: Node) -> None:

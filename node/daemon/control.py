@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import json
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -74,12 +74,12 @@ class ControlServer:
         self._doors: dict[str, _Door] = {}
         self._nursery: trio.Nursery | None = None
 
-    async def run(self, ready: Callable[[], None], doors: Callable[[], Awaitable[list[tuple[str, Caller]]]]) -> None:
+    async def run(self, ready: Callable[[], None], doors: Sequence[tuple[str, Caller]]) -> None:
         """Opens these doors and serves them, and those opened later, until it is cancelled."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
-                for path, caller in await doors():
+                for path, caller in doors:
                     await self.open(path, caller)
                 ready()
                 await trio.sleep_forever()
@@ -248,7 +248,7 @@ class _Connection:
 
         args = Args(request.verb, request.args)
         try:
-            if verb.stream is None and not verb.waits:
+            if verb.stream is None and not verb.waits and "wait_s" not in request.args:
                 return await self._desk.run(verb, self._caller, args, emit)
             self._patience = trio.CancelScope()
             if self._client_ended:

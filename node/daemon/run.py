@@ -1,4 +1,4 @@
-"""The life of a daemon: open, serve until told to stop or until it must, close. Nothing here knows a real clock or disk."""
+"""The life of a daemon: open, serve until told to stop or until it must, close. It knows no real clock and no disk."""
 
 from __future__ import annotations
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from netsky.node.events import Events, Signals
 from netsky.node.log import Log
 
@@ -28,6 +30,6 @@ class Told:
     def taken(self) -> None:
         self._signals.ring(TAKEN_SIGNAL)
 
-    def event(self, kind: str, **fields: object) -> None:
+    def event(self, kind: str, **fields: Any) -> None:
         self._log.event(f"bus.{kind}", **fields)
         self._events.publish(kind, **fields)

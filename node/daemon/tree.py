@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from netsky.node.daemon.caller import OPERATOR, Caller
 from netsky.node.daemon.care import prune_forever, watch_config
 from netsky.node.daemon.control import Called, ControlServer, Desk
-from netsky.node.db import actors, observe
+from netsky.node.db import observe
 from netsky.node.errors import NetskyError
 from netsky.node.seams.ledger import LedgerBroken
 from netsky.node.supervise import Child, MustStop, Strategy, Supervisor, describe
@@ -39,7 +39,7 @@ def grow(node: Node, hung: Hung) -> Supervisor:
         Child("reader", node.reader.run),
         _branch(node, hung, "bus", bus_children(node)),
         Child("control", lambda ready: _control(node, ready), announces=True),
-        Child("actors", node.actors.run, stop_seconds=20),
+        Child("actors", node.actors.run, announces=True, start_seconds=30, stop_seconds=12),
     ]
     if node.links is not None:
         children.append(Child("links", node.links.run))
@@ -49,7 +49,7 @@ def grow(node: Node, hung: Hung) -> Supervisor:
 
 
 def bus_children(node: Node) -> list[Child]:
-    return [Child("projector", node.bus.projector.run), Child("sweep", node.bus.run_sweep)]
+    return [Child("projector", node.bus.projector.run)]
 
 
 def _branch(node: Node, hung: Hung, name: str, children: Sequence[Child]) -> Child:
@@ -85,22 +85,7 @@ async def _ledger(node: Node) -> None:
 
 async def _control(node: Node, ready: Callable[[], None]) -> None:
     node.control = ControlServer(node.seams.sockets, _desk(node))
-    await node.control.run(ready, lambda: _doors(node))
-
-
-async def _doors(node: Node) -> list[tuple[str, Caller]]:
-    """The operator's, and one for each actor that there is."""
-    [found] = await node.ledger.transaction([actors.all()])
-    doors = [(node.home.operator_socket, OPERATOR)]
-    for row in actors.rows(found):
-        doors.append(actor_door(node, row.name, fenced=row.fenced))
-    return doors
-
-
-def actor_door(node: Node, actor: str, *, fenced: bool) -> tuple[str, Caller]:
-    """The socket of an actor, in a folder of its own, which is all that its fence shows of the sockets."""
-    node.seams.files.make_folder(node.home.actor_folder(actor))
-    return node.home.actor_socket(actor), Caller("actor", actor, fenced)
+    await node.control.run(ready, [(node.home.operator_socket, OPERATOR)])
 
 
 def _desk(node: Node) -> Desk:
@@ -114,13 +99,15 @@ def _desk(node: Node) -> Desk:
         verb = TABLE.get(call.verb)
         if call.exit or (verb is not None and verb.booked):
             at, took = node.now(), call.duration_ns
-            node.group.ride(observe.cli_invoked(at, call.caller.name, call.verb[:64], call.exit, call.code, took))
+            node.group.ride(
+                observe.cli_invoked(at, call.caller.name, call.verb[:64], exit=call.exit, code=call.code, duration=took)
+            )
 
     def crashed(verb: str, error: Exception) -> NetskyError:
         return node.crashes.in_verb(verb, error)
 
     def hung_up(caller: Caller, why: str) -> None:
-        node.log.warning("control.hung_up", caller=caller.name, why=why)
+        node.log.event("control.hung_up", level="warn", caller=caller.name, why=why)
         node.events.publish("hung_up", caller=caller.name, why=why)
 
     return Desk(TABLE, run, crashed, called, hung_up, node.seams.time.monotonic)

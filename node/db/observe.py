@@ -118,6 +118,11 @@ def quarantine(actor: str | None, limit: int) -> Statement:
     )
 
 
+def quarantine_counts() -> Statement:
+    """(actor, rows) for each actor with any."""
+    return Statement("SELECT actor, count(*) FROM quarantine GROUP BY actor")
+
+
 def crashes(limit: int, since: int = 0) -> Statement:
     """Newest first."""
     return Statement(

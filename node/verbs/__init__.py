@@ -1,0 +1,37 @@
+"""The one table of verbs: what can be asked of a daemon, and who may. Whatever is not in it does not exist."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from netsky.node.verbs import actors, bus, control, look
+from netsky.node.verbs.send import send
+from netsky.node.verbs.status import status
+from netsky.node.verbs.verb import Verb
+
+TABLE: Mapping[str, Verb] = MappingProxyType(
+    {
+        "ping": Verb(control.ping, actors=True),
+        "status": Verb(status, actors=True),
+        "stop": Verb(control.stop, booked=True),
+        "wait": Verb(control.wait, actors=True, waits=True),
+        "follow": Verb(stream=control.follow, actors=True),
+        "send": Verb(send, actors=True),
+        "claim": Verb(bus.claim, actors=True),
+        "release": Verb(bus.release, actors=True),
+        "ack": Verb(bus.ack, actors=True),
+        "inbox": Verb(bus.inbox_ls, actors=True),
+        "replay": Verb(bus.replay, actors=True, booked=True),
+        "forward_outbox": Verb(bus.forward_outbox, actors=True, booked=True),
+        "quarantine_ls": Verb(bus.quarantine_ls, actors=True),
+        "trace": Verb(look.trace_verb, actors=True),
+        "envelope": Verb(look.envelope, actors=True),
+        "query": Verb(look.query),
+        "events": Verb(stream=look.events),
+        "agent_add": Verb(actors.agent_add, booked=True),
+        "agent_rm": Verb(actors.agent_rm, booked=True),
+        "agent_ls": Verb(actors.agent_ls, actors=True),
+        "agent_logs": Verb(actors.agent_logs),
+    }
+)

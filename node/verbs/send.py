@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from netsky.envelope.address import parse_address
-from netsky.node.bus.draft import Accepted, Draft
+from netsky.node.bus.draft import Accepted, Draft, Via
 from netsky.node.errors import NetskyError, Refused, TimedOut, TryLater
 from netsky.node.limits import GROUP_ITEMS_MAX
 from netsky.node.verbs.args import Args
@@ -91,7 +91,7 @@ def _sender(node: Node, caller: Caller, named: str | None, to: str) -> str:
 
 async def _accept(node: Node, caller: Caller, spoken: list[Spoken]) -> list[Accepted | NetskyError]:
     """In the order given; neighbours of one sender in one call."""
-    via = "operator" if caller.is_operator else "actor"
+    via: Via = "operator" if caller.is_operator else "actor"
     results: list[Accepted | NetskyError] = []
     while len(results) < len(spoken):
         sender = spoken[len(results)].sender

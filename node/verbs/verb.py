@@ -24,7 +24,7 @@ class Verb:
     actors: bool = False
     """May an actor behind its fence call it? The operator may call all."""
     waits: bool = False
-    """It may take long because it was asked to, and ends when the client hangs up."""
+    """It takes as long as it was asked to, and ends when the client hangs up; so does any with `wait_s`."""
 
     booked: bool = False
     """Is each call worth a row of `cli_invocations`? Failures always are."""

@@ -1,0 +1,99 @@
+"""Verbs of the daemon itself, and waiting without polling."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any
+
+import trio
+from netsky.envelope.file import Proof, to_file
+from netsky.envelope.wire import decode_body, decode_header
+from netsky.node.daemon.told import TAKEN_SIGNAL
+from netsky.node.db import messages, trace
+from netsky.node.errors import TimedOut, Usage
+from netsky.node.verbs.bus import channel_of
+from netsky.node.verbs.look import visible_rows
+
+if TYPE_CHECKING:
+    from netsky.node.daemon.caller import Caller
+    from netsky.node.daemon.node import Node
+    from netsky.node.db.messages import MessageRow
+    from netsky.node.verbs.args import Args
+    from netsky.node.verbs.verb import Emit
+
+WAIT_SECONDS_MAX = 7 * 86_400.0
+_LOOK_SECONDS = 1.0
+"""Between looks that no bell asked for: a reply to somebody else's inbox, a folder that a consumer emptied itself."""
+
+
+async def ping(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
+    args.nothing_else()
+    return {"name": node.identity.name, "pid": node.pid, "ready": node.is_ready, "you": caller.name}
+
+
+async def stop(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
+    """An orderly stop begins; this is answered before it does."""
+    args.nothing_else()
+    node.request_stop(f"asked by {caller.name}")
+    return {"pid": node.pid}
+
+
+async def wait(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
+    """Until the envelope was taken by its reader, or until one came that answers it."""
+    what, id, seconds = args.text("what"), args.text("id"), args.seconds("timeout", 60, WAIT_SECONDS_MAX)  # noqa: A001
+    args.nothing_else()
+    look: Callable[[], Awaitable[dict[str, Any] | None]]
+    if what == "taken":
+        await visible_rows(node, caller, id)  # an id that nobody knows is told at once
+        look, bell = (lambda: _taken(node, id)), TAKEN_SIGNAL
+    elif what == "reply":
+        await visible_rows(node, caller, id)
+        look, bell = (lambda: _reply(node, caller, id)), caller.actor or "agent0"
+    else:
+        raise Usage(f"cannot wait for {what[:64]!r}; there are taken and reply", next="netsky wait -h")
+    with trio.move_on_after(seconds):
+        while True:
+            heard = node.signals.count(bell)
+            found = await look()
+            if found is not None:
+                return found
+            with trio.move_on_after(_LOOK_SECONDS):
+                await node.signals.wait_beyond(bell, heard)
+    missing = "taken" if what == "taken" else "answered"
+    raise TimedOut(f"{id} was not {missing} within {seconds:g} s", next=f"netsky trace {id}")
+
+
+async def follow(node: Node, caller: Caller, args: Args, emit: Emit) -> dict[str, Any]:
+    """An event whenever new files stand in an actor's inbox; the first at once, so that none is missed."""
+    actor = channel_of(node, caller, args.maybe_text("actor"))
+    args.nothing_else()
+    heard = node.signals.count(actor)
+    while True:
+        await emit({"actor": actor})
+        heard = await node.signals.wait_beyond(actor, heard)
+
+
+async def _taken(node: Node, id: str) -> dict[str, Any] | None:  # noqa: A002 - the envelope's word
+    [found] = await node.ledger.transaction([trace.by_id(id)])
+    for row in trace.rows(found):
+        if row.state == "taken":
+            return {"id": id, "actor": row.actor, "taken_at": row.taken_at, "taken_by": row.taken_by}
+    return None
+
+
+async def _reply(node: Node, caller: Caller, id: str) -> dict[str, Any] | None:  # noqa: A002
+    [found] = await node.ledger.transaction([messages.replies_to([id], 16)])
+    for row in messages.rows(found):
+        if caller.is_operator or caller.actor in {row.sender, row.recipient}:
+            return {"id": id, "reply": readable(row)}
+    return None
+
+
+def readable(row: MessageRow) -> dict[str, Any] | None:
+    """The envelope as its file shows it; None once its bytes are pruned."""
+    if row.header is None or row.body is None:
+        return None
+    proof = Proof(row.origin, row.id, row.leaf)
+    fields: dict[str, Any] = json.loads(to_file(decode_header(row.header), decode_body(row.body), proof))
+    return fields

@@ -1,0 +1,100 @@
+"""`status`: what this node is, what it does, what waits, and what is wrong."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from netsky.node.daemon.build import program_version
+from netsky.node.db import outbox
+from netsky.node.verbs.bus import channel_counts
+
+if TYPE_CHECKING:
+    from netsky.node.daemon.caller import Caller
+    from netsky.node.daemon.node import Node
+    from netsky.node.verbs.args import Args
+
+
+async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
+    """Everything for the operator; for an actor who is here, and whether the node is well."""
+    args.nothing_else()
+    counts = {channel["actor"]: channel for channel in await channel_counts(node)}
+    actors = [_actor(state, counts.get(str(state["name"]), {})) for state in node.actors.states()]
+    identity = node.identity
+    common = {
+        "name": identity.name,
+        "label": node.config.label,
+        "root": identity.root,
+        "fingerprint": identity.fingerprint,
+        "version": program_version(),
+        "ready": node.is_ready,
+        "uptime_ns": node.seams.time.monotonic() - node.started_monotonic,
+        "you": caller.name,
+    }
+    if not caller.is_operator:
+        shown = ("name", "mode", "state")
+        return common | {
+            "actors": [
+                {name: actor[name] for name in (actor if actor["name"] == caller.actor else shown)} for actor in actors
+            ],
+            "faults": len(faults(node)),
+        }
+    [pending] = await node.ledger.transaction([outbox.pending()])
+    return common | {
+        "home": node.home.path,
+        "key": identity.key.hex(),
+        "mesh": identity.mesh.hex() if any(identity.mesh) else "",
+        "pid": node.pid,
+        "started_at": node.started_at,
+        "after_crash": node.opened.after_crash,
+        "actors": actors,
+        "fence": node.actors.fence,
+        "fence_missing": node.actors.fence_missing,
+        "outbox": [
+            {"peer": row.peer.hex(), "lane": row.lane, "state": row.state, "envelopes": row.envelopes}
+            | {"bytes": row.bytes, "oldest": row.oldest}
+            for row in outbox.pending_rows(pending)
+        ],
+        "links": [] if node.links is None else node.links.states(),
+        "ledger": dict(node.settings),
+        "commits": asdict(node.group.statistics()),
+        "faults": faults(node),
+        "crashes": node.crashes.count,
+        "tasks": node.tree.states(),
+        "sockets": node.control.paths,
+        "log": node.home.node_log,
+    }
+
+
+def _actor(state: dict[str, Any], channel: dict[str, Any]) -> dict[str, Any]:
+    return state | {
+        "waiting": channel.get("waiting", 0),
+        "claimed": channel.get("claimed", 0),
+        "oldest": channel.get("oldest"),
+        "quarantined": channel.get("quarantined", 0),
+    }
+
+
+def faults(node: Node) -> list[dict[str, str]]:
+    """What is wrong now, each with the next step. An empty list is a healthy node."""
+    found: list[dict[str, str]] = []
+
+    def add(code: str, sentence: str, next: str) -> None:  # noqa: A002 - the word in the answer
+        found.append({"code": code, "sentence": sentence, "next": next})
+
+    if node.live_config.fault is not None:
+        add("config", f"{node.live_config.fault}; the last good version is in force", f"correct {node.home.config}")
+    if node.group.slow:
+        add("disk_slow", "the last commit took a second or more", "look at what else uses this disk")
+    low = node.bus.planner.door.disk_low
+    if low is not None:
+        add("disk_low", low, "free some space on the node's disk; nothing else is needed")
+    if node.bus.projector.fault is not None:
+        add("projection", node.bus.projector.fault, f"look into {node.home.channels}")
+    if node.log.lost:
+        add("log", f"{node.log.lost} lines of the log could not be written", f"look at {node.home.logs}")
+    for actor in node.actors.states():
+        if actor["state"] == "degraded":
+            sentence = f"{actor['name']} was given up: {actor['reason']}"
+            add("actor", sentence, f"netsky agent logs {actor['name']}, then add it again")
+    return found
