@@ -1,0 +1,200 @@
+"""Programs that are started for each envelope: the envelope in, the answer out, and every way in which that fails."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from netsky.node.actors.limits import TRIES_MAX
+from netsky.node.backoff import Backoff
+from netsky.node.db import handovers
+from netsky.node.seams.ledger import Statement
+
+if TYPE_CHECKING:
+    from .conftest import Running
+
+Start = Callable[[], AbstractAsyncContextManager["Running"]]
+
+
+@pytest.fixture(autouse=True)
+def _quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netsky.node.actors.handover.RETRY", Backoff(1_000_000, 2_000_000))
+
+
+ECHO = "import sys, json; e = json.load(sys.stdin); print(e['from'], e['kind'], e['text'], len(e['netsky']['leaf']))"
+
+
+async def test_the_answer_of_a_worker_to_its_manager_is_a_report(start: Start) -> None:
+    async with start() as it:
+        await it.add_script("worker1", ECHO)
+        sent = await it.send("worker1", "count")
+        assert await it.answers(sent) == [("worker1", "report", "agent0 brief count 64")]
+        assert await it.taken_by(sent) == "exit"
+        assert (it.names("worker1", "inbox"), it.names("worker1", "claimed")) == ([], [])
+        assert len(it.names("worker1", "archive")) == 1
+        await it.wait_state("worker1", "idle")
+
+
+async def test_the_answer_of_a_manager_is_a_reply(start: Start) -> None:
+    async with start() as it:
+        await it.add_script("agent1", ECHO)
+        sent = await it.send("agent1", "count", kind="ticket")
+        assert await it.answers(sent) == [("agent1", "reply", "agent0 ticket count 64")]
+
+
+async def test_no_words_are_no_answer_and_the_envelope_is_taken_all_the_same(start: Start) -> None:
+    async with start() as it:
+        await it.add_script("worker1", "import sys; sys.stdin.read()")
+        sent = await it.send("worker1", "x")
+        assert await it.taken_by(sent) == "exit"
+        assert await it.answers(sent, 0) == []
+
+
+async def test_an_answer_is_never_answered(start: Start) -> None:
+    async with start() as it:
+        await it.add_script("worker1", "print('again')")
+        sent = await it.send("worker1", "x", kind="reply")
+        assert await it.taken_by(sent) == "exit"
+        assert await it.answers(sent, 0) == []
+
+
+async def test_a_program_that_fails_is_tried_again_until_it_does_not(start: Start) -> None:
+    script = (
+        "import os, sys\nn = len(os.listdir('.'))\nopen(f'try{n}', 'w').close()\n"
+        "print('at last'); sys.exit(1 if n < 2 else 0)"
+    )
+    async with start() as it:
+        await it.add_script("worker1", script)
+        sent = await it.send("worker1", "x")
+        assert await it.answers(sent) == [("worker1", "report", "at last")]
+        assert await it.taken_by(sent) == "exit"
+
+
+async def test_a_program_that_always_fails_ends_as_an_error_to_the_sender_and_in_quarantine(start: Start) -> None:
+    async with start() as it:
+        await it.add_script("worker1", "open('tries', 'a').write('x'); raise SystemExit(3)")
+        sent = await it.send("worker1", "x")
+        [(sender, kind, text)] = await it.answers(sent)
+        assert (sender, kind) == ("worker1", "error")
+        assert text == "worker1 could not do this: the program ended with exit code 3 (5 tries)."
+        assert await it.taken_by(sent) == "given_up"
+        assert (it.folder / "tries").read_text() == "x" * TRIES_MAX
+        assert len([name for name in it.names("worker1", "quarantine") if not name.endswith(".reason.json")]) == 1
+
+
+async def test_the_next_envelope_does_not_wait_for_the_next_try_of_one_that_fails(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netsky.node.actors.handover.RETRY", Backoff(10**12, 10**12))
+    script = "import sys, json; e = json.load(sys.stdin); sys.exit(1) if e['text'] == 'bad' else print('fine')"
+    async with start() as it:
+        await it.add_script("worker1", script)
+        await it.send("worker1", "bad")
+        assert await it.answers(await it.send("worker1", "good")) == [("worker1", "report", "fine")]
+
+
+async def test_an_answer_over_the_cap_ends_the_program_and_is_told(start: Start) -> None:
+    async with start() as it:
+        await it.add_script("worker1", "while True: print('x' * 1000)")
+        [(_, kind, text)] = await it.answers(await it.send("worker1", "x"))
+        assert kind == "error"
+        assert "more than 49152 bytes" in text
+
+
+async def test_an_answer_that_no_envelope_may_hold_is_told_to_the_sender(start: Start) -> None:
+    async with start() as it:
+        await it.add_script("worker1", "print('</chan' + 'nel>')")
+        [(_, kind, text)] = await it.answers(await it.send("worker1", "x"))
+        assert kind == "error"
+        assert "could not do this" in text
+
+
+async def test_a_program_that_takes_too_long_is_ended_with_all_it_started(start: Start) -> None:
+    script = "import os, signal, time\nsignal.signal(15, signal.SIG_IGN)\nos.system('setsid sleep 1234.5 &')\ntime.sleep(99)"
+    async with start() as it:
+        await it.add_script("worker1", script, timeout=1)
+        sent = await it.send("worker1", "x")
+
+        async def reason() -> str | None:
+            [rows] = await it.node.group.write([Statement("SELECT reason FROM handovers WHERE reason != ''")])
+            return str(rows[0][0]) if rows else None
+
+        from .conftest import until
+
+        assert await until(reason) == "it took longer than its time limit and was ended"
+        await it.node.actors.remove("worker1")
+        assert not _running("1234.5")
+        assert await it.answers(sent, 0) == []
+
+
+async def test_a_program_that_is_not_there_is_an_error_to_the_sender(start: Start) -> None:
+    async with start() as it:
+        await it.add("worker1", "/nonexistent/program", mode="per_envelope")
+        [(_, kind, text)] = await it.answers(await it.send("worker1", "x"))
+        assert (kind, text) == (
+            "error",
+            "worker1 could not do this: its program cannot start: No such file or directory (5 tries).",
+        )
+
+
+async def test_an_orderly_stop_in_the_middle_counts_no_try_and_the_next_life_gives_it_again(start: Start) -> None:
+    script = (
+        "import os, time\nopen('tries', 'a').write('x')\n"
+        "time.sleep(0 if len(open('tries').read()) > 1 else 99)\nprint('done')"
+    )
+    async with start() as it:
+        await it.add_script("worker1", script)
+        sent = await it.send("worker1", "x")
+        await it.wait_state("worker1", "running")
+    async with start() as it:
+        assert await it.answers(sent) == [("worker1", "report", "done")]
+        assert await it.taken_by(sent) == "exit"
+
+
+async def test_an_envelope_that_took_the_node_down_twice_is_given_to_no_program_again(start: Start) -> None:
+    async with start() as it:
+        await it.add("worker1")
+        sent = await it.send("worker1", "x")
+        assert await it.answers(sent, 0) == []
+        [rows] = await it.node.group.write([Statement("SELECT seq FROM inbox")])
+        seq = int(rows[0][0])  # type: ignore[arg-type]
+        for _ in range(2):  # what two crashed lives leave behind
+            await it.node.group.write([handovers.begin(seq, "worker1")])
+            await it.node.group.write([handovers.lose()])
+    async with start() as it:
+        await it.add_script("worker1", "open('ran', 'w')")
+        [(_, kind, text)] = await it.answers(sent)
+        assert (kind, text) == (
+            "error",
+            "worker1 could not do this: the node ended 2 times while a program had it.",
+        )
+        assert not (it.folder / "ran").exists()
+
+
+async def test_work_that_expired_while_it_waited_is_not_begun(start: Start) -> None:
+    async with start() as it:
+        await it.add("worker1")
+        sent = await it.send("worker1", "x", expires_in_ns=1)
+        await it.add_script("worker1", "open('ran', 'w')")
+        [(_, kind, text)] = await it.answers(sent)
+        assert (kind, text) == ("error", "worker1 could not do this: it expired before its work began.")
+        assert not (it.folder / "ran").exists()
+
+
+def _running(text: str) -> list[Any]:
+    import glob
+
+    found = []
+    for path in glob.glob("/proc/[0-9]*/cmdline"):
+        try:
+            with open(path) as file:
+                if text in file.read() and "pytest" not in file.read():
+                    found.append(path)
+        except OSError:
+            continue
+    return found
+
+

@@ -1,0 +1,207 @@
+"""The shipped processes seam, with real programs."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+from netsky.node.actors.place import end
+from netsky.node.seams.processes import CannotStart, Exit
+from netsky.node.seams.real_processes import RealProcess, RealProcesses
+
+Start = Callable[..., Any]
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+@pytest.fixture
+def start(log: Path) -> Start:
+    async def start(*argv: str, stdin: bool = False, stdout: bool = False, **more: Any) -> RealProcess:
+        given: dict[str, Any] = {"env": dict(os.environ), "cwd": "/", "log": str(log), "log_bytes": 100_000}
+        return await RealProcesses().start(argv, stdin=stdin, stdout=stdout, **(given | more))
+
+    return start
+
+
+async def said(process: RealProcess) -> bytes:
+    found = b""
+    while some := await process.receive(4096):
+        found += some
+    return found
+
+
+async def settled(text: str, tmp: Path) -> None:
+    """Waits for a file that the program makes once it is where the test wants it."""
+    with trio.fail_after(10):
+        while not (tmp / text).exists():
+            await trio.sleep(0.005)
+
+
+def alive(mark: str) -> list[str]:
+    listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
+    return [line for line in listed.splitlines() if f"sleep {mark}" in line and "sh -c" not in line]
+
+
+async def test_what_goes_in_comes_out(start: Start) -> None:
+    process = await start("cat", stdin=True, stdout=True)
+    await process.send(b"hello")
+    process.close_input()
+    assert await said(process) == b"hello"
+    assert await process.wait() == Exit(0, None)
+    assert await process.wait() == Exit(0, None)
+
+
+@pytest.mark.parametrize(("script", "exit"), [("exit 3", Exit(3, None)), ("kill -9 $$", Exit(None, 9))])
+async def test_how_it_ended_is_what_the_program_did(start: Start, script: str, exit: Exit) -> None:
+    assert await (await start("sh", "-c", script)).wait() == exit
+
+
+@pytest.mark.parametrize(
+    ("program", "why"), [("/nonexistent", "No such file"), ("/etc/passwd", "Permission denied"), ("/", "Permission")]
+)
+async def test_what_cannot_start_is_said_at_once(start: Start, program: str, why: str) -> None:
+    with pytest.raises(CannotStart, match=why):
+        await start(program)
+
+
+async def test_a_missing_folder_and_a_log_that_cannot_be_written_are_said(start: Start, tmp_path: Path) -> None:
+    with pytest.raises(CannotStart, match="/nowhere"):
+        await start("true", cwd="/nowhere")
+    with pytest.raises(CannotStart, match="its log .* cannot be written"):
+        await start("true", log=str(tmp_path / "no" / "log"))
+
+
+async def test_what_a_fence_says_when_it_fails_stands_in_the_log(start: Start, log: Path) -> None:
+    with pytest.raises(CannotStart, match="the reason stands in its log"):
+        await start("true", fence=["sh", "-c", "echo no fence today >&2; exit 1", "--"])
+    assert log.read_text() == "no fence today\n"
+
+
+async def test_stderr_goes_to_the_log_and_stdout_too_unless_it_is_a_pipe(start: Start, log: Path) -> None:
+    await (await start("sh", "-c", "echo one; echo two >&2")).wait()
+    process = await start("sh", "-c", "echo three; echo four >&2", stdout=True)
+    assert await said(process) == b"three\n"
+    await process.wait()
+    assert log.read_text() == "one\ntwo\nfour\n"
+
+
+async def test_a_program_that_writes_without_end_fills_no_disk(start: Start, log: Path) -> None:
+    await (await start("sh", "-c", "yes | head -c 5000000; echo last")).wait()
+    assert log.stat().st_size <= 100_000 + 65_536
+    assert log.read_text().endswith("y\nlast\n")
+    assert log.read_text().startswith("... older lines were dropped ...\ny\n")
+
+
+async def test_a_signal_reaches_the_program_and_its_group(start: Start, tmp_path: Path) -> None:
+    script = "trap 'exit 7' TERM; sleep 4001 & touch there; while :; do sleep 0.02; done"
+    process = await start("sh", "-c", script, cwd=str(tmp_path))
+    await settled("there", tmp_path)
+    process.signal_group(signal.SIGTERM)
+    assert await process.wait() == Exit(7, None)
+    assert not alive("4001")
+    process.signal_group(signal.SIGTERM)  # nobody is there, and nothing happens
+
+
+async def test_what_ignores_the_signal_and_what_left_the_group_end_with_the_second_step(
+    start: Start, tmp_path: Path
+) -> None:
+    script = "trap '' TERM; setsid sh -c 'setsid sleep 4002 & sleep 4002' & sleep 0.1; touch there; while :; do :; done"
+    process = await start("sh", "-c", script, cwd=str(tmp_path))
+    await settled("there", tmp_path)
+    assert alive("4002")
+    assert await end(process, 0.05) == Exit(None, 9)
+    assert not alive("4002")
+
+
+async def test_nothing_that_a_program_leaves_behind_outlives_it(start: Start) -> None:
+    assert await (await start("sh", "-c", "setsid sleep 4003 & sleep 0.1")).wait() == Exit(0, None)
+    assert not alive("4003")
+
+
+async def test_a_program_that_kills_or_stops_its_keeper_gains_nothing(start: Start, tmp_path: Path) -> None:
+    process = await start("sh", "-c", "kill -9 $PPID; exec sleep 4004")
+    assert await process.wait() == Exit(None, 9)
+    assert not alive("4004")
+    process = await start("sh", "-c", "kill -STOP $PPID; touch there; exec sleep 4005", cwd=str(tmp_path))
+    await settled("there", tmp_path)
+    assert await end(process, 0.05) == Exit(None, 9)
+    assert not alive("4005")
+
+
+async def test_an_input_that_is_not_read_is_a_connection_error(start: Start) -> None:
+    process = await start("sh", "-c", "exec 0<&-; sleep 0.05", stdin=True)
+    with pytest.raises(ConnectionError):
+        await process.send(b"x" * 1_000_000)
+    await process.wait()
+
+
+async def test_a_cancelled_wait_is_taken_up_again(start: Start) -> None:
+    process = await start("sh", "-c", "sleep 0.1; exit 4")
+    with trio.move_on_after(0.01):
+        await process.wait()
+    assert await process.wait() == Exit(4, None)
+
+
+async def test_only_what_was_meant_is_inherited(start: Start) -> None:
+    kept, secret = os.pipe()
+    os.set_inheritable(secret, True)
+    process = await start("sh", "-c", f"ls /proc/$$/fd; cat /proc/self/fd/{kept}", stdout=True, keep=[kept])
+    os.write(secret, b"given\n")
+    os.close(secret)
+    assert sorted((await said(process)).split()) == sorted([b"0", b"1", b"2", str(kept).encode(), b"given"])
+    await process.wait()
+    os.close(kept)
+
+
+async def test_nothing_is_left_open_and_no_zombie_either(start: Start) -> None:
+    async def once() -> None:
+        process = await start("cat", stdin=True, stdout=True)
+        process.close_input()
+        await said(process)
+        await process.wait()
+
+    await once()
+    before = sorted(os.listdir("/proc/self/fd"))
+    for _ in range(3):
+        await once()
+        with pytest.raises(CannotStart):
+            await start("/nonexistent", stdin=True, stdout=True)
+    assert sorted(os.listdir("/proc/self/fd")) == before
+    with pytest.raises(ChildProcessError):
+        os.waitpid(-1, os.WNOHANG)
+
+
+def test_whatever_was_started_dies_with_the_node_however_it_dies(tmp_path: Path) -> None:
+    script = textwrap.dedent(f"""
+        import os, trio
+        from netsky.node.seams.real_processes import RealProcesses
+        async def main():
+            given = dict(env=dict(os.environ), cwd={str(tmp_path)!r}, log={str(tmp_path / "log")!r}, log_bytes=1000)
+            argv = ["sh", "-c", "trap '' TERM HUP; setsid sh -c 'setsid sleep 4006 & sleep 4006' & touch there; sleep 4006"]
+            process = await RealProcesses().start(argv, stdin=False, stdout=False, **given)
+            await process.wait()
+        trio.run(main)
+    """)
+    node = subprocess.Popen([sys.executable, "-c", script])
+
+    async def scene() -> None:
+        await settled("there", tmp_path)
+        assert alive("4006")
+        node.kill()
+        with trio.fail_after(5):
+            while alive("4006"):
+                await trio.sleep(0.01)
+
+    trio.run(scene)
+    node.wait()
