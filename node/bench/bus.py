@@ -43,8 +43,9 @@ def bench(args: argparse.Namespace, out: Output) -> int:
     rate = round(next(figure.value for figure in figures if figure.key == "bus_per_s"))
     title = f"The bus of one node, 1 KiB of random text, synchronous={run.synchronous} read back from the daemon"
     out.answer(
-        {**as_data(where, figures), "synchronous": run.synchronous},
+        "bench-bus",
         f"{rate:,} envelopes/s from accepted send to archive",
+        {**as_data(where, figures), "synchronous": run.synchronous},
         lambda: print_figures(title, where, figures),
     )
     return 0

@@ -30,8 +30,9 @@ def bench(args: argparse.Namespace, out: Output) -> int:
     where = machine(os.getcwd())
     sealed = round(next(figure.value for figure in figures if figure.key == "sealed_per_s"))
     out.answer(
-        as_data(where, figures),
+        "bench-seal",
         f"{sealed:,} envelopes/s sealed on one core",
+        as_data(where, figures),
         lambda: print_figures("Seals of 1 KiB envelopes, one core, all checks on", where, figures),
     )
     return 0

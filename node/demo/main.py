@@ -29,7 +29,7 @@ REPLY_SECONDS = 30.0
 
 def demo(args: argparse.Namespace, out: Output) -> int:
     folder = tempfile.mkdtemp(prefix="netsky-demo-")
-    show = Show(folder, quiet=out.json_asked)
+    show = Show(folder, quiet=out.json)
     started = time.monotonic()
     try:
         found = tell(show)
@@ -43,7 +43,7 @@ def demo(args: argparse.Namespace, out: Output) -> int:
         out.line(f"\ndone in {found['seconds']} s; {kept}")
         out.line("yours: netsky init --root, netsky up, netsky help start")
 
-    out.answer(found, f"worker1 counted {found['count']} lines", human)
+    out.answer("demo", f"worker1 counted {found['count']} lines", found, human)
     return 0
 
 
