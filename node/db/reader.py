@@ -16,7 +16,7 @@ import trio
 from netsky.node.db.ledger import unusable_sentence
 from netsky.node.db.limits import QUERIES_WAITING_MAX, QUERY_ROWS_MAX, QUERY_SECONDS, WAL_BYTES_MAX, WAL_GROWTH_MAX
 from netsky.node.db.query import Collected, QueryResult, Rules, check, explain, not_a_question, open_read_only
-from netsky.node.errors import NetskyError, TryLater
+from netsky.node.errors import NetskyError, TryLater, Usage
 from netsky.node.seams.ledger import LedgerUnusable, Row, Statement, Value
 from netsky.node.seams.time import Time
 
@@ -111,6 +111,8 @@ class Reader:
             return await self._fetch(sql, params, collected)
         except NetskyError as error:
             return error
+        except (UnicodeEncodeError, OverflowError) as error:
+            return Usage(f"A value cannot be asked for: {error}.", next="type it again", code="query_invalid")
         except (sqlite3.Error, sqlite3.Warning, MemoryError) as error:
             if self._in_the_way and getattr(error, "sqlite_errorcode", 0) == sqlite3.SQLITE_INTERRUPT:
                 return _in_the_way()

@@ -325,6 +325,7 @@ async def test_who_waits_when_the_run_is_cancelled_hears_it(watched: Watched, ti
             await wait_all_tasks_blocked()
             askers.start_soon(ask, 2)
             await wait_all_tasks_blocked()
+            group.ride(insert(8))
             runner.cancel_scope.cancel()
     watched.close()
 

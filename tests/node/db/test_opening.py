@@ -71,6 +71,15 @@ async def test_a_damaged_page_is_found_after_a_crash(path: str) -> None:
     assert content(path) == before
 
 
+async def test_a_refused_file_is_refused_again(path: str) -> None:
+    """Nobody may mark it as closed in order before it was found whole."""
+    await filled(path, clean=False)
+    spoil(path, -8192)
+    for _ in range(2):
+        with pytest.raises(LedgerUnusable, match="is damaged"):
+            await opened(path, clean=True)
+
+
 async def test_a_damaged_schema_is_found_in_any_case(path: str) -> None:
     await filled(path, clean=True)
     spoil(path, 100, 500)

@@ -15,7 +15,7 @@ from netsky.node.db.limits import QUERIES_WAITING_MAX, QUERY_ROWS_MAX
 from netsky.node.db.query import QueryResult
 from netsky.node.db.reader import Reader, _size, open_reader
 from netsky.node.errors import NetskyError, TimedOut, TryLater, Usage
-from netsky.node.seams.ledger import LedgerUnusable, Statement
+from netsky.node.seams.ledger import LedgerUnusable, Statement, Value
 from netsky.node.seams.real import RealTime
 
 from .rows import message, run
@@ -143,6 +143,12 @@ async def test_a_file_that_cannot_be_read_leaves_no_thread(tmp_path: object) -> 
         async with open_reader(f"{tmp_path}/none.db", RealTime()):
             raise AssertionError("not reached")
     await thread_is_gone(before)
+
+
+@pytest.mark.parametrize("value", ["\ud800", 1 << 70], ids=["half a character", "too large"])
+async def test_a_value_that_sqlite_does_not_take_is_said(reader: Reader, value: Value) -> None:
+    with pytest.raises(Usage, match="cannot be asked for"):
+        await reader.query("SELECT ?", (value,))
 
 
 async def test_a_log_that_grew_too_long_ends_what_reads_until_it_is_cut(
