@@ -48,3 +48,15 @@ PRUNE_FILES = 256
 
 CHECK_NAMES = 256
 """Names compared with their rows in one statement."""
+
+INGRESS_RESERVE = 2_048
+"""What is on its way from a peer when an inbox fills up still fits: two windows of a link."""
+
+PRUNE_SCAN = 200_000
+"""Directory entries of one archive looked at in one turn: a month at one envelope every thirteen seconds."""
+
+PRUNE_YIELD = 128
+"""Files looked at before other tasks get a turn."""
+
+INGRESS_RESERVE = 2 * 1_024
+"""What may still come in over a link for an inbox that is full: all that is on its way within the windows granted."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import errno
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Protocol
 
 import trio
@@ -20,11 +20,13 @@ from netsky.node.bus.folders import Channel, open_channel
 from netsky.node.bus.limits import FRESH_BYTES_MAX, PROJECT_FILES, PROJECT_YIELD, RETRY_SWEEPS_MAX
 from netsky.node.bus.sealing import Fresh
 from netsky.node.db import arrivals, inbox
-from netsky.node.db.group import GroupCommit
 from netsky.node.errors import NotFound, TryLater
 from netsky.node.seams.files import Files, HostileFile
-from netsky.node.seams.ledger import LedgerBroken
+from netsky.node.seams.ledger import LedgerBroken, LedgerFull, Row, Statement
 from netsky.node.seams.time import Time
+
+Store = Callable[[Sequence[Statement]], Awaitable[list[list[Row]]]]
+"""One durable transaction: `GroupCommit.write`, or the ledger's own before the tasks run."""
 
 
 class Told(Protocol):
@@ -33,16 +35,19 @@ class Told(Protocol):
     def arrived(self, actor: str) -> None:
         """New files stand in this actor's inbox."""
 
+    def taken(self) -> None:
+        """Some envelope was taken."""
+
     def event(self, kind: str, **fields: object) -> None: ...
 
 
 class Projector:
     """One task runs `run`; it is told of new rows by `offer`, and finds old ones by itself after `reload`."""
 
-    def __init__(self, *, files: Files, channels: str, group: GroupCommit, time: Time, told: Told) -> None:
+    def __init__(self, *, files: Files, channels: str, store: Store, time: Time, told: Told) -> None:
         self._files = files
         self._channels = channels
-        self._group = group
+        self._store = store
         self._time = time
         self._told = told
         self._fresh: deque[Fresh] = deque()
@@ -88,12 +93,21 @@ class Projector:
             await self._wake.wait()
             self._wake = trio.Event()
 
+    async def catch_up(self, store: Store) -> None:
+        """At a start, before any task runs and any drain is let in: one pass over all rows still `committed`."""
+        self.reload()
+        while await self._turn(store):
+            pass
+
     async def turn(self) -> bool:
         """One batch. False if there was nothing to do."""
+        return await self._turn(self._store)
+
+    async def _turn(self, store: Store) -> bool:
         batch = self._next_fresh()
         new = bool(batch)
         if not new:
-            batch = await self._next_reloaded()
+            batch = await self._next_reloaded(store)
         if not batch:
             return self._pass or bool(self._fresh)
         done: dict[str, list[str]] = {}
@@ -102,16 +116,16 @@ class Projector:
             if written:
                 done[actor] = written
         if done:
-            await self._mark(done)
+            await self._mark(store, done)
         return True
 
-    async def _mark(self, done: dict[str, list[str]]) -> None:
+    async def _mark(self, store: Store, done: dict[str, list[str]]) -> None:
         at = self._time.wall()
         try:
-            await self._group.write([arrivals.mark_files_projected(actor, files, at) for actor, files in done.items()])
-        except TryLater as full:
+            await store([arrivals.mark_files_projected(actor, files, at) for actor, files in done.items()])
+        except (TryLater, LedgerFull) as full:
             # The files are there and stay; only the mark is missing, and is made by the next try.
-            self._failed(full.message)
+            self._failed(str(full))
         for actor in done:
             self._told.arrived(actor)
 
@@ -120,13 +134,13 @@ class Projector:
         self._fresh_bytes -= sum(one.size for one in batch)
         return batch
 
-    async def _next_reloaded(self) -> list[Fresh]:
+    async def _next_reloaded(self, store: Store) -> list[Fresh]:
         if not self._pass:
             return []
         try:
-            [found] = await self._group.write([inbox.unprojected(PROJECT_FILES, self._pass_after)])
-        except TryLater as full:
-            self._failed(full.message)
+            [found] = await store([inbox.unprojected(PROJECT_FILES, self._pass_after)])
+        except (TryLater, LedgerFull) as full:
+            self._failed(str(full))
             found = []
         rows = inbox.unprojected_rows(found)
         if not rows:

@@ -108,12 +108,30 @@ def places_of_ids(actor: str, ids: Sequence[str]) -> Statement:
     )
 
 
+def put_back(seq: int) -> Statement:
+    """Replay: as if it had just been committed, if its content is still kept. Returns the seq."""
+    return Statement(
+        "UPDATE inbox SET state = 'committed', projected_at = NULL, claimed_at = NULL, taken_at = NULL, taken_by = NULL "
+        "WHERE seq = (SELECT seq FROM messages WHERE seq = ? AND body IS NOT NULL) RETURNING seq",
+        (seq,),
+    )
+
+
 def write_again(seqs: Sequence[int]) -> Statement:
     """Their file is gone or damaged: as if never projected. Only of rows that nobody has taken."""
     return Statement(
         "UPDATE inbox SET state = 'committed', projected_at = NULL, claimed_at = NULL "
         f"WHERE state != 'taken' AND seq {_SOME}",
         (numbers(seqs),),
+    )
+
+
+def unprojected_files(actor: str, files: Sequence[str]) -> Statement:
+    """The `Unprojected` columns of rows that nobody has taken, whatever their state: what their file should hold."""
+    return Statement(
+        "SELECT seq, actor, file, origin, id, leaf, header, body, reign, life, number FROM inbox "
+        f"JOIN messages USING (seq) WHERE actor = ? AND state != 'taken' AND file {_SOME} ORDER BY seq",
+        (actor, texts(files)),
     )
 
 

@@ -74,6 +74,9 @@ class Files(Protocol):
     def remove(self, folder: int, name: str) -> bool:
         """Removes one name that is not a folder. False if it was gone."""
 
+    def remove_folder(self, folder: int, name: str) -> bool:
+        """Removes an empty folder. False if it was gone; OSError if it is not empty."""
+
     def sync_folder(self, folder: int) -> None: ...
 
     def free_bytes(self, path: str) -> int: ...

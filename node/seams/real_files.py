@@ -209,6 +209,13 @@ class RealFiles:
             return False
         return True
 
+    def remove_folder(self, folder: int, name: str) -> bool:
+        try:
+            os.rmdir(name, dir_fd=folder)
+        except FileNotFoundError:
+            return False
+        return True
+
     def sync_folder(self, folder: int) -> None:
         os.fsync(folder)
 

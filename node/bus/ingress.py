@@ -1,0 +1,196 @@
+"""The other door: envelopes that a link brings. Stored once by (origin, id), whatever number they come under.
+
+The link has verified the origin's seal and holds header and body; what is decided here is only whether this node
+delivers it. The plan goes into the transaction that moves the link's mark, so a number is consumed exactly when its
+envelope has its outcome.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from netsky.envelope.address import parse_address
+from netsky.envelope.batch import Batch
+from netsky.envelope.batch import Statement as Stated
+from netsky.envelope.fields import Body, Header
+from netsky.envelope.file import Proof, to_file
+from netsky.envelope.invalid import Invalid
+from netsky.envelope.limits import SKEW_NS
+from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE, INGRESS_RESERVE
+from netsky.node.bus.sealing import Fresh, SignerIdentity, arrival_name, message_row, seal_row
+from netsky.node.config import Config
+from netsky.node.db import actors, arrivals, inbox, messages, outcomes
+from netsky.node.db.group import Plan
+from netsky.node.db.outcomes import OutcomeRow
+from netsky.node.seams.ledger import Row, Statement
+from netsky.node.seams.time import Time
+from netsky.relay.authority import ROOT, refusal
+
+Fate = Literal["delivered", "dead", "in_doubt"]
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """One verified statement of an origin's batch, and the number under which the link brought it."""
+
+    batch: Batch
+    position: int
+    header: Header
+    body: Body
+    leaf: bytes
+    reign: int | None
+    life: int
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ingressed:
+    """What is stored about it now. `new` is False for a second arrival, which changed nothing."""
+
+    fate: str
+    code: str | None
+    new: bool
+    conflict: bool = False
+    """The id was here with another content: this one is refused, and somebody should look."""
+
+
+class IngressPlanner:
+    """A planner of its own, or a part of the link's: `plan` gives statements to be stored with the mark."""
+
+    def __init__(
+        self,
+        *,
+        identity: SignerIdentity,
+        config: Callable[[], Config],
+        time: Time,
+        stored: Callable[[list[Fresh]], None],
+        pid: int,
+    ) -> None:
+        """`stored` hears after the commit what is to be projected."""
+        self._identity = identity
+        self._config = config
+        self._time = time
+        self._stored = stored
+        self._pid = pid
+        self._files = 0
+
+    def reads(self, items: Sequence[Incoming]) -> Sequence[Statement]:
+        return [
+            outcomes.find([_key(item) for item in items]),
+            actors.all(),
+            arrivals.waiting_counts(sorted({_recipient(item.header) for item in items})),
+        ]
+
+    def plan(self, items: Sequence[Incoming], rows: list[list[Row]]) -> Plan[Ingressed]:
+        now = self._time.wall()
+        known = {row.key: row for row in outcomes.rows(rows[0])}
+        here = {row.name for row in actors.rows(rows[1])} | {"agent0"}
+        waiting = arrivals.pairs(rows[2])
+        new_outcomes: list[OutcomeRow] = []
+        delivered: list[Incoming] = []
+        results: list[Ingressed] = []
+        for item in items:
+            key = _key(item)
+            before = known.get(key)
+            if before is not None:
+                results.append(_second(item, before))
+                continue
+            code = self._code(item, here, waiting, now)
+            if code == "not_for_us":
+                results.append(Ingressed("dead", code, True))  # not ours to end: the link answers by number alone
+                continue
+            outcome = OutcomeRow(
+                key=key,
+                leaf=item.leaf,
+                fate="delivered" if code is None else "dead",
+                code=code,
+                ender=self._identity.key,
+                at=now,
+                expires=item.header.expires + SKEW_NS,
+            )
+            known[key] = outcome
+            new_outcomes.append(outcome)
+            results.append(Ingressed(outcome.fate, code, True))
+            if code is None:
+                delivered.append(item)
+                actor = _recipient(item.header)
+                waiting[actor] = waiting.get(actor, 0) + 1
+        if not new_outcomes:
+            return Plan([], results)
+        statements, fresh = self._rows(delivered, now)
+        return Plan([*statements, outcomes.record(new_outcomes)], results, after=lambda: self._stored(fresh))
+
+    def _code(self, item: Incoming, here: set[str], waiting: dict[str, int], now: int) -> str | None:
+        """Why it ends here undelivered, or None."""
+        header, name = item.header, self._identity.name
+        if header.destination != self._identity.key:
+            return "not_for_us"
+        if header.expires < now:
+            return "expired"
+        sender, recipient = parse_address(header.sender), parse_address(header.to)
+        if sender.node is None or recipient.node not in {None, name}:
+            return "address"
+        recipient = recipient._replace(node=name)
+        if recipient.actor not in here and not (recipient.actor == "owner" and name == ROOT):
+            return "unknown_actor"
+        if refusal(sender, recipient, header.kind) is not None:
+            return "authority"
+        if waiting.get(recipient.actor, 0) >= self._config().inbox_envelopes_max + INGRESS_RESERVE:
+            return "inbox_full"
+        stated = item.batch.statements[item.position]
+        assert isinstance(stated, Stated)
+        if len(stated.body) > ESCAPED_BODY_BYTES_SAFE:
+            try:
+                to_file(header, item.body, _proof(item))
+            except Invalid as invalid:
+                return invalid.code
+        return None
+
+    def _rows(self, delivered: Sequence[Incoming], now: int) -> tuple[list[Statement], list[Fresh]]:
+        if not delivered:
+            return [], []
+        seal_of: dict[int, messages.SealRow] = {}
+        message_rows, inbox_rows, fresh = [], [], []
+        for item in delivered:
+            if id(item.batch) not in seal_of:
+                seal_of[id(item.batch)], _ = seal_row(item.batch)
+            seal = seal_of[id(item.batch)]
+            stated = item.batch.statements[item.position]
+            assert isinstance(stated, Stated)
+            h, actor = item.header, _recipient(item.header)
+            self._files += 1
+            file = arrival_name(h, item.leaf, self._pid, self._files)
+            message_rows.append(
+                message_row(
+                    *(h, stated.header, stated.body),
+                    leaf=item.leaf,
+                    seal=seal.hash,
+                    position=item.position,
+                    via="link",
+                    now=now,
+                )
+            )
+            inbox_rows.append(inbox.NewInbox(h.origin, h.id, actor, file, now, item.reign, item.life, item.number))
+            fresh.append(Fresh(actor, file, h, item.body, _proof(item), len(stated.body)))
+        seals = list(seal_of.values())
+        return [messages.insert_seals(seals), messages.insert(message_rows), inbox.insert(inbox_rows)], fresh
+
+
+def _second(item: Incoming, before: OutcomeRow) -> Ingressed:
+    if before.leaf != item.leaf:
+        return Ingressed("dead", "other_content", False, conflict=True)
+    return Ingressed(before.fate, before.code, False)
+
+
+def _key(item: Incoming) -> bytes:
+    return outcomes.key_of(item.header.origin, item.header.id)
+
+
+def _recipient(header: Header) -> str:
+    return parse_address(header.to).actor
+
+
+def _proof(item: Incoming) -> Proof:
+    return Proof(item.header.origin, item.header.id, item.leaf, item.reign, item.life, item.number)
