@@ -10,7 +10,6 @@ import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
-from importlib import metadata
 from typing import TYPE_CHECKING
 
 import trio
@@ -33,6 +32,7 @@ from netsky.node.identity import Identity, fingerprint, read_identity
 from netsky.node.log import Log
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
+from netsky.node.version import program_version
 
 if TYPE_CHECKING:
     from netsky.node.config import Config
@@ -84,10 +84,6 @@ async def open_node(home: Home, seams: Seams, around: Surroundings) -> AsyncIter
         _unlock(home, seams, lock)
 
 
-def program_version() -> str:
-    return metadata.version("netsky-mesh")
-
-
 def _locked(home: Home, seams: Seams, pid: int) -> HomeLock:
     lock = take_lock(home, seams.files)
     if lock is None:
@@ -123,12 +119,13 @@ def _open_log(home: Home, seams: Seams, config: Config, around: Surroundings) ->
 
 @asynccontextmanager
 async def _open_ledger(home: Home, seams: Seams, identity: Identity) -> AsyncIterator[tuple[Ledger, Opened]]:
-    broken = False
+    begun = broken = False
     ledger = None
     try:
         try:
             ledger = seams.ledger.open(home.database)
             opened = await begin(ledger, home.database, seams.time.wall(), program_version())
+            begun = True
             await _check_owner(home, ledger, identity)
         except LedgerUnusable as unusable:
             raise Unusable(str(unusable), next=f"keep the file as it is and look at it: {home.database}") from None
@@ -138,7 +135,7 @@ async def _open_ledger(home: Home, seams: Seams, identity: Identity) -> AsyncIte
         raise
     finally:
         if ledger is not None:
-            if not broken:
+            if begun and not broken:  # a file that was refused is not marked as closed in order: nothing of it changes
                 with trio.CancelScope(shield=True):
                     await _finish(ledger)
             ledger.close()

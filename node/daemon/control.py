@@ -13,6 +13,7 @@ from __future__ import annotations
 import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -131,8 +132,6 @@ class _Door:
                 await connection.refuse(_too_many())
                 return
             await connection.serve()
-        except ConnectionError:
-            pass  # the client went away in the middle of an answer: nobody is left to tell
         finally:
             self.open -= 1
             stream.close()
@@ -190,12 +189,14 @@ class _Connection:
     async def serve(self) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._read)
-            while (line := await self._requests.next()) is not None:
-                await self._answer(line)
+            with suppress(ConnectionError):  # the client went away in the middle of an answer: nobody is left to tell
+                while (line := await self._requests.next()) is not None:
+                    await self._answer(line)
             nursery.cancel_scope.cancel()
 
     async def refuse(self, error: NetskyError) -> None:
-        await self._send(_failure(None, error))
+        with suppress(ConnectionError):
+            await self._send(_failure(None, error))
 
     async def _read(self) -> None:
         buffer = bytearray()

@@ -6,11 +6,12 @@ from collections.abc import Callable
 
 import trio
 from netsky.mesh.trio_loop import trio_as_event_loop
-from netsky.node.daemon.build import Surroundings, open_node, program_version
+from netsky.node.daemon.build import Surroundings, open_node
 from netsky.node.daemon.node import Node
 from netsky.node.daemon.tree import grow
 from netsky.node.home import Home
 from netsky.node.seams import Seams
+from netsky.node.version import program_version
 
 ANSWER_GRACE_S = 0.05
 """Before a stop begins: the answer to `stop` leaves first."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from netsky.node.daemon.build import program_version
 from netsky.node.db import outbox
 from netsky.node.verbs.bus import channel_counts
+from netsky.node.version import program_version
 
 if TYPE_CHECKING:
     from netsky.node.daemon.caller import Caller
