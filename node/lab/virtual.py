@@ -50,6 +50,13 @@ class MemorySockets:
 
     def __init__(self) -> None:
         self._listeners: dict[str, MemoryListener] = {}
+        self._accepted: list[MemoryStream] = []
+
+    def cut(self) -> None:
+        """Every connection ends and nobody listens any more: what clients see when the process dies."""
+        self._listeners.clear()
+        while self._accepted:
+            self._accepted.pop().close()
 
     async def listen(self, path: str, mode: int = 0o600) -> Listener:
         del mode  # there is nobody else in this process
@@ -62,7 +69,9 @@ class MemorySockets:
         if listener is None:
             raise ConnectionRefusedError(f"nobody listens at {path}")
         ours, theirs = trio.testing.memory_stream_pair()
-        await listener.arrived.send(MemoryStream(theirs))
+        accepted = MemoryStream(theirs)
+        self._accepted.append(accepted)
+        await listener.arrived.send(accepted)
         return MemoryStream(ours)
 
 

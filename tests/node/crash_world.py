@@ -1,0 +1,167 @@
+"""A node in this process that is killed at a chosen seam call, and the people around it, who keep their own books.
+
+The sender and the consumer below write down what they saw, never what the node says of itself, and try again as real
+ones would. Files and database are real; time, chance and sockets are virtual.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import dataclass, field
+from typing import Any
+
+import trio
+from netsky.node.bus.drop import drop_in_outbox
+from netsky.node.daemon.build import Surroundings
+from netsky.node.daemon.run import run
+from netsky.node.db.ledger import SqliteLedgers
+from netsky.node.home import Home
+from netsky.node.init import init_home
+from netsky.node.lab.interpose import Killed, Life
+from netsky.node.lab.virtual import MemorySockets, SeededChance, VirtualTime
+from netsky.node.seams import Seams
+from netsky.node.seams.real import LazyTransport
+from netsky.node.seams.real_files import RealFiles
+from netsky.node.seams.real_processes import RealProcesses
+
+FOLDERS = ("inbox", "claimed", "archive", "quarantine")
+LIFE_SECONDS = 600.0
+"""Of virtual time, for one life to bring the story to its end: beyond it the node is stuck."""
+
+
+@dataclass
+class Books:
+    """What sender and consumer saw with their own eyes, over all lives."""
+
+    accepted: dict[str, str] = field(default_factory=dict)  # key -> id
+    emitted: list[str] = field(default_factory=list)
+    acking: set[str] = field(default_factory=set)  # the consumer began to say that it has it
+    acked: set[str] = field(default_factory=set)  # and the node answered
+    emitted_after_ack: list[str] = field(default_factory=list)
+
+
+class World:
+    def __init__(self, folder: str) -> None:
+        self.home = Home(folder)
+        self.books = Books()
+        self.lives = 0
+        self._ledgers: list[Any] = []
+        init_home(self.home, RealFiles(), SeededChance(1), VirtualTime(), root=True)
+
+    def seams(self, sockets: MemorySockets) -> Seams:
+        self.lives += 1
+        return Seams(
+            files=RealFiles(),
+            ledger=SqliteLedgers(),
+            processes=RealProcesses(),
+            sockets=sockets,
+            transport=LazyTransport(),
+            time=VirtualTime(),
+            chance=SeededChance(1_000 + self.lives),
+        )
+
+    async def live(self, story: Story, kill_before: int | None) -> list[str]:
+        """One life: the node and its people together, until the story is told or the node is killed. Its seam calls."""
+        sockets = MemorySockets()
+        life = Life(self.seams(sockets), kill_before)
+        stop = trio.Event()
+        ready = trio.Event()
+
+        async def node() -> None:
+            try:
+                await run(self.home, life.seams, Surroundings(pid=4242), ready=lambda _: ready.set(), stop=stop)
+            except BaseException as error:
+                if not (life.dead and _was_killed(error)):
+                    raise
+            finally:
+                sockets.cut()
+                people.cancel()
+
+        with trio.fail_after(LIFE_SECONDS):
+            async with trio.open_nursery() as nursery:
+                people = trio.CancelScope()
+                nursery.start_soon(node)
+                with people:
+                    await ready.wait()
+                    await story(self, sockets)
+                    stop.set()
+        return life.calls
+
+
+def _was_killed(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return any(_was_killed(part) for part in error.exceptions)
+    return isinstance(error, Killed | trio.Cancelled)
+
+
+class Client:
+    """The operator's socket, as any program would use it."""
+
+    def __init__(self, world: World, sockets: MemorySockets) -> None:
+        self._path = world.home.operator_socket
+        self._sockets = sockets
+
+    async def call(self, verb: str, **args: Any) -> dict[str, Any]:
+        stream = await self._sockets.connect(self._path)
+        try:
+            await stream.send(json.dumps({"n": 1, "verb": verb, "args": args}).encode() + b"\n")
+            data = b""
+            while not data.endswith(b"\n"):
+                more = await stream.receive(65_536)
+                if not more:
+                    raise ConnectionResetError
+                data += more
+        finally:
+            stream.close()
+        answer = json.loads(data)
+        assert answer["ok"], answer
+        found: dict[str, Any] = answer["data"]
+        return found
+
+
+class Story:
+    """agent0 sends three, one at a time; agent1 takes them and drops an answer into its outbox; agent0 takes that."""
+
+    async def __call__(self, world: World, sockets: MemorySockets) -> None:
+        client = Client(world, sockets)
+        await client.call("agent_add", actor="agent1", mode="none")
+        books = world.books
+        for number in range(3):
+            key = f"key-{number}"
+            if key not in books.accepted:
+                draft = {"to": "agent1", "from": "agent0", "text": f"work {number}", "idempotency_key": key}
+                books.accepted[key] = (await client.call("send", **draft))["id"]
+        if "dropped" not in books.accepted:
+            folder = os.path.join(world.home.channels, "agent1")
+            draft = {"to": "agent0", "text": "done", "idempotency_key": "dropped"}
+            drop_in_outbox(RealFiles(), VirtualTime(), SeededChance(7), folder=folder, actor="agent1", draft=draft)
+            books.accepted["dropped"] = ""  # its id is the node's to give; it is known when it arrives
+        await self.consume(world, client, "agent1", 3)
+        await self.consume(world, client, "agent0", 1)
+
+    async def consume(self, world: World, client: Client, actor: str, wanted: int) -> None:
+        """Claim → emit → ack → archive, as a drain does it."""
+        books = world.books
+        folder = os.path.join(world.home.channels, actor)
+        while len(self.archived(world, actor)) < wanted:
+            for place in ("claimed", "inbox"):
+                for name in sorted(os.listdir(os.path.join(folder, place))):
+                    if name.startswith("."):
+                        continue
+                    state = (await client.call("claim", actor=actor, files=[name]))["files"][name]
+                    os.rename(os.path.join(folder, place, name), os.path.join(folder, "claimed", name))
+                    if state == "ok":
+                        if name in books.acked:
+                            books.emitted_after_ack.append(name)
+                        books.emitted.append(name)
+                        books.acking.add(name)
+                        await client.call("ack", actor=actor, ids=[name])
+                        books.acked.add(name)
+                    assert state != "unknown", name
+                    os.rename(os.path.join(folder, "claimed", name), os.path.join(folder, "archive", name))
+            await trio.sleep(0.1)
+
+    @staticmethod
+    def archived(world: World, actor: str) -> list[str]:
+        return [name for name in os.listdir(os.path.join(world.home.channels, actor, "archive")) if name[0] != "."]

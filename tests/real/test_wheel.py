@@ -1,0 +1,77 @@
+"""The wheel, installed into a project that has packages named node, mesh, relay and envelope of its own."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+
+USE = """
+import envelope, mesh, node, relay
+import trio
+from netsky.node.api import connect
+
+assert {module.OURS for module in (envelope, mesh, node, relay)} == {"the project's own"}
+
+async def main():
+    async with connect(HOME) as netsky:
+        sent = await netsky.send("agent1", "hello from a project", sender="agent0")
+        async for item in netsky.inbox("agent1"):
+            assert item.id == sent.id and item.text == "hello from a project", item
+            await item.ack()
+            break
+        print("taken", sent.id)
+
+trio.run(main)
+"""
+
+
+def run(*argv: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=300)
+    assert done.returncode == 0, (argv, done.stdout, done.stderr)
+    return done
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A project with its own packages, and an environment into which only the wheel was installed."""
+    folder = tmp_path / "project"
+    for name in ("envelope", "mesh", "node", "relay"):
+        (folder / name).mkdir(parents=True)
+        (folder / name / "__init__.py").write_text('OURS = "the project\'s own"\n')
+    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist"), cwd=ROOT)
+    [wheel] = (tmp_path / "dist").glob("netsky_mesh-*.whl")
+    environment = tmp_path / "environment"
+    run(sys.executable, "-m", "venv", "--without-pip", str(environment), cwd=tmp_path)
+    python = environment / "bin" / "python"
+    # Its dependencies come from this environment by a path line, which does not bring this checkout along.
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    (environment / "lib" / version / "site-packages" / "deps.pth").write_text(sysconfig.get_path("purelib") + "\n")
+    install = ("install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", str(wheel))
+    run(sys.executable, "-m", "pip", "--python", str(python), *install, cwd=tmp_path)
+    return folder
+
+
+@pytest.mark.real
+def test_the_wheel_works_beside_a_projects_own_packages_of_the_same_names(project: Path, tmp_path: Path) -> None:
+    binaries = tmp_path / "environment" / "bin"
+    python, netsky = str(binaries / "python"), str(binaries / "netsky")
+    home = str(tmp_path / "home")
+    env = {**os.environ, "NETSKY_HOME": home, "PYTHONPATH": ""}
+    where = run(python, "-c", "import netsky.node.home as home; print(home.__file__)", cwd=project, env=env).stdout
+    assert where.startswith(str(tmp_path)), f"the checkout was used instead of the wheel: {where}"
+    run(netsky, "init", "--root", cwd=project, env=env)
+    run(netsky, "up", "1", cwd=project, env=env)
+    try:
+        (project / "use.py").write_text(USE.replace("HOME", repr(home)))
+        assert run(python, "use.py", cwd=project, env=env).stdout.startswith("taken ")
+        run(netsky, "help", "start", cwd=project, env=env)
+        run(netsky, "query", "SELECT count(*) FROM messages", cwd=project, env=env)
+    finally:
+        run(netsky, "down", cwd=project, env=env)
