@@ -5,9 +5,10 @@ Nothing here ends a link: what fails consumes its number and is stored as refuse
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Mapping
 from dataclasses import dataclass
 
+from netsky.envelope.address import parse_address
 from netsky.envelope.batch import Batch, BatchCache, Statement, verify_batch
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane, lane_of
@@ -23,7 +24,7 @@ class Judge:
 
     me: bytes
     mesh: bytes
-    origins: Collection[bytes]
+    origins: Mapping[bytes, str]
     cache: BatchCache
 
     def arrivals(self, batch: Batch, lane: Lane, seen: Seen, known: int) -> tuple[Arrival, ...]:
@@ -57,6 +58,8 @@ class Judge:
         refusal = None
         if header.origin != batch.key:
             refusal = "origin_mismatch"
+        elif parse_address(header.sender).node != self.origins[batch.key]:
+            refusal = "sender_name"  # the key decides who it is, and the name must say the same
         elif header.destination != self.me:
             refusal = "destination_other"
         elif lane_of(header.kind) != lane:

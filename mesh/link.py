@@ -9,7 +9,7 @@ The table of states stands in README.md. No clock, no randomness, no socket, no 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import get_args
 
@@ -78,6 +78,7 @@ class Offer:
 class Wanted:
     """What the machine would send now: numbered rows from `first` on, or open ones where it is None."""
 
+    life: int
     first: int | None
     envelopes: int
     bytes: int
@@ -91,7 +92,7 @@ class Ends:
     peer: bytes
     mesh: bytes
     sign: Callable[[bytes], bytes]
-    origins: Collection[bytes]  # whose envelopes may come in by this link
+    origins: Mapping[bytes, str]  # whose envelopes may come in by this link: key and name of the node
     reign: int = 0
     capabilities: tuple[str, ...] = ()
 
@@ -186,8 +187,8 @@ class Link:
         if not envelopes:
             return None
         if out.sent < out.last:
-            return Wanted(out.sent + 1, min(envelopes, out.last - out.sent), size)
-        return None if lane in self._dry else Wanted(None, envelopes, size)
+            return Wanted(out.life, out.sent + 1, min(envelopes, out.last - out.sent), size)
+        return None if lane in self._dry else Wanted(out.life, None, envelopes, size)
 
     # Hello.
 

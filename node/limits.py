@@ -68,3 +68,6 @@ PRUNE_EVERY_NS = 600 * 10**9
 
 DESCRIPTORS_WANTED = 8_192
 """Sockets, pipes of actors and connections of links; the usual soft limit of 1,024 is met by a bad day."""
+
+HANDSHAKES_MAX = 32
+"""Connections that have not proven a key yet, at once: strangers cost little and are not queued."""

@@ -286,6 +286,7 @@ def refused_batches() -> dict[str, Callable[[Node, Node], Batch]]:
     return {
         "origin_unknown": lambda _, right: Node(3).batch(right, "c"),
         "origin_mismatch": lambda left, right: left.batch(right, "c", origin=Node(3).key),
+        "sender_name": lambda left, right: left.batch(right, "c", sender="agent0@netsky7"),
         "destination_other": lambda left, _: left.batch(Node(3), "c"),
         "lane_wrong": lambda left, right: left.batch(right, "c", kind="reply"),
         "seal_invalid": damaged,

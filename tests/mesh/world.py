@@ -40,8 +40,8 @@ class Node:
             statements.append(Statement(header, encode_body(Body(text))))
         return seal(self.sign, self.key, "envelope", self.mesh, statements)
 
-    def ends(self, peer: Node, origins: Sequence[bytes] | None = None) -> Ends:
-        return Ends(self.key, peer.key, self.mesh, self.sign, [peer.key] if origins is None else origins)
+    def ends(self, peer: Node) -> Ends:
+        return Ends(self.key, peer.key, self.mesh, self.sign, {peer.key: peer.name})
 
 
 class Killed(BaseException):

@@ -1,0 +1,135 @@
+"""What a link reads when a connection begins, and writes as it goes: streams, windows, refusals."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netsky.node.seams.ledger import Row, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class LinkStreamRow:
+    """One lane in one direction, with what resuming it needs."""
+
+    direction: str  # "in" or "out"
+    lane: str
+    life: int
+    lineage: bytes
+    number: int  # out: the last one given; in: the mark
+    leaf: bytes | None
+    acked: int  # out only
+    acked_leaf: bytes | None  # out only
+    frozen: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WindowRow:
+    """A data frame that came in."""
+
+    lane: str
+    life: int
+    first: int
+    last: int
+    leaves: bytes
+    claim: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class RefusalRow:
+    peer: bytes
+    lane: str
+    life: int
+    number: int
+    leaf: bytes
+    code: str
+    at: int
+
+
+def streams(peer: bytes) -> Statement:
+    return Statement(
+        "SELECT direction, lane, life, lineage, number, leaf, acked, acked_leaf, frozen FROM streams WHERE peer = ?",
+        (peer,),
+    )
+
+
+def unacked_leaves(peer: bytes) -> Statement:
+    """(lane, number, leaf) of what was given a number in its stream's present life and is not acknowledged."""
+    return Statement(
+        "SELECT outbox.lane, outbox.number, messages.leaf FROM streams JOIN outbox USING (peer, lane, life) "
+        "JOIN messages USING (seq) WHERE streams.peer = ? AND direction = 'out' AND outbox.number > acked "
+        "ORDER BY outbox.lane, outbox.number",
+        (peer,),
+    )
+
+
+def window(peer: bytes) -> Statement:
+    """Of the present lives, oldest first."""
+    return Statement(
+        "SELECT lane, life, first, last, leaves, claim FROM link_window JOIN streams USING (peer, lane, life) "
+        "WHERE link_window.peer = ? AND direction = 'in' ORDER BY lane, first, last",
+        (peer,),
+    )
+
+
+def marks(peer: bytes) -> Statement:
+    """(direction, lane, life, number): what a planner compares before it writes."""
+    return Statement("SELECT direction, lane, life, number FROM streams WHERE peer = ?", (peer,))
+
+
+def give(peer: bytes, lane: str, *, life: int, last: int, leaf: bytes) -> Statement:
+    """Numbers up to `last` are given out, beside `outbox.number`."""
+    return Statement(
+        "UPDATE streams SET number = ?, leaf = ? WHERE peer = ? AND direction = 'out' AND lane = ? AND life = ?",
+        (last, leaf, peer, lane, life),
+    )
+
+
+def acknowledge(peer: bytes, lane: str, *, life: int, up_to: int) -> Statement:
+    """Beside `outbox.acked`."""
+    return Statement(
+        "UPDATE streams SET acked = ?, acked_leaf = (SELECT messages.leaf FROM outbox JOIN messages USING (seq) "
+        "WHERE outbox.peer = streams.peer AND outbox.lane = streams.lane AND outbox.life = streams.life "
+        "AND outbox.number = ?) WHERE peer = ? AND direction = 'out' AND lane = ? AND life = ? AND acked < ?",
+        (up_to, up_to, peer, lane, life, up_to),
+    )
+
+
+def freeze(peer: bytes, direction: str, lane: str, code: str) -> Statement:
+    return Statement(
+        "UPDATE streams SET frozen = ? WHERE peer = ? AND direction = ? AND lane = ? AND frozen IS NULL",
+        (code, peer, direction, lane),
+    )
+
+
+def remember(peer: bytes, row: WindowRow) -> Statement:
+    return Statement(
+        "INSERT INTO link_window (peer, lane, life, first, last, leaves, claim) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        (peer, row.lane, row.life, row.first, row.last, row.leaves, row.claim),
+    )
+
+
+def forget(peer: bytes, lane: str, life: int, *, up_to: int) -> list[Statement]:
+    """Everything of earlier lives, and of this one what lies behind the window."""
+    return [
+        Statement(
+            f"DELETE FROM {table} WHERE peer = ? AND lane = ? AND (life < ? OR (life = ? AND {last} <= ?))",
+            (peer, lane, life, life, up_to),
+        )
+        for table, last in (("link_window", "last"), ("link_refusals", "number"))
+    ]
+
+
+def refuse(rows: Sequence[RefusalRow]) -> Statement:
+    return Statement(
+        "INSERT INTO link_refusals (peer, lane, life, number, leaf, code, at) VALUES (?, ?, ?, ?, ?, ?, ?)",
+        many=[(r.peer, r.lane, r.life, r.number, r.leaf, r.code, r.at) for r in rows],
+    )
+
+
+def stream_rows(found: list[Row]) -> list[LinkStreamRow]:
+    return [LinkStreamRow(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types
+
+
+def window_rows(found: list[Row]) -> list[WindowRow]:
+    return [WindowRow(*row) for row in found]  # type: ignore[arg-type]
