@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import trio
@@ -29,6 +29,7 @@ from netsky.node.errors import Conflict, NetskyError, Refused
 from netsky.node.events import Events, Signals
 from netsky.node.home import HOLDER_NAME, Home, HomeLock, check_permissions, prepare_runtime_folder, take_lock
 from netsky.node.identity import Identity, fingerprint, read_identity
+from netsky.node.links import make_links
 from netsky.node.log import Log
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
@@ -212,6 +213,9 @@ async def _assemble(
         peers=node.peer_key,
     )
     node.actors = Actors(node)
+    node.links = make_links(node)
+    recovered = await node.bus.recover(ledger.transaction, after_crash=opened.after_crash)
+    log.event("bus.recovered", **asdict(recovered))
     return node
 
 

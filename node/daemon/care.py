@@ -43,6 +43,7 @@ async def prune(node: Node) -> None:
     keeps = keeps_for(node.config.observe_days)
     while await prune_observed(node.group, node.now(), keeps):
         pass
+    await node.bus.prune()
     place = -1
     while place:
         now = node.now()

@@ -101,8 +101,8 @@ class ControlServer:
         """No more connections there, and the open ones end; nothing happens if there is no such door."""
         door = self._doors.pop(path, None)
         if door is not None:
+            door.scope.cancel()  # first: whoever waits in accept is to be cancelled, not to fail
             door.listener.close()
-            door.scope.cancel()
 
     @property
     def paths(self) -> list[str]:

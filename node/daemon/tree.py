@@ -49,7 +49,7 @@ def grow(node: Node, hung: Hung) -> Supervisor:
 
 
 def bus_children(node: Node) -> list[Child]:
-    return [Child("projector", node.bus.projector.run)]
+    return [Child("projector", node.bus.projector.run), Child("sweep", node.bus.run_sweep)]
 
 
 def _branch(node: Node, hung: Hung, name: str, children: Sequence[Child]) -> Child:

@@ -75,6 +75,8 @@ async def ack(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     places = arrivals.place_rows([*by_files, *by_ids])
     known = {place.file for place in places} | {place.id for place in places}
     new = [row.id for row in inbox.taken_rows([*new_files, *new_ids])]
+    if ids:
+        node.bus.acked(actor)
     if new:
         node.signals.ring(TAKEN_SIGNAL)
         node.events.publish("taken", actor=actor, ids=new, by="ack")
@@ -167,4 +169,10 @@ async def forward_outbox(node: Node, caller: Caller, args: Args) -> dict[str, An
     actor = channel_of(node, caller, args.maybe_text("actor"))
     args.nothing_else()
     accepted, refused = await node.bus.forward_outbox(actor)
-    return {"actor": actor, "accepted": accepted, "refused": refused}
+    return {
+        "actor": actor,
+        "accepted": len(accepted),
+        "refused": len(refused),
+        "accepted_files": accepted,
+        "refused_files": refused,
+    }

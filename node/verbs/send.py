@@ -100,7 +100,12 @@ async def _accept(node: Node, caller: Caller, spoken: list[Spoken]) -> list[Acce
             if one.sender != sender:
                 break
             together.append(one.draft)
-        results += await node.bus.accept(sender, via, together)
+        answers = await node.bus.accept(sender, via, together)
+        for draft, answer in zip(together, answers, strict=True):
+            if isinstance(answer, Accepted) and not answer.duplicate:
+                facts = {"id": answer.id, "from": sender, "to": draft.to, "message_kind": draft.kind or "text"}
+                node.events.publish("accepted", **facts, via=via)
+        results += answers
     return results
 
 

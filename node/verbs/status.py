@@ -55,7 +55,7 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
             | {"bytes": row.bytes, "oldest": row.oldest}
             for row in outbox.pending_rows(pending)
         ],
-        "links": [] if node.links is None else node.links.states(),
+        "links": [] if node.links is None else node.links.status(),
         "ledger": dict(node.settings),
         "commits": asdict(node.group.statistics()),
         "faults": faults(node),
@@ -91,6 +91,8 @@ def faults(node: Node) -> list[dict[str, str]]:
         add("disk_low", low, "free some space on the node's disk; nothing else is needed")
     if node.bus.projector.fault is not None:
         add("projection", node.bus.projector.fault, f"look into {node.home.channels}")
+    for name, sentence in node.bus.sweep.faults.items():
+        add("channel", f"{name}'s channel folder: {sentence}", f"look at {node.home.channel(name)}")
     if node.log.lost:
         add("log", f"{node.log.lost} lines of the log could not be written", f"look at {node.home.logs}")
     for actor in node.actors.states():
