@@ -6,8 +6,8 @@ from typing import Any
 
 from netsky.node.cli.dial import Dialer
 from netsky.node.cli.output import Output
-from netsky.node.cli.text import age, plural, size
-from netsky.node.errors import EXIT_DONE, NetskyError, NotFound, Usage
+from netsky.node.cli.text import age, plural, size, visible
+from netsky.node.errors import EXIT_DONE, NotFound, Usage
 from netsky.node.limits import GROUP_ITEMS_MAX
 
 _ROWS = 100
@@ -166,12 +166,15 @@ def forward_outbox(args: Any, out: Output) -> int:
     node: Dialer = args.node
     actor = node.actor_or_self(args.actor, "channel forward-outbox")
     data = node.call("forward_outbox", actor=actor)
-    summary = f"{plural(data.get('accepted', 0), 'message')} taken in from {actor}'s outbox"
-    if data.get("refused"):
-        summary += f", {data['refused']} refused"
-    out.answer("channel-forward-outbox", summary, {"actor": actor, **data})
-    if data.get("refused"):
-        raise NetskyError(
-            f"{data['refused']} of {actor}'s outbox files were refused", next=f"netsky channel ls {actor} --quarantine"
-        )
+    refused = data["refused_files"]
+    summary = f"{plural(data['accepted'], 'message')} taken in from {actor}'s outbox"
+    if refused:
+        summary += f", {len(refused)} refused"
+
+    def human() -> None:
+        out.line(summary)
+        for one in refused:
+            out.line(f"  {visible(one['file'])}: {visible(one['message'])}")
+
+    out.answer("channel-forward-outbox", summary, data, human)
     return EXIT_DONE

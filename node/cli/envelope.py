@@ -60,7 +60,7 @@ def verify(args: Any, out: Output) -> int:
             next="do not act on it; netsky envelope show shows what it says",
             code="not_proven",
         ) from None
-    data = {
+    data: dict[str, Any] = {
         "genuine": True,
         "id": sealed.header.id,
         "from": sealed.header.sender,
@@ -75,7 +75,7 @@ def verify(args: Any, out: Output) -> int:
 
     def human() -> None:
         out.line(f"genuine: {what}")
-        for line in _proven(found, sealed):
+        for line in data["proven"]:
             out.line(f"  {line}")
 
     out.answer("envelope-verify", f"genuine: {sealed.header.sender} sealed it", data, human)
@@ -83,10 +83,11 @@ def verify(args: Any, out: Output) -> int:
 
 
 def _proven(found: Found, sealed: Sealed) -> list[str]:
-    origin = sealed.header.origin.hex()
+    header = sealed.header
     lines = [
-        f"the node with key {origin} sealed it, and nothing in it was changed since",
-        f"that node says: from {sealed.header.sender} to {sealed.header.to}, id {sealed.header.id}",
+        "the node with this key sealed it, and nothing in it was changed since:",
+        header.origin.hex(),
+        f"that node says it is from {header.sender} to {header.to}",
     ]
     if found.file is not None:
         lines.append("the file says in every field what was sealed")

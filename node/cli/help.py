@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import textwrap
-from importlib import metadata, resources
+from importlib import resources
 from typing import Any
 
 from netsky.node.cli.output import Output
 from netsky.node.cli.table import TOPICS, Command, commands
 from netsky.node.errors import EXIT_DONE, EXIT_USAGE, NotFound
+from netsky.node.version import program_version
 
 _READABLE_COLUMNS = 88
 
@@ -146,6 +147,6 @@ def _table_line(line: str, columns: int, out: Output) -> None:
 
 def version(args: Any, out: Output) -> int:
     del args
-    found = metadata.version("netsky-mesh")
+    found = program_version()
     out.answer("version", f"netsky {found}", {"version": found})
     return EXIT_DONE

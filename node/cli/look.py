@@ -7,7 +7,7 @@ from typing import Any
 
 from netsky.node.cli.dial import Dialer
 from netsky.node.cli.output import Output
-from netsky.node.cli.text import length, local_time, plural, visible
+from netsky.node.cli.text import age, length, local_time, plural, visible
 from netsky.node.errors import EXIT_DONE
 
 
@@ -20,14 +20,19 @@ def trace(args: Any, out: Output) -> int:
         for name in ("id", "from", "to", "kind", "in_reply_to", "outcome"):
             if data.get(name):
                 out.line(f"{name:<12} {visible(str(data[name]))}")
+        first = next((step["at"] for step in steps if step.get("at") is not None), None)
+        if first is not None:
+            out.line(f"{'when':<12} {local_time(first)}, {age(first, out.wall())}")
         out.line()
         before = None
         for step in steps:
             at = step.get("at")
             passed = f"+{length((at - before) / 10**9)}" if at is not None and before is not None else ""
             when = local_time(at, millis=True) if at is not None else "not yet"
+            if first is not None and when[:10] == local_time(first)[:10]:
+                when = when[11:]
             told = visible(str(step.get("detail") or ""))
-            out.line(f"{when:<24} {passed:<9} {visible(str(step['step'])):<12} {told}".rstrip())
+            out.line(f"{when:<13} {passed:<9} {visible(str(step['step'])):<12} {told}".rstrip())
             before = at if at is not None else before
 
     last = next((step["step"] for step in reversed(steps) if step.get("at") is not None), "unknown")

@@ -10,6 +10,7 @@ from netsky.node.cli.output import Output
 from netsky.node.cli.text import age, length, plural, size, visible
 from netsky.node.errors import EXIT_DONE, Unreachable
 
+_CRASHES = "netsky query 'SELECT * FROM crashes'"
 _REDRAW_SECONDS = 2.0
 _CLEAR = "\x1b[H\x1b[2J"
 
@@ -88,9 +89,8 @@ def _print_node(data: dict[str, Any], out: Output) -> None:
     fence = data["fence"] if not data["fence_missing"] else f"none: {visible(data['fence_missing'])}"
     out.line(f"  fence  {fence}")
     if data["crashes"]:
-        out.line(
-            f'  {plural(data["crashes"], "crash", "crashes")} of tasks since the start: netsky query "SELECT * FROM crashes"'
-        )
+        count = plural(data["crashes"], "crash", "crashes")
+        out.line(f"  {count} of tasks since the start: {_CRASHES}")
 
 
 def _synchronous(value: object) -> str:
@@ -108,7 +108,7 @@ def _print_actors(actors: list[dict[str, Any]], out: Output) -> None:
         (
             actor["name"],
             actor["mode"].replace("_", "-"),
-            actor["state"] + ("" if actor.get("fenced", True) else ", unfenced"),
+            actor["state"] + (", unfenced" if actor["mode"] != "none" and actor.get("fenced") is False else ""),
             str(actor["waiting"]) if "waiting" in actor else "",
             str(actor["claimed"]) if "claimed" in actor else "",
             age(actor["oldest"], now) if actor.get("oldest") is not None else "",

@@ -47,11 +47,12 @@ def _until_node(what: str, limit: float, node: Dialer, out: Output) -> int:
 
 def _is(what: str, node: Dialer) -> bool:
     try:
-        return what == "ready" and bool(node.call("ping")["ready"])
+        is_ready = bool(node.call("ping")["ready"])
     except (Unreachable, TimedOut):
         return what == "down"
     finally:
         node.close()
+    return what == "ready" and is_ready
 
 
 def _until_envelope(what: str, envelope: str, limit: float, node: Dialer, out: Output) -> int:

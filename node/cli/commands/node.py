@@ -60,8 +60,9 @@ COMMANDS = (
     Command(
         ("doctor",),
         "check home, disk, fence and settings, with what to do",
-        "netsky.node.cli.status:doctor",
+        "netsky.node.cli.doctor:doctor",
         "node",
         ("netsky doctor",),
+        description="Changes nothing. Exit 1 when a check failed; the node need not run.",
     ),
 )

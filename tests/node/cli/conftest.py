@@ -15,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
 from netsky.node.cli.main import main
 
 Answer = dict[str, Any]

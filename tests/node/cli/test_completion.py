@@ -6,11 +6,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
-
 from netsky.node.cli.completion import ACTORS_OFFERED_MAX
 from netsky.node.cli.table import commands
 
-from ...needs import program
+from tests.needs import program
+
 from .conftest import Run
 
 pytestmark = pytest.mark.real
@@ -70,17 +70,21 @@ def test_fish_offers(words: tuple[str, ...], current: str, offered: set[str], ru
 ZSH_ASKS = r"""
 zmodload zsh/zpty
 zpty asked zsh -f -i
-read_until() { local seen='' part; while zpty -r asked part; do seen+=$part; [[ $seen == *$1* ]] && break; done; print -r -- $seen }
-zpty -w asked "PS1=; unsetopt zle_bracketed_paste; autoload -Uz compinit; compinit -u -D; source $SCRIPT; bindkey '^I' complete-word"
-zpty -w asked "zstyle ':completion:*' list-separator ' -- '; zstyle ':completion:*' menu no; setopt no_auto_menu; LISTMAX=1000"
-zpty -w asked "compadd() { builtin compadd -O found \"\$@\" 2>/dev/null; print -rl -- found:\$^found >> $FOUND; builtin compadd \"\$@\" }"
+read_until() {
+    local seen='' part
+    while zpty -r asked part; do seen+=$part; [[ $seen == *$1* ]] && break; done
+}
+zpty -w asked "PS1=; unsetopt zle_bracketed_paste; autoload -Uz compinit; compinit -u -D; source $SCRIPT"
+zpty -w asked "bindkey '^I' complete-word; zstyle ':completion:*' menu no; setopt no_auto_menu; LISTMAX=1000"
+zpty -w asked "compadd() { builtin compadd -O found \"\$@\" 2>/dev/null"
+zpty -w asked "print -rl -- found:\$^found >> $FOUND; builtin compadd \"\$@\" }"
 zpty -w asked "print READ""Y"
-read_until READY >/dev/null
+read_until READY
 zpty -w -n asked "$LINE"$'\t'
 repeat 100; do [[ -s $FOUND ]] && break; sleep 0.05; done
 zpty -w -n asked $'\x15'
 zpty -w asked "print DON""E"
-read_until DONE > /dev/null
+read_until DONE
 zpty -d asked
 """
 

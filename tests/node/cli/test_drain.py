@@ -9,7 +9,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from netsky.envelope.file import file_name, write_time
 
 from .conftest import Answer, Run, StubNode

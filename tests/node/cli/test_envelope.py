@@ -8,7 +8,6 @@ from pathlib import Path
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
 from netsky.envelope.batch import Batch, Statement, encode_batch, leaves, proof, seal
 from netsky.envelope.fields import Body, Header
 from netsky.envelope.file import Proof, to_file

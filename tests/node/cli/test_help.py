@@ -8,7 +8,6 @@ from importlib import resources
 from pathlib import Path
 
 import pytest
-
 from netsky.envelope.kinds import KINDS, lane_of
 from netsky.node import errors
 from netsky.node.cli import main as main_module
@@ -104,7 +103,7 @@ def test_every_option_named_in_a_topic_exists() -> None:
     known |= {flag for option in GLOBAL_OPTIONS for flag in option.flags} | {"--help"}
     for name, text in topics().items():
         if name != "trust":
-            assert {flag for flag in re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)} - known == set(), name
+            assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known == set(), name
 
 
 def test_the_exit_codes_are_those_of_the_code() -> None:

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-
 from netsky.node.cli import main as main_module
 from netsky.node.errors import BY_EXIT
 
@@ -27,17 +26,17 @@ def test_netsky_alone_lists_every_command_by_topic(run: Run) -> None:
     assert all(len(line) <= 80 for line in ran.out.splitlines())
 
 
-@pytest.mark.parametrize("exit", sorted(BY_EXIT))
-def test_an_error_of_the_node_keeps_its_exit_code(exit: int, run: Run, node: StubNode) -> None:
+@pytest.mark.parametrize("code", sorted(BY_EXIT))
+def test_an_error_of_the_node_keeps_its_exit_code(code: int, run: Run, node: StubNode) -> None:
     node.verbs["trace"] = lambda args: {
-        "error": {"code": "x", "exit": exit, "message": "It failed.", "next": "do that"}
+        "error": {"code": "x", "exit": code, "message": "It failed.", "next": "do that"}
     }
     ran = run("trace", "a" * 32)
-    assert ran.code == exit
+    assert ran.code == code
     assert ran.err == "netsky: It failed.\n  next: do that\n"
     again = run("--json", "trace", "a" * 32)
-    assert again.code == exit
-    assert again.json["error"] == {"code": "x", "exit": exit, "message": "It failed.", "next": "do that"}
+    assert again.code == code
+    assert again.json["error"] == {"code": "x", "exit": code, "message": "It failed.", "next": "do that"}
 
 
 def test_a_mistake_of_ours_is_a_sentence_with_the_path_of_a_log(
@@ -104,12 +103,6 @@ def test_inside_an_actor_the_next_step_is_to_wait(run: Run, monkeypatch: pytest.
 
 @pytest.mark.real
 def test_a_reader_that_goes_away_is_no_fault(spawn: Spawn) -> None:
-    done = subprocess.run(
-        ["bash", "-c", f"set -o pipefail; {sys.executable} -m netsky.node.cli.main help bus | true; echo ${{PIPESTATUS[0]}}"],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stderr == ""
-    assert done.stdout.strip() in ("0", "141")  # `true` may end before or after we wrote
     reading, writing = os.pipe()
     os.close(reading)
     process = spawn("help", "bus", stdout=writing)

@@ -1,7 +1,6 @@
 from __future__ import annotations
 
 import pytest
-
 from netsky.node.cli.parser import NotYet, duration, find, parse, split
 from netsky.node.cli.table import LATER, commands
 from netsky.node.errors import Usage

@@ -9,7 +9,6 @@ import shlex
 from typing import NamedTuple
 
 import pytest
-
 from netsky.node.cli.parser import find, parse, split
 from netsky.node.cli.table import LATER, commands
 
@@ -27,14 +26,14 @@ RUNTIMES = "model calls belong to the issue that builds the runtime adapters"
 CHANNELS = "not at all as a verb of its own: the owner is reached by the pages and mail of `netsky owner`"
 
 LINES = (
-    Line('netsky clone brief briefs/session5.md --type codex --workspace session5 --agent 7', CLONES),
+    Line("netsky clone brief briefs/session5.md --type codex --workspace session5 --agent 7", CLONES),
     Line('netsky channel send agent7 "tighten the diagram labels" --from agent0'),
     Line('netsky imessage send --owner "wave landed"', CHANNELS),
     Line('netsky email send --from cody@example.com --to cody@example.com --subject "canary" --text "ok"', CHANNELS),
     Line('netsky loop create 15m "check the next merge window"', SCHEDULES),
     Line('netsky cron add morning-brief "0 11 * * *" agent0 /morning-brief', SCHEDULES),
     Line('netsky ai run --model codex-gpt-5.4 --detach "summarize this diff"', RUNTIMES),
-    Line('netsky clone brief briefs/fix-transport.md --type codex --workspace transport-fix --agent 4', CLONES),
+    Line("netsky clone brief briefs/fix-transport.md --type codex --workspace transport-fix --agent 4", CLONES),
     Line('netsky channel send agent4 "focus on replay and backpressure" --from agent0'),
     Line('netsky loop create 10m "check the clone result and harvest if green"', SCHEDULES),
     Line('netsky cron add morning-brief "0 11 * * *" agent0 /morning-brief', SCHEDULES),

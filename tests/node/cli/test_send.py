@@ -6,7 +6,6 @@ import sys
 from pathlib import Path
 
 import pytest
-
 from netsky.envelope.file import read_file
 from netsky.envelope.limits import TEXT_BYTES_MAX
 

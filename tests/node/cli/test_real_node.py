@@ -1,0 +1,229 @@
+"""Every command against a real daemon, its real answers held against the schemas that ship."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from importlib import resources
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from netsky.node.cli.table import commands
+
+pytestmark = pytest.mark.real
+
+SCHEMAS = Path(str(resources.files("netsky.node"))) / "schemas"
+NOT_RUN_HERE = {"demo", "bench-seal", "bench-bus"}
+"""They take long and have tests of their own; their schemas are at least schemas."""
+
+
+def validator(name: str) -> jsonschema.Draft202012Validator:
+    schema = json.loads((SCHEMAS / f"{name}.json").read_text())
+    jsonschema.Draft202012Validator.check_schema(schema)
+    return jsonschema.Draft202012Validator(schema, format_checker=jsonschema.FormatChecker())
+
+
+class Shell:
+    """A person's shell with one home; remembers which answers were held against which schema."""
+
+    def __init__(self, home: Path) -> None:
+        self.home = home
+        self.checked: set[tuple[str, bool]] = set()
+        self.environ = {name: value for name, value in os.environ.items() if not name.startswith("NETSKY_")}
+        self.environ |= {"NETSKY_HOME": str(home), "TZ": "UTC"}
+
+    def plain(self, *words: str, stdin: str = "") -> subprocess.CompletedProcess[str]:
+        done = subprocess.run(
+            [sys.executable, "-m", "netsky.node.cli.main", *words],
+            env=self.environ, input=stdin, capture_output=True, text=True, check=False, timeout=60,
+        )  # fmt: skip
+        assert "Traceback" not in done.stdout + done.stderr
+        return done
+
+    def __call__(self, *words: str, exit: int = 0, stdin: str = "") -> list[dict[str, Any]]:  # noqa: A002
+        """The lines of a command with --json, each valid by the schema that it names."""
+        done = self.plain("--json", *words, stdin=stdin)
+        assert done.returncode == exit, done
+        lines = [json.loads(line) for line in done.stdout.splitlines()]
+        for line in lines:
+            name = line["schema"].removeprefix("netsky.").removesuffix("/1")
+            validator(name).validate(line)
+            self.checked.add((name, line["ok"]))
+        assert all(line["ok"] for line in lines[:-1])
+        assert not lines or lines[-1]["ok"] == (exit == 0)
+        if exit:
+            assert lines[-1]["error"]["exit"] == exit
+        return lines
+
+    def one(self, *words: str, exit: int = 0) -> Any:  # noqa: A002
+        (line,) = self(*words, exit=exit)
+        return line["data" if exit == 0 else "error"]
+
+
+@pytest.fixture(scope="module")
+def shell(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shell]:
+    found = Shell(tmp_path_factory.mktemp("real") / "home")
+    yield found
+    found.plain("down")
+
+
+def test_every_schema_belongs_to_a_command_and_every_command_has_one() -> None:
+    there = {path.stem for path in SCHEMAS.glob("*.json")}
+    assert there == {command.schema_name for command in commands().values()} | {"overview", "error"}
+    for name in there:
+        assert validator(name).schema["title"] == f"netsky.{name}/1"
+
+
+def test_a_schema_refuses_what_is_neither_answer_nor_error() -> None:
+    good = {"schema": "netsky.version/1", "ok": True, "summary": "s", "generated_at": "2026-01-01T00:00:00.000Z"}
+    check = validator("version")
+    check.validate(good | {"data": {"version": "1"}})
+    error = {"code": "c", "exit": 1, "message": "m", "next": "n"}
+    for bad in (
+        good,
+        good | {"data": {}},
+        good | {"data": {"version": "1"}, "error": error},
+        good | {"ok": False, "data": {"version": "1"}},
+        good | {"data": {"version": "1"}, "more": 1},
+        good | {"schema": "netsky.version/2", "data": {"version": "1"}},
+        good | {"ok": False, "error": error | {"exit": 0}},
+    ):
+        assert not check.is_valid(bad)
+
+
+def test_before_there_is_a_home(shell: Shell) -> None:
+    shell()
+    shell("no-such-command", exit=2)
+    for words in (("version",), ("primer",), ("help",), ("help", "start"), ("help", "send"), ("completion", "bash")):
+        shell(*words)
+    shell("help", "nothing-like-it", exit=3)
+    shell("completion", "tcsh", exit=2)
+    assert shell.one("status", exit=4)["next"] == "netsky init"
+    shell("up", exit=3)
+    assert not shell.home.exists()
+
+
+def test_a_day_with_a_node(shell: Shell) -> None:
+    made = shell.one("init", "--root", "--label", "desk")
+    assert made["owner_key"].endswith("owner.key")
+    assert shell.one("init", "--root")["already"] is True
+    shell("query", "SELECT 1", exit=3)
+    assert shell.one("status", exit=4)["next"] == "netsky up"
+    shell("wait", "ready", "--timeout", "0.1", exit=6)
+    shell("wait", "down")
+    assert shell.one("up", "1")["added"] == ["agent1"]
+    assert shell.one("up")["already"] is True
+    shell("wait", "ready")
+    shell("wait", "down", "--timeout", "0.1", exit=6)
+    status = shell.one("status")
+    assert (status["name"], status["label"], status["faults"]) == ("netsky0", "desk", [])
+
+
+def test_a_message_and_its_answer(shell: Shell) -> None:
+    shell("agent", "add", "worker1")
+    shell("agent", "add", "worker1", "--mode", "none", "--", "true", exit=2)
+    shell("agent", "ls")
+    sent = shell.one("send", "worker1", "count", "--from", "agent0", "--kind", "brief", "--data", '{"file": "x"}')["id"]
+    again = ("send", "worker1", "x", "--from", "agent0", "--kind", "brief", "--idempotency-key", "k")
+    assert shell.one(*again)["id"] == shell.one(*again)["id"]
+    shell(*(*again[:2], "y", *again[3:]), exit=7)
+    shell("send", "worker1", "x", "--from", "worker1", exit=5)
+    shell("send", "agent9", "x", "--from", "agent0", exit=3)
+    shell("send", "worker1", "x", "--kind", "cron", "--from", "agent0", exit=5)
+    assert shell.one("channel", "ls", "worker1")["waiting"][0]["id"] == sent
+    shell("channel", "ls")
+    assert len(shell("channel", "tail", "worker1")) == 2
+    (first, _) = shell("channel", "drain", "worker1")
+    assert first["data"]["envelope"]["id"] == sent
+    assert first["data"]["trust"] == "checked"
+    shell("wait", "taken", sent, "--timeout", "0.1", exit=6)
+    assert shell.one("channel", "ack", "worker1", sent[:20])["taken"] == [sent]
+    assert shell.one("channel", "ack", sent, "nothing")["unknown"] == ["nothing"]
+    shell("channel", "ack", "worker1", "nothing", exit=3)
+    shell("wait", "taken", sent)
+    shell("wait", "reply", sent, "--timeout", "0.1", exit=6)
+    shell("send", "agent0", "6", "--from", "worker1", "--kind", "report", "--in-reply-to", sent)
+    assert shell.one("wait", "reply", sent)["reply"]["text"] == "6"
+    steps = {step["step"] for step in shell.one("trace", sent)["steps"]}
+    assert {"accepted", "stored", "projected", "claimed", "taken", "answered"} <= steps
+    shell("trace", "nothing", exit=3)
+    assert shell.one("envelope", "verify", sent)["genuine"] is True
+    (file,) = (shell.home / "channels" / "worker1" / "archive").glob("*.json")
+    assert shell.one("envelope", "verify", str(file))["genuine"] is True
+    assert shell.one("envelope", "show", str(file))["envelope"]["data"] == {"file": "x"}
+    changed = shell.home.parent / "changed.json"
+    changed.write_bytes(file.read_bytes().replace(b'"count"', b'"c0unt"'))
+    shell("envelope", "verify", str(changed), exit=5)
+    shell("envelope", "show", str(shell.home / "none.json"), exit=3)
+    assert shell.one("channel", "replay", "worker1", sent)["ids"] == [sent]
+    shell("channel", "replay", "worker1", "nothing", exit=3)
+
+
+def test_what_was_refused_is_listed(shell: Shell) -> None:
+    outbox = shell.home / "channels" / "worker1" / "outbox"
+    shell("channel", "forward-outbox", "worker1")
+    name = "00000000000000000001-0000000001-00000001-0000000001-from-worker1.json"
+    (outbox / name).write_text('{"from": "agent0", "to": "agent1", "text": "as another", "ts": "2026-01-01T00:00:00Z"}')
+    shell("channel", "forward-outbox", "worker1")
+    shell("channel", "forward-outbox", "worker9", exit=3)
+    shell("channel", "ls", "--quarantine")
+    shell("channel", "ls", "worker9", exit=3)
+    shell("channel", "drain", "worker9", exit=3)
+    shell("channel", "tail", "worker9", exit=3)
+
+
+def test_looking_at_what_happened(shell: Shell) -> None:
+    assert shell.one("query", "SELECT count(*) AS n FROM messages")["columns"] == ["n"]
+    shell("query", "DELETE FROM messages", exit=2)
+    assert shell.plain("query", "--csv", "SELECT 1 AS a, 'x,y' AS b").stdout == 'a,b\n1,"x,y"\n'
+    assert shell.plain("query", "-", stdin="SELECT 5 AS five").stdout == "five\n5\n"
+    kinds = {line["data"]["event"]["kind"] for line in shell("events")}
+    assert "taken" in kinds
+    assert {line["data"]["event"]["kind"] for line in shell("events", "--kind", "taken")} == {"taken"}
+
+
+def test_an_actor_with_a_program(shell: Shell) -> None:
+    program = "import json,sys; print(len(json.load(sys.stdin)['text']), 'letters'); print('looked', file=sys.stderr)"
+    unfenced = ("--unfenced", "--confirm", "worker2")
+    shell("agent", "add", "worker2", "--unfenced", "--", "true", exit=5)
+    shell("agent", "add", "worker2", "--mode", "per-envelope", *unfenced, "--", sys.executable, "-c", program)
+    shell("agent", "add", "worker2", *unfenced, "--", "another", exit=7)
+    sent = shell.one("send", "worker2", "seven!!", "--from", "agent0", "--kind", "brief")["id"]
+    assert shell.one("wait", "reply", sent, "--timeout", "30")["reply"]["text"].strip() == "7 letters"
+    assert "looked" in shell.one("agent", "logs", "worker2")["lines"]
+    shell("agent", "logs", "worker9", exit=3)
+    shell("agent", "rm", "worker2")
+    shell("agent", "rm", "worker2", exit=3)
+
+
+def test_health(shell: Shell) -> None:
+    shell("doctor")
+
+
+def test_the_end(shell: Shell) -> None:
+    shell("restart")
+    assert shell.one("down")["already"] is False
+    assert shell.one("down")["already"] is True
+    assert shell.one("query", "SELECT count(*) FROM messages")["rows"][0][0] > 3
+    kept = shell.one("send", "agent0", "later", "--from", "worker1", "--kind", "report")
+    assert kept["stored"] == "outbox"
+    shell("agent", "ls", exit=4)
+    shell("channel", "drain", "agent0")
+    shell("up")
+    for _ in range(100):
+        if shell.one("query", "SELECT count(*) FROM messages WHERE via = 'outbox'")["rows"] == [[1]]:
+            break
+    else:
+        pytest.fail("what was kept in the outbox was not sent")
+
+
+def test_every_answer_and_every_error_was_held_against_its_schema(shell: Shell) -> None:
+    answers = {name for name, ok in shell.checked if ok}
+    assert answers == {command.schema_name for command in commands().values()} - NOT_RUN_HERE | {"overview"}
+    errors = {name for name, ok in shell.checked if not ok}
+    assert len(errors) >= 20
