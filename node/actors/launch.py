@@ -68,16 +68,18 @@ class Launcher:
             raise CannotStart(f"there is no program {program!r} on the node's PATH")
         return found
 
-    def fence(self, actor: ActorRow, program: str) -> Fence:
+    def fence(self, actor: ActorRow, program: str, *, trial: bool = False) -> Fence:
         """The fence for this actor. Raises Usage if what it needs is hidden by it."""
         room = self._room(actor.name, self._cwd(actor), program)
         world = self._processes.world()
-        for folder in fences.folders_to_make(room, world):
+        for folder in () if trial else fences.folders_to_make(room, world):
             self._files.make_folder(folder)
         return fences.build(room, world)
 
-    async def start(self, actor: ActorRow, argv: Sequence[str], *, stdin: bool, stdout: bool) -> Launched:
-        """Raises CannotStart with a sentence."""
+    async def start(
+        self, actor: ActorRow, argv: Sequence[str], *, stdin: bool, stdout: bool, trial: bool = False
+    ) -> Launched:
+        """Raises CannotStart with a sentence. A trial leaves nothing behind in the user's home."""
         program = self.find(argv[0], actor)
         prefix: list[str] = []
         watched: dict[str, FileFacts | None] = {}
@@ -85,7 +87,7 @@ class Launcher:
             if self.offered.kind is None:
                 raise CannotStart(f"there is no fence on this system: {self.offered.why_not}")
             try:
-                fence = self.fence(actor, program)
+                fence = self.fence(actor, program, trial=trial)
             except Usage as refused:
                 raise CannotStart(refused.message) from None
             prefix = fences.argv(self.offered.kind, fence, self._processes.world())
@@ -170,7 +172,7 @@ async def _try(launcher: Launcher, probe: ActorRow, home: Home, seams: Seams) ->
     seams.files.make_folder(home.channel(probe.name))
     argv = (seams.processes.world().python, "-I", "-S", "-c", PROBE, home.channels, probe.name)
     try:
-        launched = await launcher.start(probe, argv, stdin=False, stdout=False)
+        launched = await launcher.start(probe, argv, stdin=False, stdout=False, trial=True)
     except CannotStart as refused:
         return str(refused)
     exit = await launched.process.wait()  # noqa: A001 - the type's own word

@@ -11,6 +11,7 @@ from netsky.node.actors.handover import Handed, Handover
 from netsky.node.actors.launch import Launched, Launcher
 from netsky.node.actors.limits import CRASHES_MAX, CRASHES_NS, GRACE_SECONDS, LOOK_SECONDS
 from netsky.node.actors.runtime import ANSWER_BYTES_MAX, AnyCommand, Run, Runtime, Verdict
+from netsky.node.backoff import RESTART
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import actors as rows
 from netsky.node.db.actors import ActorRow
@@ -64,6 +65,7 @@ class Place:
             hung=lambda task: node.request_stop(f"{task} cannot be stopped"),
             intensity=CRASHES_MAX,
             period_ns=CRASHES_NS,
+            backoff=RESTART,
         )
         try:
             await self._supervisor.run()

@@ -5,7 +5,7 @@ nothing of ours: it starts in a few milliseconds and may be process 1 of a fence
 
 LEASH is one end of a socket pair. From it the keeper reads one byte for each signal that the program's process group
 shall get; its end of file, which the kernel brings about however the node dies, ends everything. Into it the keeper
-writes one line when the program runs or could not, and one line with how it ended.
+writes which process the program is, then that it runs or why it could not, then how it ended, a line each.
 
 Why not PR_SET_PDEATHSIG alone: it is tied to the thread that started the program, is lost in a program that changes
 its user, leaves grandchildren alone, and comes too late when the node dies between fork and prctl. The leash has none
@@ -96,7 +96,6 @@ def run_program(argv: list[str], outputs: tuple[int | None, int], keep: list[int
     """In the child: own session and group, usual signals, only its own descriptors; then the program."""
     output, errors = outputs
     try:
-        os.setsid()
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
         if output is not None:
@@ -232,12 +231,19 @@ def main(arguments: list[str]) -> int:
     signal.set_wakeup_fd(woken, warn_on_full_buffer=False)
     words, errors = os.pipe()
     told, telling = os.pipe()
+    gate, opening = os.pipe()
     program = os.fork()
     if program == 0:
         signal.set_wakeup_fd(-1)
+        os.setsid()
+        os.close(opening)
+        if not os.read(gate, 1):  # we died before the node knew of it
+            os._exit(127)
         run_program(argv, (errors if output_kind == "log" else None, errors), keep, telling, inside_fence)
-    os.close(errors)
-    os.close(telling)
+    leash.say(f"program {program}")  # first: whatever it does to us, the node can end its group
+    os.write(opening, b"!")
+    for descriptor in (errors, telling, gate, opening):
+        os.close(descriptor)
     for descriptor in (0, 1, *keep):  # its ends of its pipes: only with it alone do they close when it does
         os.close(descriptor)
     failure = started(told)
@@ -246,7 +252,7 @@ def main(arguments: list[str]) -> int:
         os.waitpid(program, 0)
         leash.say(f"cannot {failure}")
         return 127
-    leash.say(f"runs {program}")
+    leash.say("runs")
     status = watch(program, leash, words, wake, log)
     end_all(program, inside_fence)
     last_words(words, log)

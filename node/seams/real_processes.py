@@ -97,9 +97,11 @@ class RealProcess:
         line = ""
         with trio.move_on_after(START_SECONDS):
             line = await self._line()
-        if line.startswith("runs "):
-            if not self._fenced:  # inside a fence the number means something else
-                self._program = int(line.removeprefix("runs "))
+            if line.startswith("program "):
+                if not self._fenced:  # inside a fence the number means something else
+                    self._program = int(line.removeprefix("program "))
+                line = await self._line()
+        if line == "runs":
             return
         if line.startswith("cannot "):
             raise CannotStart(os.strerror(int(line.removeprefix("cannot "))))

@@ -38,6 +38,11 @@ def read(path: str) -> str:
         return f"{len(file.read(64))} bytes read"
 
 
+def text(path: str) -> str:
+    with open(path) as file:
+        return file.read()
+
+
 def listing(path: str, but: tuple[str, ...] = ()) -> str:
     found = [name for name in sorted(os.listdir(path)) if name not in but]
     if not found:
@@ -66,6 +71,12 @@ def replace(path: str, by: str) -> str:
         os.rename(path + ".moved", path)
 
 
+def another(path: str) -> str:
+    """Another file in the place of one that is there."""
+    os.rename(path, path + ".moved")
+    return write(path)
+
+
 def trace(pid: int) -> str:
     if LIBC.ptrace(PTRACE_ATTACH, pid, None, None) != 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
@@ -81,7 +92,7 @@ def others() -> str:
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
         try:
-            command = open(f"/proc/{pid}/cmdline").read().replace("\0", " ")
+            command = text(f"/proc/{pid}/cmdline").replace("\0", " ")
         except OSError:
             continue
         if "node.daemon" in command or "netsky-watch" in command:
@@ -100,7 +111,7 @@ def shell(command: str) -> str:
 
 
 def privileges() -> str:
-    facts = dict(line.split(":\t", 1) for line in open("/proc/self/status").read().splitlines() if ":\t" in line)
+    facts = dict(line.split(":\t", 1) for line in text("/proc/self/status").splitlines() if ":\t" in line)
     if int(facts["CapEff"], 16) == 0 and facts["NoNewPrivs"].strip() == "1":
         raise PermissionError("no capability, no new privileges")
     return f"CapEff {facts['CapEff']} NoNewPrivs {facts['NoNewPrivs']}"
@@ -109,6 +120,7 @@ def privileges() -> str:
 def attempts(told: dict[str, str]) -> dict[str, Callable[[], str]]:
     home, run, daemon = told["home"], told["run"], int(told["daemon"])
     user, uid = os.environ["HOME"], os.getuid()
+    above = os.path.dirname(home)
     nested = "unshare --user --map-root-user --mount sh -c "
     return {
         "another actor's socket": lambda: connect(f"{run}/worker2/actor.sock"),
@@ -129,15 +141,14 @@ def attempts(told: dict[str, str]) -> dict[str, Callable[[], str]]:
         "descriptors of process 1": lambda: os.readlink("/proc/1/fd/2"),
         "undo the hiding in a namespace": lambda: shell(f"{nested}'umount {home} && cat {home}/node.key'"),
         "look beneath by a bind mount": lambda: shell(
-            f"mkdir -p {user}/m && {nested}'mount --bind {os.path.dirname(home)} {user}/m && cat {user}/m/node/node.key'"
+            f"mkdir -p {user}/m && {nested}'mount --bind {above} {user}/m && cat {user}/m/node/node.key'"
         ),
         "look beneath by an overlay": lambda: shell(
-            f"mkdir -p {user}/m {user}/u {user}/w && {nested}'mount -t overlay o -o lowerdir={os.path.dirname(home)},"
+            f"mkdir -p {user}/m {user}/u {user}/w && {nested}'mount -t overlay o -o lowerdir={above},"
             f"upperdir={user}/u,workdir={user}/w {user}/m && cat {user}/m/node/node.key'"
         ),
         "write ~/.bashrc": lambda: write(f"{user}/.bashrc"),
-        "put another ~/.bashrc there": lambda: (
-            os.rename(f"{user}/.bashrc", f"{user}/.b"), write(f"{user}/.bashrc"))[1],
+        "put another ~/.bashrc there": lambda: another(f"{user}/.bashrc"),
         "write ~/.ssh/authorized_keys": lambda: write(f"{user}/.ssh/authorized_keys"),
         "put another ~/.ssh there": lambda: replace(f"{user}/.ssh", f"{user}/.ssh/authorized_keys"),
         "write a user unit": lambda: make(f"{user}/.config/systemd/user/x.service"),
@@ -145,7 +156,7 @@ def attempts(told: dict[str, str]) -> dict[str, Callable[[], str]]:
         "crontab": lambda: shell("echo '* * * * * true' | crontab -"),
         "write a crontab file": lambda: make(f"/var/spool/cron/crontabs/{os.environ['USER']}"),
         "tmux socket": lambda: connect(f"/tmp/tmux-{uid}/default"),
-        "tmux": lambda: shell("tmux -S /tmp/tmux-%d/default run-shell true" % uid),
+        "tmux": lambda: shell(f"tmux -S /tmp/tmux-{uid}/default run-shell true"),
         "session bus": lambda: connect(f"/run/user/{uid}/bus"),
         "systemd-run --user": lambda: shell("systemd-run --user --wait true"),
         "docker.sock": lambda: connect("/run/docker.sock"),
@@ -167,11 +178,10 @@ def main() -> None:
     for name, attempt in attempts(told).items():
         try:
             found[name] = [True, attempt()]
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001 - whatever it is, it is what the attempt got
             found[name] = [False, str(error) or type(error).__name__]
-    text = json.dumps(found)
     with open(told["report"] + ".new", "w") as file:
-        file.write(text)
+        file.write(json.dumps(found))
     os.rename(told["report"] + ".new", told["report"])
 
 

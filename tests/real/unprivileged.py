@@ -24,7 +24,17 @@ ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("envelope", "mesh", "relay", "node")
 NOT_NEEDED = frozenset(
     {
-        *("test", "tests", "idlelib", "tkinter", "turtledemo", "lib2to3", "ensurepip", "site-packages", "dist-packages"),
+        *(
+            "test",
+            "tests",
+            "idlelib",
+            "tkinter",
+            "turtledemo",
+            "lib2to3",
+            "ensurepip",
+            "site-packages",
+            "dist-packages",
+        ),
         *("mypy", "mypyc", "ruff", "pip", "uv", "hypothesis", "_pytest", "pytest", "setuptools", "pkg_resources"),
         *("pygments", "rich", "hatchling", "pydoc_data", "netsky_mesh.pth", "a1_coverage.pth", "librt", "unittest"),
     }

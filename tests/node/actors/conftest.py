@@ -8,7 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import pytest
 import trio
@@ -26,6 +26,7 @@ from netsky.node.init import init_home
 from netsky.node.seams.real import real_seams
 
 PATIENCE = 20
+Found = TypeVar("Found")
 
 
 @dataclass
@@ -51,11 +52,11 @@ class Running:
         assert isinstance(result, Accepted), result
         return result.id
 
-    async def answers(self, id: str, count: int = 1) -> list[tuple[str, str | None, str]]:
+    async def answers(self, sent: str, count: int = 1) -> list[tuple[str, str | None, str]]:
         """(sender, kind, text) of the replies to an envelope, once there are so many."""
 
         async def look() -> list[tuple[str, str | None, str]] | None:
-            [found] = await self.node.group.write([messages.replies_to([id], 10)])
+            [found] = await self.node.group.write([messages.replies_to([sent], 10)])
             rows = messages.rows(found)
             if len(rows) < count:
                 return None
@@ -63,13 +64,24 @@ class Running:
 
         return await until(look)
 
-    async def taken_by(self, id: str) -> str | None:
+    async def taken_by(self, sent: str) -> str | None:
         async def look() -> str | None:
-            [found] = await self.node.group.write([messages.by_id(id)])
+            [found] = await self.node.group.write([messages.by_id(sent)])
             [rows] = await self.node.group.write([inbox.by_seqs([messages.rows(found)[0].seq or 0])])
             row = inbox.rows(rows)[0]
             return row.taken_by if row.state == "taken" else None
 
+        return await until(look)
+
+    async def made(self, name: str) -> None:
+        """Waits for a file that a program makes in its working folder."""
+
+        async def look() -> bool | None:
+            return (self.folder / name).exists() or None
+
+        await until(look)
+
+    async def until(self, look: Callable[[], Awaitable[Any | None]]) -> Any:
         return await until(look)
 
     def state(self, name: str) -> dict[str, Any]:
@@ -86,10 +98,10 @@ class Running:
         return sorted(os.listdir(os.path.join(self.node.home.channel(actor), folder)))
 
 
-async def until(look: Callable[[], Awaitable[Any]]) -> Any:
+async def until(look: Callable[[], Awaitable[Found | None]]) -> Found:
     """What `look` gives once it gives something: these are real processes, they take real time."""
     with trio.fail_after(PATIENCE):
-        while (found := await look()) is None:
+        while (found := await look()) is None:  # noqa: ASYNC110 - what it waits for rings no bell here
             await trio.sleep(0.01)
     return found
 
@@ -99,18 +111,15 @@ async def running(home: Home, folder: Path) -> AsyncIterator[Running]:
     def crashed(verb: str, error: Exception) -> NetskyError:
         raise AssertionError(verb) from error
 
-    async with open_node(home, real_seams(), Surroundings(os.getpid())) as node:
+    async with open_node(home, real_seams(), Surroundings(os.getpid())) as node:  # noqa: SIM117 - one inside the other
         async with trio.open_nursery() as nursery:
             desk = Desk({}, None, crashed, lambda _: None, lambda *_: None, node.seams.time.monotonic)  # type: ignore[arg-type]
             node.control = ControlServer(node.seams.sockets, desk)
-            node.actors = Actors(node)
+            node.actors = Actors(node, {**os.environ, "HOME": str(folder)})
             nursery.start_soon(node.group.run)
 
-            async def nothing() -> list[Any]:
-                return []
-
             served, ready = trio.Event(), trio.Event()
-            nursery.start_soon(node.control.run, served.set, nothing)
+            nursery.start_soon(node.control.run, served.set, [])
             await served.wait()
             nursery.start_soon(node.bus.projector.run)
             async with trio.open_nursery() as programs:

@@ -7,7 +7,6 @@ from contextlib import AbstractAsyncContextManager
 from typing import TYPE_CHECKING, Any
 
 import pytest
-
 from netsky.node.actors.limits import TRIES_MAX
 from netsky.node.backoff import Backoff
 from netsky.node.db import handovers
@@ -113,7 +112,9 @@ async def test_an_answer_that_no_envelope_may_hold_is_told_to_the_sender(start: 
 
 
 async def test_a_program_that_takes_too_long_is_ended_with_all_it_started(start: Start) -> None:
-    script = "import os, signal, time\nsignal.signal(15, signal.SIG_IGN)\nos.system('setsid sleep 1234.5 &')\ntime.sleep(99)"
+    script = (
+        "import os, signal, time\nsignal.signal(15, signal.SIG_IGN)\nos.system('setsid sleep 1234.5 &')\ntime.sleep(99)"
+    )
     async with start() as it:
         await it.add_script("worker1", script, timeout=1)
         sent = await it.send("worker1", "x")
@@ -122,9 +123,7 @@ async def test_a_program_that_takes_too_long_is_ended_with_all_it_started(start:
             [rows] = await it.node.group.write([Statement("SELECT reason FROM handovers WHERE reason != ''")])
             return str(rows[0][0]) if rows else None
 
-        from .conftest import until
-
-        assert await until(reason) == "it took longer than its time limit and was ended"
+        assert await it.until(reason) == "it took longer than its time limit and was ended"
         await it.node.actors.remove("worker1")
         assert not _running("1234.5")
         assert await it.answers(sent, 0) == []
@@ -148,7 +147,7 @@ async def test_an_orderly_stop_in_the_middle_counts_no_try_and_the_next_life_giv
     async with start() as it:
         await it.add_script("worker1", script)
         sent = await it.send("worker1", "x")
-        await it.wait_state("worker1", "running")
+        await it.made("tries")
     async with start() as it:
         assert await it.answers(sent) == [("worker1", "report", "done")]
         assert await it.taken_by(sent) == "exit"
@@ -196,5 +195,3 @@ def _running(text: str) -> list[Any]:
         except OSError:
             continue
     return found
-
-
