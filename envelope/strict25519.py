@@ -63,16 +63,14 @@ def _is_small_order(point: bytes) -> bool:
 
 
 def _decompress(data: bytes) -> _Point | None:
-    number = int.from_bytes(data, "little")
-    y, sign = number & _Y_MASK, number >> 255
+    """One of the two points with this y. Which one does not matter here: both have the same order."""
+    y = int.from_bytes(data, "little") & _Y_MASK
     square = (y * y - 1) * pow(_D * y * y + 1, -1, _P) % _P
     x = pow(square, (_P + 3) // 8, _P)
     if (x * x - square) % _P:
         x = x * _ROOT_OF_MINUS_ONE % _P
     if (x * x - square) % _P:
         return None
-    # x = 0 belongs to points of small order only, which are refused before: its sign needs no rule here.
-    x = x if x & 1 == sign else _P - x
     return x, y, 1, x * y % _P
 
 

@@ -37,8 +37,8 @@ def decode_header(data: bytes) -> Header:
     if data[:3] != _HEADER_HEAD:
         raise Invalid("header", "The header must be a msgpack array of 16 fields.", "damaged")
     try:
-        # A kibibyte of anything stays small once decoded, so the general decoder may look at it.
-        fields = msgpack.unpackb(data, max_array_len=16, max_map_len=0, max_ext_len=0, use_list=False)
+        # A kibibyte of anything stays small once decoded, and the decoder takes no claimed length beyond it.
+        fields = msgpack.unpackb(data, use_list=False)
         # One value has one spelling: decode, encode again, compare.
         same = msgpack.packb(fields) == data
     except (ValueError, TypeError, OverflowError, msgpack.UnpackException):

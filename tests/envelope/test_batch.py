@@ -69,6 +69,14 @@ def test_a_full_batch_of_the_largest_statements_fits() -> None:
     assert verify_batch(decode_batch(data)) is None
 
 
+@pytest.mark.parametrize("count", [1, 15, 16, BATCH_MAX])
+def test_every_count_of_statements_has_its_shortest_form(count: int) -> None:
+    batch = seal(SECRET.sign, KEY, "envelope", MESH, STATEMENTS[:1] * count)
+    data = encode_batch(batch)
+    assert decode_batch(data) == batch
+    assert (bytes((0x90 + count,)) if count < 16 else bytes((0xDC, 0, count))) + b"\x92\xc4\x08header 0" in data
+
+
 @pytest.mark.parametrize("position", range(len(STATEMENTS)))
 def test_a_proof_shows_one_statement_and_hashes_of_the_others(sealed: Batch, position: int) -> None:
     single = proof(sealed, position)

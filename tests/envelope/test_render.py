@@ -131,3 +131,7 @@ def test_a_channel_tag_in_data_or_a_name_closes_nothing(tag: str) -> None:
     shown = render(envelope, tag)
     assert "<" not in shown
     assert f"[U+003C]{tag[1:].splitlines()[0][:2]}" in shown
+
+
+def test_both_ends_of_line_are_one() -> None:
+    assert "text:\n> a\n> b\n[end" in render(FileEnvelope("agent3", "a\r\nb", NOON), "none")

@@ -9,6 +9,7 @@ from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
 from hypothesis import given
 from hypothesis import strategies as st
+from netsky.envelope import strict25519
 from netsky.envelope.strict25519 import public_key_invalid, verify
 
 P = 2**255 - 19
@@ -244,3 +245,30 @@ def test_an_s_beyond_the_order_is_refused(times_l: int) -> None:
 def test_an_s_of_exactly_the_order_is_refused() -> None:
     r = -challenge(encode(IDENTITY), KEY, MESSAGE) % L
     assert not verify(KEY, encode(times(r, BASE)) + L.to_bytes(32, "little"), MESSAGE)
+
+
+class Credulous:
+    """A library that takes everything, so that only our own checks are left."""
+
+    @classmethod
+    def from_public_bytes(cls, key: bytes) -> Credulous:
+        return cls()
+
+    def verify(self, signature: bytes, message: bytes) -> None:
+        return None
+
+
+def test_our_checks_lean_on_no_library(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(strict25519, "Ed25519PublicKey", Credulous)
+    assert verify(KEY, GOOD, MESSAGE)
+    r, s = GOOD[:32], GOOD[32:]
+    above = (P + 3).to_bytes(32, "little")
+    field = P.to_bytes(32, "little")
+    for key, signature in (
+        (KEY[:31], GOOD), (KEY + b"\0", GOOD), (KEY, GOOD[:63]), (KEY, GOOD + b"\0"),
+        (KEY, r + L.to_bytes(32, "little")), (KEY, r + (number(s) + L).to_bytes(32, "little")), (KEY, r + b"\xff" * 32),
+        (above, GOOD), (field, GOOD), (KEY, above + s), (KEY, field + s),
+        *((encode(point), GOOD) for point in SMALL), *((KEY, encode(point) + s) for point in SMALL),
+    ):  # fmt: skip
+        assert not verify(key, signature, MESSAGE)
+    assert verify(KEY, r + (L - 1).to_bytes(32, "little"), MESSAGE)
