@@ -17,7 +17,6 @@ ROOT = "netsky0"
 """The name of the root constellation. It moves with the charter; no other node ever bears it."""
 
 Role = Literal["owner", "agent0", "manager", "worker", "watchdog", "cron", "loop"]
-Place = Literal["here", "root", "sibling", "anywhere"]
 Relation = Literal["manages_recipient", "managed_by_recipient", "on_its_ticket", "on_its_envelope", "holds_its_lease"]
 
 ALL = SENDABLE
@@ -25,7 +24,7 @@ ALL = SENDABLE
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """`sender` at one place may send `kinds` to `recipient` at another, if `relation` holds (when one is named)."""
+    """`sender` may send `kinds` to `recipient`, if `relation` holds (when one is named)."""
 
     sender: Role | Literal["any"]
     recipient: Role | Literal["any"]
@@ -111,7 +110,7 @@ def refusal(
     word = kind_or_text(kind)
     if word not in SENDABLE:
         return f"No actor sends the kind {word!r}: daemons alone write it."
-    if "owner" in (sender.actor, recipient.actor) and ROOT not in (sender.node, recipient.node):
+    if any(party.actor == "owner" and party.node != ROOT for party in (sender, recipient)):
         return f"The owner is at {ROOT} alone."
     roles = role_of(sender.actor), role_of(recipient.actor)
     named = [

@@ -190,10 +190,10 @@ class _Replays:
     def __init__(self, bring_back: Callable[[_Replay], None]) -> None:
         self._bring_back = bring_back
 
-    def reads(self, items: Sequence[_Replay]) -> Sequence[Statement]:
+    def reads(self, items: Sequence[_Replay]) -> Sequence[Statement]:  # noqa: ARG002 - part of the protocol
         return ()
 
-    def plan(self, items: Sequence[_Replay], rows: list[list[Row]]) -> Plan[bool]:
+    def plan(self, items: Sequence[_Replay], rows: list[list[Row]]) -> Plan[bool]:  # noqa: ARG002
         def after() -> None:
             for item in items:
                 self._bring_back(item)

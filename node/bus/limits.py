@@ -49,9 +49,6 @@ PRUNE_FILES = 256
 CHECK_NAMES = 256
 """Names compared with their rows in one statement."""
 
-INGRESS_RESERVE = 2_048
-"""What is on its way from a peer when an inbox fills up still fits: two windows of a link."""
-
 PRUNE_SCAN = 200_000
 """Directory entries of one archive looked at in one turn: a month at one envelope every thirteen seconds."""
 

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from typing import NamedTuple
 
 import trio
+from netsky.envelope.file import parse_file_name
 from netsky.node.bus.folders import Channel, open_channel
 from netsky.node.bus.intake import RECEIPT_SUFFIX
 from netsky.node.bus.limits import PRUNE_FILES, PRUNE_SCAN, PRUNE_YIELD, RECEIPTS_MAX
@@ -21,7 +22,7 @@ from netsky.node.seams.files import Files
 
 
 class _File(NamedTuple):
-    mtime_ns: int
+    age_mark: int  # ns: the clock in its name, or the time of its last change where it has none
     name: str
     size: int
     kind: str
@@ -50,7 +51,7 @@ async def _prune_archive(channel: Channel, folder: int, store: Store, before: in
     too_much = sum(file.size for file in found) - bytes_max
     over = []
     for file in found:
-        if file.mtime_ns >= before and too_much <= 0:
+        if file.age_mark >= before and too_much <= 0:
             break
         over.append(file)
         too_much -= file.size
@@ -79,7 +80,8 @@ async def _listed(channel: Channel, folder: int) -> list[_File]:
     for count, name in enumerate(channel.files.names(folder, PRUNE_SCAN, PRUNE_SCAN), 1):
         facts = channel.files.facts(folder, name)
         if facts is not None:
-            found.append(_File(facts.mtime_ns, name, facts.size, facts.kind))
+            parsed = parse_file_name(name)
+            found.append(_File(parsed.clock if parsed else facts.mtime_ns, name, facts.size, facts.kind))
         if count % PRUNE_YIELD == 0:
             await trio.lowlevel.checkpoint()
     return sorted(found)

@@ -17,7 +17,7 @@ from netsky.node.seams.files import Files
 REASON_SUFFIX = ".reason.json"
 REASON_BYTES_MAX = 4 * 1024
 
-_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+_SAFE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._@-]{0,199}")  # @: the sender in the name of a file from another node
 _UNSAFE_CHARACTER = re.compile(r"[^A-Za-z0-9_-]")
 _TRIES = 9
 

@@ -1,0 +1,135 @@
+"""Rows become files; what cannot become one now becomes one later."""
+
+from __future__ import annotations
+
+import errno
+import os
+import pathlib
+from typing import Any
+
+import pytest
+from netsky.node.bus.draft import Draft
+from netsky.node.bus.limits import FRESH_BYTES_MAX
+from netsky.node.db import arrivals, inbox
+from netsky.node.seams.ledger import LedgerBroken
+from netsky.node.seams.real_files import RealFiles
+
+from .conftest import open_world
+
+
+class Failing(RealFiles):
+    """Files whose writes into an inbox fail with this error number while it is set."""
+
+    error: int | None = None
+    after = 0
+
+    def write_new(self, folder: int, name: str, data: bytes, **more: Any) -> bool:
+        if self.error is not None:
+            if self.after <= 0:
+                raise OSError(self.error, os.strerror(self.error))
+            self.after -= 1
+        return super().write_new(folder, name, data, **more)
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EMFILE, errno.EACCES])
+async def test_what_cannot_be_written_now_stays_committed_and_is_written_later(
+    tmp_path: pathlib.Path, error: int
+) -> None:
+    files = Failing()
+    async with open_world(tmp_path, files=files) as world:
+        files.error, files.after = error, 3
+        await world.bus.accept("owner", "operator", [Draft(to="agent0", text=str(n)) for n in range(10)])
+        await world.project()
+        assert len(world.names("agent0", "inbox")) == 3
+        assert sorted(await world.states("agent0")) == ["committed"] * 7 + ["projected"] * 3
+        assert world.bus.projector.fault is not None
+        assert world.told.kinds() == ["projection_failed"]
+        for _ in range(4):
+            await world.bus.sweep.turn()
+            await world.project()
+        files.error = None
+        for _ in range(20):
+            await world.bus.sweep.turn()
+            await world.project()
+        assert await world.states("agent0") == ["projected"] * 10
+        assert world.bus.projector.fault is None
+        assert await world.drained() == [str(n) for n in range(10)]
+
+
+async def test_tries_after_failures_become_rarer(tmp_path: pathlib.Path) -> None:
+    files = Failing()
+    async with open_world(tmp_path, files=files) as world:
+        await world.send()
+        files.error = errno.ENOSPC
+        tries = 0
+        for _ in range(60):
+            before = world.bus.projector._pass
+            await world.bus.sweep.turn()
+            tries += world.bus.projector._pass and not before
+            await world.project()
+        assert 4 <= tries <= 9
+
+
+async def test_a_failing_disk_stops_the_node(tmp_path: pathlib.Path) -> None:
+    files = Failing()
+    async with open_world(tmp_path, files=files) as world:
+        await world.send()
+        files.error = errno.EIO
+        with pytest.raises(LedgerBroken):
+            await world.project()
+
+
+async def test_what_memory_does_not_hold_is_read_back(tmp_path: pathlib.Path) -> None:
+    async with open_world(tmp_path) as world:
+        drafts = [Draft(to="agent0", text="x" * 40_000)] * 100
+        for _ in range(5):
+            await world.bus.accept("owner", "operator", drafts)
+        assert world.bus.projector._fresh_bytes <= FRESH_BYTES_MAX
+        assert world.bus.projector._pass
+        await world.project()
+        assert len(world.names("agent0", "inbox")) == 500
+        assert await world.states("agent0") == ["projected"] * 500
+
+
+@pytest.mark.parametrize("place", ["inbox", "claimed", "archive", "processed"])
+async def test_a_file_that_stands_anywhere_is_not_written_again(tmp_path: pathlib.Path, place: str) -> None:
+    async with open_world(tmp_path) as world:
+        accepted = await world.send()
+        await world.project()
+        world.folder("agent0", "processed").mkdir()
+        source = world.folder("agent0", "inbox") / str(accepted.file)
+        os.rename(source, world.folder("agent0", place) / str(accepted.file))
+        [found] = await world.group.write([arrivals.places_of_files("agent0", [str(accepted.file)])])
+        await world.rows(arrivals.write_again([place.seq for place in arrivals.place_rows(found)]))
+        world.bus.projector.reload()
+        await world.project()
+        folders = ("inbox", "claimed", "archive", "processed")
+        assert [name for name in folders if world.names("agent0", name)] == [place]
+        assert await world.states("agent0") == ["projected"]
+
+
+async def test_a_row_that_was_taken_is_never_projected(tmp_path: pathlib.Path) -> None:
+    async with open_world(tmp_path) as world:
+        accepted = await world.send()
+        await world.rows(inbox.take("agent0", [accepted.id], 1, "ack"))
+    async with open_world(tmp_path) as world:
+        await world.project()
+        world.bus.channel("agent0").close()
+        assert world.names("agent0", "inbox") == []
+        assert await world.state("agent0", accepted.file) == "taken"
+
+
+async def test_the_file_says_what_was_sealed(tmp_path: pathlib.Path) -> None:
+    async with open_world(tmp_path) as world:
+        text = 'tricky "text"\nwith \u202e things'
+        accepted = await world.send(text=text, data={"z": 1, "a": [2]}, requires_ack=True)
+        await world.project()
+        with world.drain(asks=False) as drain:
+            [item] = drain.envelopes()
+        envelope = item.envelope
+        assert envelope.proof is not None
+        assert (envelope.proof.origin, envelope.proof.id) == (accepted.origin, accepted.id)
+        assert envelope.proof.leaf == accepted.leaf
+        assert envelope.text == text
+        assert envelope.data == b'{"a":[2],"z":1}'
+        assert envelope.requires_ack
