@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
 import trio
 from netsky.node.bus.bus import Bus
 from netsky.node.bus.draft import Accepted, Draft
