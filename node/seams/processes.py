@@ -44,8 +44,12 @@ class Process(Protocol):
 class World(Protocol):
     """What a fence has to know about the machine: looked at, never changed."""
 
-    uid: int
-    python: str
+    @property
+    def uid(self) -> int: ...
+
+    @property
+    def python(self) -> str:
+        """The interpreter of the node."""
 
     def real(self, path: str) -> str | None:
         """The path with all links followed, or None if there is nothing, or nothing that we may look at."""

@@ -103,7 +103,7 @@ def others() -> str:
 
 
 def shell(command: str) -> str:
-    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, timeout=5, check=False)
     said = (done.stdout + done.stderr).strip().replace("\n", " ")[:120]
     if done.returncode != 0:
         raise PermissionError(said or f"exit {done.returncode}")
@@ -149,7 +149,7 @@ def attempts(told: dict[str, str]) -> dict[str, Callable[[], str]]:
         ),
         "write ~/.bashrc": lambda: write(f"{user}/.bashrc"),
         "put another ~/.bashrc there": lambda: another(f"{user}/.bashrc"),
-        "write ~/.ssh/authorized_keys": lambda: write(f"{user}/.ssh/authorized_keys"),
+        "write ~/.ssh/authorized_keys": lambda: make(f"{user}/.ssh/authorized_keys"),
         "put another ~/.ssh there": lambda: replace(f"{user}/.ssh", f"{user}/.ssh/authorized_keys"),
         "write a user unit": lambda: make(f"{user}/.config/systemd/user/x.service"),
         "put another ~/.config there": lambda: replace(f"{user}/.config", f"{user}/.config/systemd/user/x.service"),
@@ -176,6 +176,8 @@ def main() -> None:
         told = json.load(file)
     found: dict[str, list[object]] = {}
     for name, attempt in attempts(told).items():
+        if name in told.get("skip", ""):
+            continue
         try:
             found[name] = [True, attempt()]
         except Exception as error:  # noqa: BLE001 - whatever it is, it is what the attempt got
