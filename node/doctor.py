@@ -9,7 +9,7 @@ from typing import Any, Literal
 
 from netsky.node.client import Client
 from netsky.node.config import Config, read_config
-from netsky.node.errors import NetskyError, Unreachable
+from netsky.node.errors import NetskyError, TimedOut, Unreachable
 from netsky.node.home import Home, check_permissions, take_lock
 from netsky.node.seams.files import Files
 from netsky.node.seams.time import Time
@@ -125,7 +125,7 @@ def _node(home: Home, files: Files) -> Iterator[Check]:
     try:
         with Client.connect(home, timeout=5) as client:
             status = client.call("status")
-    except Unreachable:
+    except (Unreachable, TimedOut):
         yield from _not_answering(home, files)
         return
     yield Check("node", "ok", f"{status['name']} runs (pid {status['pid']}, version {status['version']})")

@@ -128,15 +128,13 @@ class Supervisor:
         }
 
     async def run(self, ready: Callable[[], None] | None = None) -> None:
-        """Until cancelled (children end in reverse order) or until it gives up."""
+        """Until cancelled (children end in reverse order) or until it gives up. `ready` once all of them serve."""
         failure: BaseException | None = None
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
             try:
                 await self._start([slot for slot in self._slots if slot.running is None])
-                if ready is not None:
-                    ready()
-                await self._watch()
+                await self._watch(ready)
             except (GaveUp, LedgerBroken, MustStop) as error:
                 failure = error
             finally:
@@ -164,8 +162,11 @@ class Supervisor:
                 await self._stop(found)
             self._slots = [slot for slot in self._slots if slot.child.name != name]
 
-    async def _watch(self) -> None:
+    async def _watch(self, ready: Callable[[], None] | None) -> None:
         while True:
+            if ready is not None and not self._exits and all(map(_serves, self._slots)):
+                ready()
+                ready = None
             await self._wake.wait()
             self._wake = trio.Event()
             async with self._busy:
@@ -181,6 +182,7 @@ class Supervisor:
             slot.running = running = _Running(slot.child)
             self._nursery.start_soon(self._live, running, name=f"{self.name}/{slot.child.name}")
             if not slot.child.announces:
+                running.serving.set()
                 continue
             with trio.move_on_after(slot.child.start_seconds) as patience:
                 async with trio.open_nursery() as either:
@@ -310,6 +312,10 @@ def describe(error: BaseException) -> str:
     if isinstance(error, BaseExceptionGroup):
         return "; ".join(describe(part) for part in error.exceptions)
     return f"{type(error).__name__}: {error}" if str(error) else type(error).__name__
+
+
+def _serves(slot: _Slot) -> bool:
+    return slot.running.serving.is_set() if slot.running is not None else not slot.due
 
 
 async def _first(event: trio.Event, scope: trio.CancelScope) -> None:

@@ -62,13 +62,15 @@ def foreground(home: Home, arguments: Sequence[str] = ()) -> None:
 def down(home: Home, *, timeout: float = STOP_SECONDS + 5) -> Down:
     """The node does not run afterwards. TimedOut, with the pid, if it does not end."""
     try:
-        with clients.Client.connect(home, timeout=timeout) as node:
+        with clients.Client.connect(home, timeout=min(timeout, clients.CALL_SECONDS)) as node:
             pid = int(node.call("ping")["pid"])
             with suppress(Unreachable):  # it may be faster than its answer
                 node.call("stop")
     except Unreachable:
         if _is_free(home):
             return Down(already=True, pid=None)
+        pid = holder_pid(home) or 0
+    except TimedOut:
         pid = holder_pid(home) or 0
     time = RealTime()
     until = time.monotonic() + int(timeout * 1e9)

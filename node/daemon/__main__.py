@@ -49,12 +49,12 @@ def main() -> int:
         print(f"netsky: {error.message}\n  next: {error.next}", file=sys.stderr)
         return EXIT_UNUSABLE if isinstance(error, Unusable) else error.exit
     except LedgerBroken as error:
-        return _last_words(f"the disk failed: {error}", home, EXIT_LEDGER_BROKEN)
+        return _last_words(f"stopped, because the disk failed: {error}", home, herald, EXIT_LEDGER_BROKEN)
     except (GaveUp, MustStop) as error:
-        return _last_words(f"gave up: {error}", home, EXIT_GAVE_UP)
-    except Exception as error:  # noqa: BLE001 - the border of the process: a number and a sentence, then the traceback
+        return _last_words(f"gave up: {error}", home, herald, EXIT_GAVE_UP)
+    except Exception as error:  # noqa: BLE001 - the border of the process: a number and a sentence, after the traceback
         sys.excepthook(type(error), error, error.__traceback__)
-        return _last_words(f"crashed: {describe(error)}", home, EXIT_CRASHED)
+        return _last_words(f"crashed: {describe(error)}", home, herald, EXIT_CRASHED)
     return EXIT_DONE
 
 
@@ -92,12 +92,16 @@ async def _serve(home: Home, around: Surroundings, herald: Herald) -> None:
         gc.freeze()  # what a start made stays: later collections need not look at it
         herald.ready(node)
 
+    failure: Exception | None = None
     async with trio.open_nursery() as nursery:
         nursery.start_soon(_signals, stop)
         try:
             await run(home, real_seams(), around, ready=ready, hung=_hung, stop=stop)
-        finally:
-            nursery.cancel_scope.cancel()
+        except Exception as error:  # noqa: BLE001 - raised below, outside of the nursery, which would wrap it
+            failure = error
+        nursery.cancel_scope.cancel()
+    if failure is not None:
+        raise failure
 
 
 async def _signals(stop: trio.Event) -> None:
@@ -126,9 +130,10 @@ def _end_now(code: int) -> NoReturn:
     os._exit(code)
 
 
-def _last_words(sentence: str, home: Home, code: int) -> int:
-    print(f"netsky: the node of {home.path} {sentence}\n  next: look into {home.node_log}", file=sys.stderr)
-    notify_service("STATUS=" + sentence)
+def _last_words(sentence: str, home: Home, herald: Herald, code: int) -> int:
+    error = NetskyError(f"the node {sentence}", next=f"look into {home.node_log}", code=f"exit_{code}")
+    herald.failed(error)
+    print(f"netsky: {error.message}\n  next: {error.next}", file=sys.stderr)
     return code
 
 
