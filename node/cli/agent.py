@@ -57,7 +57,7 @@ def ls(args: Any, out: Output) -> int:
             (
                 item["name"],
                 item["mode"].replace("_", "-"),
-                item["state"] + (f": {item['reason']}" if item.get("reason") else ""),
+                "" if item["mode"] == "none" else item["state"] + (f": {item['reason']}" if item.get("reason") else ""),
                 age(item["started_at"], now) if item.get("started_at") else "",
                 "yes" if item.get("fenced") else ("no" if item.get("command") else ""),
                 item.get("manager") or "",

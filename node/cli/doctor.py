@@ -27,7 +27,7 @@ def doctor(args: Any, out: Output) -> int:
             line = f"{check.level:<5} {check.name:<{room}}{visible(check.sentence)}"
             out.line(line if check.level == "ok" else out.warn(line))
             if check.next:
-                out.line(f"{'':<{room + 6}}next: {visible(check.next)}")
+                out.line(f"      next: {visible(check.next)}")
         out.line(summary)
 
     out.answer("doctor", summary, {"healthy": not failed, "checks": [asdict(check) for check in checks]}, human)

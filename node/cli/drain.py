@@ -135,8 +135,8 @@ class _Reader:
             return EXIT_DONE
         one = next(iter(self._in_hand.values())) if len(self._in_hand) == 1 else "ID…"
         self._out.notice(
-            f"{plural(self._shown, 'message')}; nothing is taken until you say so: "
-            f"netsky channel ack {self._mailbox.actor} {one}"
+            f"{plural(self._shown, 'message')}; nothing is taken until you say so:\n"
+            f"  netsky channel ack {self._mailbox.actor} {one}"
         )
         return EXIT_DONE
 

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 from importlib import resources
 from typing import Any
 
 from netsky.node.cli.output import Output
-from netsky.node.cli.table import TOPICS, Command, commands
+from netsky.node.cli.table import GROUPS, TOPICS, commands, group_help
 from netsky.node.errors import EXIT_DONE, EXIT_USAGE, NotFound
 from netsky.node.version import program_version
 
-_READABLE_COLUMNS = 88
+_READABLE_COLUMNS = 80
+_MARKS = re.compile(r"`|\*\*|(?<!\w)\*(?=\w)|(?<=\w)\*(?!\w)")
 
 
 def overview(out: Output) -> int:
@@ -78,11 +80,9 @@ def help_topic(args: Any, out: Output) -> int:
 def _command_help(asked: str, words: list[str], known: dict[str, str], out: Output) -> int:
     from netsky.node.cli.parser import build, find  # noqa: PLC0415
 
-    command: Command
-    if asked in ("channel", "envelope", "agent", "bench"):
-        for path, command in commands().items():
-            if path[0] == asked:
-                out.line(f"netsky {command.words}: {command.summary}")
+    if asked in GROUPS:
+        text = group_help(asked, commands())
+        out.answer("help", GROUPS[asked], {"topic": asked, "text": text}, lambda: out.line(text.rstrip()))
         return EXIT_DONE
     try:
         command = find(commands(), words)
@@ -106,13 +106,13 @@ def _print(text: str, out: Output) -> None:
     def fold() -> None:
         if paragraph:
             hang = "  " if paragraph[0].startswith("- ") else ""
-            whole = " ".join(line.strip() for line in paragraph).replace("`", "")
+            whole = _plain(" ".join(line.strip() for line in paragraph))
             for line in textwrap.wrap(whole, columns, subsequent_indent=hang, break_on_hyphens=False):
                 out.line(line)
             paragraph.clear()
 
     for line in text.rstrip().split("\n"):
-        if in_code or not line or line[0] in "#|`" or line.startswith("- "):
+        if in_code or not line or line.startswith(("#", "|", "```", "- ")):
             fold()
         if line.startswith("```"):
             in_code = not in_code
@@ -129,9 +129,16 @@ def _print(text: str, out: Output) -> None:
     fold()
 
 
+def _plain(markdown: str) -> str:
+    """Without the marks that a terminal does not show."""
+    return _MARKS.sub("", markdown)
+
+
 def _table_line(line: str, columns: int, out: Output) -> None:
     """A row of a markdown table as `first   the rest`, folded under itself."""
-    first, *others = [cell.strip().replace("`", "") for cell in line.strip("|").split("|")]
+    first, *others = [_plain(cell.strip()) for cell in line.strip("|").split("|")]
+    if not any((first, *others)):
+        return
     if set(first) <= {"-", " "}:
         return
     rest = " · ".join(other for other in others if other)

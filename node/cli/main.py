@@ -13,7 +13,7 @@ from typing import Any, NoReturn
 from netsky.node.cli import parser
 from netsky.node.cli.dial import Dialer
 from netsky.node.cli.output import Output, output_for
-from netsky.node.cli.table import Command, commands
+from netsky.node.cli.table import GROUPS, Command, commands, group_help
 from netsky.node.errors import EXIT_DONE, EXIT_FAILED, NetskyError
 from netsky.node.seams.real import RealTime
 
@@ -82,6 +82,9 @@ def _guarded(words: list[str]) -> int:
 
             return overview(output_for(None, front, time.wall))
         table = commands()
+        front, rest = parser.pull_forward(front, rest)
+        if len(rest) == 1 and rest[0] in GROUPS and front["help"]:
+            raise parser.HelpAsked(group_help(rest[0], table))
         command = parser.find(table, rest)
         after = rest[len(command.path) :] + (["-h"] if front["help"] else [])
         if "--json" in after and not (command.rest and "--" in after and after.index("--") < after.index("--json")):

@@ -88,8 +88,11 @@ class Output:
             self._json(self.schema, {"ok": False, "summary": error.message}, {"error": shown})
             return
         self.stdout.flush()
-        word = "\x1b[31mnetsky:\x1b[0m" if self._color_errors else "netsky:"
-        self.stderr.write(f"{word} {text.visible(error.message)}\n  next: {text.visible(error.next)}\n")
+        said = text.visible(error.message)
+        said = said if said.startswith("netsky ") else f"netsky: {said}"
+        who, colon, what = said.partition(":")
+        told = f"\x1b[31m{who}{colon}\x1b[0m{what}" if self._color_errors else said
+        self.stderr.write(f"{told}\n  next: {text.visible(error.next)}\n")
         self.stderr.flush()
 
     def dim(self, line: str) -> str:

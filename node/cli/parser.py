@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import json
 import re
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
@@ -37,6 +38,8 @@ class _Parser(argparse.ArgumentParser):
             prog=prog, add_help=False, allow_abbrev=False, formatter_class=argparse.RawDescriptionHelpFormatter
         )
         self.command = command
+        if sys.version_info >= (3, 14):
+            self.color = False
 
     def error(self, message: str) -> NoReturn:
         raise Usage(f"{self.prog}: {message}", next=f"{self.prog} -h")
@@ -149,6 +152,14 @@ def split(argv: Sequence[str]) -> tuple[dict[str, object], list[str]]:
     while front < len(argv) and argv[front].startswith("-") and argv[front] != "--":
         front += 2 if argv[front] == "--home" else 1
     return vars(parser.parse_args(list(argv[:front]))), list(argv[front:])
+
+
+def pull_forward(front: dict[str, object], words: list[str]) -> tuple[dict[str, object], list[str]]:
+    """The same with options between the two words of a command (`netsky channel --json ls`) put in front of them."""
+    if words[0] not in GROUPS:
+        return front, words
+    between, rest = split(words[1:])
+    return {name: between[name] or value for name, value in front.items()}, [words[0], *rest]
 
 
 def find(table: dict[tuple[str, ...], Command], words: Sequence[str]) -> Command:

@@ -99,6 +99,12 @@ def _synchronous(value: object) -> str:
     )
 
 
+def _state(actor: dict[str, Any]) -> str:
+    if actor["mode"] == "none":
+        return ""
+    return str(actor["state"]) + (", unfenced" if actor.get("fenced") is False else "")
+
+
 def _print_actors(actors: list[dict[str, Any]], out: Output) -> None:
     if not actors:
         out.line("no actors")
@@ -108,7 +114,7 @@ def _print_actors(actors: list[dict[str, Any]], out: Output) -> None:
         (
             actor["name"],
             actor["mode"].replace("_", "-"),
-            actor["state"] + (", unfenced" if actor["mode"] != "none" and actor.get("fenced") is False else ""),
+            _state(actor),
             str(actor["waiting"]) if "waiting" in actor else "",
             str(actor["claimed"]) if "claimed" in actor else "",
             age(actor["oldest"], now) if actor.get("oldest") is not None else "",

@@ -7,6 +7,7 @@ only when its command runs.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 
@@ -73,6 +74,13 @@ GROUPS = {
     "bench": "measure this machine",
 }
 """First words that are no command by themselves."""
+
+
+def group_help(group: str, table: Mapping[tuple[str, ...], Command]) -> str:
+    lines = [f"netsky {group}: {GROUPS[group]}", ""]
+    lines += [f"  {command.words:<24}{command.summary}" for path, command in table.items() if path[0] == group]
+    return "\n".join([*lines, "", f"One of them: netsky {group} NAME -h"]) + "\n"
+
 
 TOPICS = (
     ("node", "The node"),

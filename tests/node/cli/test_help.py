@@ -13,7 +13,7 @@ from netsky.node import errors
 from netsky.node.cli import main as main_module
 from netsky.node.cli.help import topics
 from netsky.node.cli.limits import limits, shown
-from netsky.node.cli.parser import find
+from netsky.node.cli.parser import NotYet, find
 from netsky.node.cli.table import GLOBAL_OPTIONS, GROUPS, TOPICS, commands
 from netsky.node.errors import Usage
 
@@ -63,7 +63,11 @@ def test_every_command_that_a_topic_names_exists(topic: str) -> None:
         if not words or words[0].isupper() or words == ["help", "TOPIC"]:
             continue
         words = words[1:] if words[0] == "--json" else words
-        command = find(commands(), words)
+        try:
+            command = find(commands(), words)
+        except NotYet:
+            assert topic == "trust", mention  # it speaks of the whole design
+            continue
         flags = {flag for option in (*command.options, *GLOBAL_OPTIONS) for flag in option.flags} | {
             "-h",
             "--help",
@@ -147,7 +151,8 @@ def test_every_limit_of_the_code_is_shown_with_a_value(run: Run) -> None:
 
 def test_help_of_a_command_is_its_help(run: Run) -> None:
     assert run("help", "channel", "drain").out == run("channel", "drain", "-h").out
-    assert run("help", "channel").out.startswith("netsky channel send: ")
+    assert run("help", "channel").out == run("channel", "-h").out == run("-h", "channel").out
+    assert "channel drain" in run("help", "channel").out
     assert run("help", "send", "--json").json["data"]["topic"] == "send"
 
 

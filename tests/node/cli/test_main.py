@@ -77,7 +77,7 @@ def test_a_machine_error_names_what_and_where(run: Run, monkeypatch: pytest.Monk
     monkeypatch.setattr(main_module, "_load", broken)
     ran = run("status")
     assert ran.code == 1
-    assert ran.err == "netsky: netsky status: Permission denied: /some/file\n  next: netsky doctor\n"
+    assert ran.err == "netsky status: Permission denied: /some/file\n  next: netsky doctor\n"
 
 
 def test_without_a_home_the_next_step_is_init(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:

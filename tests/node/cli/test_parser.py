@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from netsky.node.cli.parser import NotYet, duration, find, parse, split
 from netsky.node.cli.table import LATER, commands
@@ -18,6 +20,12 @@ def test_global_options_stand_before_or_after_the_verb() -> None:
     for words in (("--home", "/x", "--json", "status"), ("status", "--json", "--home=/x")):
         args = vars(parsed(*words))  # type: ignore[call-overload]
         assert (args["home"], args["json"]) == ("/x", True)
+
+
+def test_global_options_may_stand_between_the_two_words_of_a_command(run: Run, tmp_path: Path) -> None:
+    ran = run("channel", "--home", str(tmp_path / "none"), "--json", "ls")
+    assert ran.json["error"]["next"] == "netsky init"
+    assert str(tmp_path) in ran.json["error"]["message"]
 
 
 def test_options_and_arguments_may_be_mixed() -> None:
@@ -129,7 +137,7 @@ def test_an_option_is_never_abbreviated(run: Run) -> None:
 def test_a_usage_error_is_two_lines_and_names_the_help(run: Run) -> None:
     ran = run("send", "agent0")
     assert ran.code == 2
-    assert ran.err == ("netsky: netsky send: the following arguments are required: TEXT\n  next: netsky send -h\n")
+    assert ran.err == ("netsky send: the following arguments are required: TEXT\n  next: netsky send -h\n")
 
 
 def test_a_usage_error_as_json_has_the_one_shape(run: Run) -> None:
