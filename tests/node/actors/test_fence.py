@@ -51,7 +51,7 @@ class Machine:
 
 def machine(*more: str, links: dict[str, str] | None = None) -> Machine:
     usual = {
-        *("/usr/bin/python3", f"{HOME}/", f"{HOME}/work/", "/tmp/", f"{NODE}/node.key", f"{NODE}/run/worker1/"),
+        *("/usr/bin/python3", f"{HOME}/", f"{HOME}/project/", "/tmp/", f"{NODE}/node.key", f"{NODE}/run/worker1/"),
         *(f"{NODE}/run/worker2/", f"{NODE}/channels/worker1/inbox/", f"{NODE}/channels/worker2/"),
     }
     return Machine(usual | set(more), links or {})
@@ -60,7 +60,7 @@ def machine(*more: str, links: dict[str, str] | None = None) -> Machine:
 def room(**more: str) -> Room:
     usual = {
         "node_home": NODE, "runtime_folder": f"{NODE}/run", "own_folder": f"{NODE}/run/worker1",
-        "channel": f"{NODE}/channels/worker1", "user_home": HOME, "cwd": f"{HOME}/work", "program": "/usr/bin/python3",
+        "channel": f"{NODE}/channels/worker1", "user_home": HOME, "cwd": f"{HOME}/project", "program": "/usr/bin/python3",
     }  # fmt: skip
     return Room(**(usual | more))
 

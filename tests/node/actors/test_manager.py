@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from netsky.node.actors.limits import CRASHES_MAX
@@ -18,10 +18,7 @@ from netsky.node.errors import Conflict, NotFound, Refused, TryLater, Usage
 from netsky.node.verbs.actors import agent_add, agent_logs, agent_ls, agent_rm
 from netsky.node.verbs.args import Args
 
-if TYPE_CHECKING:
-    from .conftest import Running
-
-Start = Callable[[], AbstractAsyncContextManager["Running"]]
+Start = Callable[[], AbstractAsyncContextManager[Any]]
 WAIT = "import time; open('ran', 'a').write('x'); time.sleep(99)"
 
 
@@ -30,7 +27,7 @@ def _quick_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(1_000_000, 2_000_000))
 
 
-async def sessions(it: Running, name: str) -> list[actors.SessionRow]:
+async def sessions(it: Any, name: str) -> list[actors.SessionRow]:
     [found] = await it.node.group.write([actors.sessions(name, 10)])
     return actors.session_rows(found)
 

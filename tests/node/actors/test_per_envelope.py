@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from netsky.node.actors.limits import TRIES_MAX
@@ -12,10 +12,7 @@ from netsky.node.backoff import Backoff
 from netsky.node.db import handovers
 from netsky.node.seams.ledger import Statement
 
-if TYPE_CHECKING:
-    from .conftest import Running
-
-Start = Callable[[], AbstractAsyncContextManager["Running"]]
+Start = Callable[[], AbstractAsyncContextManager[Any]]
 
 
 @pytest.fixture(autouse=True)
