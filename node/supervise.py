@@ -194,15 +194,17 @@ class Supervisor:
 
     async def _live(self, running: _Running) -> None:
         """One life of one child. This is a task's border: whatever it raises becomes a report."""
-        with running.scope:
-            try:
-                if running.child.announces:
-                    await running.child.start(running.serving.set)
-                else:
-                    await running.child.start()
-            except Exception as error:  # noqa: BLE001 - the border
-                running.error = error
-        running.ended.set()
+        try:
+            with running.scope:
+                try:
+                    if running.child.announces:
+                        await running.child.start(running.serving.set)
+                    else:
+                        await running.child.start()
+                except Exception as error:  # noqa: BLE001 - the border
+                    running.error = error
+        finally:
+            running.ended.set()  # also when what ends the whole process passes here: whoever stops us must not wait
         if not running.stopping:
             self._exits.append(running)
             self._wake.set()

@@ -239,6 +239,18 @@ async def test_one_that_hangs_while_it_stops_is_named_after_its_deadline(
     assert trio.current_time() - began == pytest.approx(61)
 
 
+async def test_what_ends_the_whole_process_is_not_held_up_by_stopping_in_order(
+    tree: Tree, autojump_clock: trio.testing.MockClock
+) -> None:
+    async def start() -> None:
+        raise KeyboardInterrupt
+
+    with pytest.RaisesGroup(KeyboardInterrupt):
+        await tree.supervisor(tree.steady("a"), Child("b", start), tree.steady("c")).run()
+    assert tree.log == ["+a", "+c", "-c", "-a"]
+    assert tree.hung == []
+
+
 @pytest.mark.parametrize("group", [False, True])
 async def test_a_broken_ledger_is_never_restarted_whatever_wraps_it(
     tree: Tree, autojump_clock: trio.testing.MockClock, group: bool
