@@ -10,8 +10,7 @@ from netsky.node.cli.completion import ACTORS_OFFERED_MAX
 from netsky.node.cli.table import commands
 
 from tests.needs import program
-
-from .conftest import Run
+from tests.node.cli.conftest import Run
 
 pytestmark = pytest.mark.real
 

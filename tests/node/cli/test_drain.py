@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from netsky.envelope.file import file_name, write_time
 
-from .conftest import Answer, Run, StubNode
+from tests.node.cli.conftest import Answer, Run, StubNode
 
 NOW = 1_700_000_000 * 10**9
 Spawn = Callable[..., subprocess.Popen[str]]

@@ -13,7 +13,7 @@ from netsky.envelope.fields import Body, Header
 from netsky.envelope.file import Proof, to_file
 from netsky.envelope.wire import encode_body, encode_header
 
-from .conftest import Run, StubNode
+from tests.node.cli.conftest import Run, StubNode
 
 SECRET = Ed25519PrivateKey.from_private_bytes(bytes(range(32)))
 KEY = SECRET.public_key().public_bytes_raw()

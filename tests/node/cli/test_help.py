@@ -17,7 +17,7 @@ from netsky.node.cli.parser import NotYet, find
 from netsky.node.cli.table import GLOBAL_OPTIONS, GROUPS, TOPICS, commands
 from netsky.node.errors import Usage
 
-from .conftest import Run
+from tests.node.cli.conftest import Run
 
 MENTION = re.compile(r"netsky(?: [^`\n|]*)?")
 SOURCE = Path(str(resources.files("netsky.node")))

@@ -13,7 +13,7 @@ import pytest
 from netsky.node.cli import main as main_module
 from netsky.node.errors import BY_EXIT
 
-from .conftest import Run, StubNode
+from tests.node.cli.conftest import Run, StubNode
 
 Spawn = Callable[..., subprocess.Popen[str]]
 

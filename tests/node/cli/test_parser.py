@@ -7,7 +7,7 @@ from netsky.node.cli.parser import NotYet, duration, find, parse, split
 from netsky.node.cli.table import LATER, commands
 from netsky.node.errors import Usage
 
-from .conftest import Run
+from tests.node.cli.conftest import Run
 
 
 def parsed(*words: str) -> object:

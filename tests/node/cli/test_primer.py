@@ -3,7 +3,7 @@ from __future__ import annotations
 from netsky.node.cli.primer import PRIMER_TOKENS_MAX, primer_text, tokens
 from netsky.node.cli.table import commands
 
-from .conftest import Run
+from tests.node.cli.conftest import Run
 
 
 def test_the_primer_fits_its_tokens() -> None:

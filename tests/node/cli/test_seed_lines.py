@@ -12,7 +12,7 @@ import pytest
 from netsky.node.cli.parser import find, parse, split
 from netsky.node.cli.table import LATER, commands
 
-from .conftest import Run, StubNode
+from tests.node.cli.conftest import Run, StubNode
 
 
 class Line(NamedTuple):

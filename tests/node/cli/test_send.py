@@ -9,7 +9,7 @@ import pytest
 from netsky.envelope.file import read_file
 from netsky.envelope.limits import TEXT_BYTES_MAX
 
-from .conftest import Run, StubNode
+from tests.node.cli.conftest import Run, StubNode
 
 ACCEPTED = {
     "id": "f" * 32, "origin": "a" * 64, "leaf": "b" * 64, "clock": 5, "duplicate": False, "file": "x.json",
