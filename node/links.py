@@ -248,7 +248,7 @@ class Links:
     def _ended_here(self, peer: Peer, guest: Guest, result: Ingressed) -> None:
         kind = "link_alarm" if result.conflict else "link_dead_letter"
         fields = {"peer": peer.name, "id": guest.header.id, "code": result.code}
-        self._parts.log.warn(kind, **fields)
+        self._parts.log.event(kind, level="warn", **fields)
         self._parts.events.publish(kind, **fields)
 
     def _row(self, event: str, key: bytes, name: str | None, **detail: Any) -> None:
