@@ -60,7 +60,8 @@ def machine(*more: str, links: dict[str, str] | None = None) -> Machine:
 def room(**more: str) -> Room:
     usual = {
         "node_home": NODE, "runtime_folder": f"{NODE}/run", "own_folder": f"{NODE}/run/worker1",
-        "channel": f"{NODE}/channels/worker1", "user_home": HOME, "cwd": f"{HOME}/project", "program": "/usr/bin/python3",
+        "channel": f"{NODE}/channels/worker1", "user_home": HOME, "cwd": f"{HOME}/project",
+        "program": "/usr/bin/python3",
     }  # fmt: skip
     return Room(**(usual | more))
 

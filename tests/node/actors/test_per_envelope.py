@@ -156,7 +156,7 @@ async def test_an_envelope_that_took_the_node_down_twice_is_given_to_no_program_
         sent = await it.send("worker1", "x")
         assert await it.answers(sent, 0) == []
         [rows] = await it.node.group.write([Statement("SELECT seq FROM inbox")])
-        seq = int(rows[0][0])  # type: ignore[arg-type]
+        seq = int(rows[0][0])
         for _ in range(2):  # what two crashed lives leave behind
             await it.node.group.write([handovers.begin(seq, "worker1")])
             await it.node.group.write([handovers.lose()])
