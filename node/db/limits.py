@@ -12,8 +12,8 @@ WAL_PAGES = 1_000
 WAL_BYTES_KEPT = 8 << 20
 """A log that grew behind a long query is cut to this once it could be written back."""
 
-WAL_GROWTH_MAX = 16 << 20
-"""Behind one query: writing that back costs one commit some 20 ms. A query that holds back more is ended."""
+WAL_GROWTH_MAX = 8 << 20
+"""Behind one query: writing that back costs one commit some 15 ms. A query that holds back more is ended."""
 
 WAL_BYTES_MAX = 128 << 20
 """Behind queries that follow each other without a pause: beyond it they end until the log was cut."""

@@ -311,7 +311,6 @@ async def test_a_broken_disk_stops_the_run_and_fails_all_who_wait_or_come(watche
 
 async def test_who_waits_when_the_run_is_cancelled_hears_it(watched: Watched, time: SteppingTime) -> None:
     group, planner = GroupCommit(watched, time), Appender()
-    group.ride(insert(7))
     watched.gate = trio.Event()
     async with trio.open_nursery() as askers:
 
@@ -394,6 +393,7 @@ async def test_too_much_of_it_is_dropped_and_counted_and_never_crowds_a_group(
     group = GroupCommit(watched, time)
     for x in range(RIDERS_MAX + 5):
         group.ride(insert(x))
+    assert group._send.statistics().current_buffer_used == 1, "the places of the queue are for work"
     async with trio.open_nursery() as nursery:
         nursery.start_soon(group.run)
         await wait_all_tasks_blocked()

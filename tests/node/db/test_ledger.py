@@ -191,7 +191,7 @@ async def test_another_writer_stops_us(plain: SqliteLedger, path: str) -> None:
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN IMMEDIATE")
     with pytest.raises(LedgerBroken, match="locked"):
-        await plain.transaction([insert(1)])
+        await plain.transaction([COUNT])  # from its first statement on, not only when it comes to write
     other.close()
     plain.close()
 

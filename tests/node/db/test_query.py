@@ -228,6 +228,7 @@ async def test_a_reader_does_not_write_even_past_the_rules(filled: str) -> None:
     """Rules, query_only and the mode of the file each hold by themselves."""
     connection, _ = query.open_read_only(filled)
     connection.set_authorizer(None)
+    assert connection.execute("PRAGMA query_only").fetchone() == (1,)
     with pytest.raises(sqlite3.OperationalError, match=r"readonly|attempt to write"):
         connection.execute("DELETE FROM messages")
     connection.execute("PRAGMA query_only = 0")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import threading
 import time as real_time
 from collections.abc import AsyncIterator
@@ -12,7 +13,7 @@ from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.node.db import inbox, messages
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.db.limits import QUERIES_WAITING_MAX, QUERY_ROWS_MAX
-from netsky.node.db.query import QueryResult
+from netsky.node.db.query import QueryResult, Rules
 from netsky.node.db.reader import Reader, _size, open_reader
 from netsky.node.errors import NetskyError, TimedOut, TryLater, Usage
 from netsky.node.seams.ledger import LedgerUnusable, Statement, Value
@@ -96,6 +97,27 @@ async def test_who_no_longer_waits_ends_his_query(reader: Reader) -> None:
     assert scope.cancelled_caught
     assert real_time.monotonic() - began < 2
     assert (await reader.query("SELECT 1")).rows == [(1,)]
+
+
+async def test_an_interrupt_that_came_too_early_is_repeated() -> None:
+    """SQLite forgets one that arrives before the thread has begun."""
+
+    class Late:
+        interrupts = 0
+
+        async def execute(self, _sql: str, _values: object) -> None:
+            while self.interrupts < 3:  # noqa: ASYNC110 - as a thread would that heard only the third
+                await trio.sleep(0.001)
+            error = sqlite3.OperationalError("interrupted")
+            error.sqlite_errorcode = sqlite3.SQLITE_INTERRUPT
+            raise error
+
+        async def interrupt(self) -> None:
+            self.interrupts += 1
+
+    reader = Reader(Late(), Rules(), RealTime(), "no-log")  # type: ignore[arg-type]
+    with pytest.raises(TimedOut):
+        await reader.query("SELECT 1", seconds=0.001)
 
 
 async def test_queries_take_turns_and_too_many_are_told_to_come_later(reader: Reader) -> None:
