@@ -109,8 +109,8 @@ def cut(text: str, columns: int) -> str:
 
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int) -> list[str]:
     """Lines of a table that fit the terminal: the widest column gives way first, and no cell breaks its line."""
-    cells = [[visible(cell) for cell in row] for row in rows]
-    widths = [max(width(row[index]) for row in [list(head), *cells]) for index in range(len(head))]
+    cells = [[visible(cell) for cell in row] for row in (head, *rows)]
+    widths = [max(width(row[index]) for row in cells) for index in range(len(head))]
     over = sum(widths) + 2 * (len(widths) - 1) - columns
     while over > 0:
         widest = max(range(len(widths)), key=widths.__getitem__)
@@ -120,7 +120,7 @@ def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int) -> l
         taken = min(over, max(1, widths[widest] - least))
         widths[widest] -= taken
         over -= taken
-    return [_line(row, widths) for row in [list(head), *cells]]
+    return [_line(row, widths) for row in cells]
 
 
 def _line(row: Sequence[str], widths: Sequence[int]) -> str:

@@ -1,0 +1,324 @@
+"""What people see: complete, within eighty columns, and harmless whatever somebody else wrote into it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.node.cli.conftest import Run, StubNode
+
+NOW = 1_700_000_000 * 10**9
+HOSTILE = "bad\x1b[2J\r\u202ename"
+ACTORS: list[dict[str, Any]] = [
+    {
+        "name": "agent0", "mode": "none", "state": "none", "reason": "", "pid": None, "started_at": None, "restarts": 0,
+        "manager": None, "fenced": False, "command": [], "cwd": "", "waiting": 3, "claimed": 1, "oldest": NOW,
+        "quarantined": 2,
+    },
+    {
+        "name": "worker1", "mode": "per_envelope", "state": "degraded", "reason": HOSTILE, "pid": 7, "started_at": NOW,
+        "restarts": 3, "manager": "agent0", "fenced": False, "command": ["python", HOSTILE * 20], "cwd": "/",
+        "waiting": 0, "claimed": 0, "oldest": None, "quarantined": 0,
+    },
+]  # fmt: skip
+STATUS: dict[str, Any] = {
+    "name": "netsky0", "label": HOSTILE, "root": True, "fingerprint": "aaaa-bbbb", "version": "0.1.0", "ready": True,
+    "uptime_ns": 4_000 * 10**9, "you": "operator", "home": "/home/x/.netsky", "key": "a" * 64, "mesh": "b" * 32,
+    "pid": 42, "started_at": NOW, "after_crash": False, "actors": ACTORS, "fence": "none",
+    "fence_missing": "no bubblewrap", "links": [{"peer": "netsky1", "state": HOSTILE}],
+    "outbox": [
+        {"peer": "c" * 64, "lane": "work", "state": "open", "envelopes": 1, "bytes": 2048, "oldest": NOW},
+        {"peer": "c" * 64, "lane": "work", "state": "done", "envelopes": 9, "bytes": 1, "oldest": None},
+    ],
+    "ledger": {"journal_mode": "wal", "synchronous": 2}, "commits": {"groups": 5, "max_commit_ns": 2_500_000},
+    "faults": [{"code": "config", "sentence": f"config.toml: {HOSTILE}", "next": "correct it"}], "crashes": 2,
+    "tasks": {}, "sockets": [], "log": "/home/x/.netsky/logs/node.log",
+}  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def _eighty_columns(monkeypatch: pytest.MonkeyPatch, home: Path) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+
+
+def harmless(said: str) -> bool:
+    return all(letter.isprintable() or letter == "\n" for letter in said)
+
+
+def test_status_is_one_screen_with_what_is_wrong_last(run: Run, node: StubNode) -> None:
+    node.verbs["status"] = lambda args: STATUS
+    ran = run("status")
+    assert ran.code == 0
+    assert harmless(ran.out)
+    lines = ran.out.splitlines()
+    assert lines[0] == "netsky0 (bad\\x1b[2J\\x0d\\u{202e}name), root: up for 1h 6m"
+    assert "  disk   wal, synchronous full, 5 commits slowest 2.5 ms" in lines
+    assert "  fence  none: no bubblewrap" in lines
+    assert "outbox to cccccccccccccccc: 1 envelope, 2.0 KiB open (work)" in lines
+    assert "9 envelopes" not in ran.out
+    assert any(line.startswith("worker1  per-envelope  degraded, unfenced") for line in lines)
+    assert lines[-2:] == ["wrong: config.toml: bad\\x1b[2J\\x0d\\u{202e}name", "  next: correct it"]
+    assert max(map(len, lines)) <= 80
+
+
+def test_status_of_an_actor_has_what_it_may_see(run: Run, node: StubNode) -> None:
+    shown = ("name", "label", "root", "fingerprint", "version", "ready", "uptime_ns")
+    actors = [{"name": "agent0", "mode": "none", "state": "none"}, ACTORS[1]]
+    node.verbs["status"] = lambda args: {name: STATUS[name] for name in shown} | {
+        "you": "worker1", "actors": actors, "faults": 2, "ready": False
+    }  # fmt: skip
+    ran = run("status")
+    assert "starting" in ran.out
+    assert ran.out.endswith("2 things wrong; the operator sees what with netsky status\n")
+    assert "home" not in ran.out
+
+
+def test_a_healthy_status_says_so(run: Run, node: StubNode) -> None:
+    node.verbs["status"] = lambda args: STATUS | {"faults": [], "actors": [], "crashes": 0, "mesh": "", "label": ""}
+    ran = run("status")
+    assert ran.out.endswith("no actors\noutbox to cccccccccccccccc: 1 envelope, 2.0 KiB open (work)\n"
+                            "link  peer=netsky1 state=bad\\x1b[2J\\x0d\\u{202e}name\n\nnothing is wrong\n")  # fmt: skip
+    assert "in no mesh" in ran.out
+    assert "nothing is wrong" in run("status", "--json").json["summary"]
+
+
+def test_the_actors_are_a_table(run: Run, node: StubNode) -> None:
+    node.verbs["agent_ls"] = lambda args: {"actors": ACTORS, "fence": "none", "fence_missing": "no bubblewrap"}
+    ran = run("agent", "ls")
+    assert harmless(ran.out)
+    assert max(map(len, ran.out.splitlines())) <= 80
+    assert "no fence on this system: no bubblewrap" in ran.err
+    node.verbs["agent_ls"] = lambda args: {"actors": [], "fence": "bubblewrap", "fence_missing": ""}
+    assert run("agent", "ls").out == "no actors yet: netsky agent add worker1 -- PROGRAM\n"
+
+
+def test_an_actor_that_was_there_already_is_said(run: Run, node: StubNode) -> None:
+    answer = {"actor": "worker1", "mode": "resident", "manager": "agent0", "fenced": False, "changed": True}
+    node.verbs["agent_add"] = lambda args: answer
+    ran = run("agent", "add", "worker1", "--unfenced", "--cwd", ".", "--timeout", "90s", "--", "prog", "-h")
+    assert "worker1 added (resident, without a fence: it can do what you can do)" in ran.out
+    (_, args) = node.asked[0]
+    assert (args["command"], args["mode"], args["timeout"]) == (["prog", "-h"], "resident", 90)
+    assert args["cwd"] == str(Path.cwd())
+    node.verbs["agent_add"] = lambda args: answer | {"changed": False}
+    assert "is there already, just so" in run("agent", "add", "worker1", "--", "prog").out
+    assert run("agent", "add", "worker1", "--mode", "resident").code == 2
+
+
+def test_what_waits_is_a_table(run: Run, node: StubNode) -> None:
+    item = {"id": "a" * 26, "from": "agent0", "kind": None, "stored_at": NOW, "claimed_at": None, "state": "projected"}
+    node.verbs["inbox"] = lambda args: {"actor": "worker1", "waiting": [item, {**item, "claimed_at": NOW}]}
+    ran = run("channel", "ls", "worker1", "--limit", "2")
+    assert [line.split()[0] for line in ran.out.splitlines()] == ["id", "a" * 26, "a" * 26]
+    assert "claimed" in ran.out
+    assert "the first 2" in ran.err
+    node.verbs["inbox"] = lambda args: {"actor": "worker1", "waiting": []}
+    assert run("channel", "ls", "worker1").out == "nothing waits for worker1\n"
+    node.verbs["inbox"] = lambda args: {"channels": []}
+    assert run("channel", "ls").out == "nothing waits for anybody\n"
+
+
+def test_what_was_refused_is_shown_harmless(run: Run, node: StubNode) -> None:
+    file = {"at": NOW, "actor": "agent0", "name": HOSTILE, "reason": "not_json", "sentence": HOSTILE, "size": 2048}
+    node.verbs["quarantine_ls"] = lambda args: {"files": [file, {**file, "size": None}]}
+    ran = run("channel", "ls", "--quarantine")
+    assert harmless(ran.out)
+    assert "(not_json)" in ran.out
+    assert "2.0 KiB" in ran.out
+    node.verbs["quarantine_ls"] = lambda args: {"files": []}
+    assert run("channel", "ls", "--quarantine").out == "nothing was refused\n"
+
+
+def test_refused_outbox_files_are_named_with_the_reason(run: Run, node: StubNode) -> None:
+    refused = [{"file": "x.json", "code": "authority", "message": f"may not {HOSTILE}"}]
+    counts = {"actor": "worker1", "accepted": 1, "refused": 1, "accepted_files": [], "refused_files": refused}
+    node.verbs["forward_outbox"] = lambda args: counts
+    ran = run("channel", "forward-outbox", "worker1")
+    assert ran.out.startswith("1 message taken in from worker1's outbox, 1 refused\n  x.json: may not bad\\x1b")
+
+
+def test_an_id_that_fits_twice_is_asked_for_again(run: Run, node: StubNode) -> None:
+    node.verbs["query"] = lambda args: {"columns": ["id"], "rows": [["ab1"], ["ab2"], ["ab3"], ["ab4"]]}
+    ran = run("trace", "ab")
+    assert ran.code == 2
+    assert "ab1, ab2, ab3, …" in ran.err
+    assert node.asked[0][1]["sql"].endswith("id >= 'ab' AND id < 'ac' LIMIT 4")
+
+
+def test_an_id_that_is_also_a_beginning_is_itself(run: Run, node: StubNode) -> None:
+    node.verbs["query"] = lambda args: {"columns": ["id"], "rows": [["ab"], ["abc"]]}
+    node.verbs["trace"] = lambda args: {"id": args["id"], "steps": []}
+    assert run("trace", "ab").code == 0
+    assert node.asked[-1] == ("trace", {"id": "ab"})
+
+
+def test_what_has_no_form_of_an_id_is_never_put_into_a_query(run: Run, node: StubNode) -> None:
+    error = {"code": "unknown_id", "exit": 3, "message": "no such", "next": "n"}
+    node.verbs["trace"] = lambda args: {"error": error}
+    assert run("trace", "x' OR '1'='1").code == 3
+    assert [verb for verb, _ in node.asked] == ["trace"]
+    assert run("channel", "ack", "x' OR '1'='1").code == 3
+
+
+def test_the_reader_of_an_id_is_looked_up(run: Run, node: StubNode) -> None:
+    long = "a" * 26
+    node.verbs["ack"] = lambda args: {"taken": args["ids"], "unknown": []}
+    for rows, code in (([["worker1"]], 0), ([], 3), ([["worker1"], ["worker2"]], 2)):
+        node.verbs["query"] = lambda args, rows=rows: {"columns": ["actor"], "rows": rows}  # type: ignore[misc]
+        assert run("channel", "ack", long).code == code
+    assert run("channel", "ack", "worker1").code == 2
+
+
+def test_inside_an_actor_the_reader_is_itself(run: Run, node: StubNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NETSKY_SOCKET", node.path)
+    monkeypatch.setenv("NETSKY_ACTOR", "worker1")
+    node.verbs["ack"] = lambda args: {"taken": args["ids"], "unknown": []}
+    assert run("channel", "ack", "a" * 26).code == 0
+    assert node.asked == [("ack", {"actor": "worker1", "ids": ["a" * 26]})]
+    for words in (("init",), ("up",), ("down",), ("restart",)):
+        assert run(*words).code == 2
+
+
+def test_many_ids_go_in_several_calls(run: Run, node: StubNode) -> None:
+    node.verbs["ack"] = lambda args: {"taken": args["ids"][1:], "unknown": args["ids"][:1]}
+    ids = [f"{number:026}" for number in range(300)]
+    ran = run("channel", "ack", "worker1", *ids)
+    assert ran.out == "298 messages taken by worker1\n"
+    assert [len(args["ids"]) for _, args in node.asked] == [256, 44]
+
+
+def test_a_trace_shows_what_has_not_happened_yet(run: Run, node: StubNode) -> None:
+    steps = [
+        {"step": "accepted", "at": NOW, "detail": "from agent0"},
+        {"step": "stored", "at": NOW + 1_500_000_000, "detail": HOSTILE},
+        {"step": "taken", "at": None, "detail": ""},
+    ]
+    node.verbs["trace"] = lambda args: {
+        "id": args["id"],
+        "from": "agent0",
+        "to": "worker1",
+        "kind": "brief",
+        "steps": steps,
+    }
+    ran = run("trace", "a" * 26)
+    assert harmless(ran.out)
+    assert ran.out.splitlines()[-3:] == [
+        "22:13:20.000            accepted     from agent0",
+        "22:13:21.500  +1s       stored       bad\\x1b[2J\\x0d\\u{202e}name",
+        "not yet                 taken",
+    ]
+
+
+def test_events_are_lines(run: Run, node: StubNode) -> None:
+    events = [{"kind": "taken", "at": NOW, "actor": HOSTILE, "ids": ["a"]}, {"kind": "ready", "at": NOW}]
+    node.verbs["events"] = lambda args: {"__events__": list(events)}
+    ran = run("events", "--kind", "taken")
+    assert ran.out.splitlines()[0] == '22:13:20.000  taken              actor=bad\\x1b[2J\\x0d\\u{202e}name ids=["a"]'
+    assert node.asked == [("events", {"follow": False, "kinds": ["taken"]})]
+    assert [line["data"]["event"]["kind"] for line in run("events", "--json").lines] == ["taken", "ready"]
+    node.verbs["events"] = lambda args: {}
+    assert "nothing has happened yet" in run("events").err
+
+
+def test_rows_are_a_table_and_what_is_missing_is_said(run: Run, node: StubNode) -> None:
+    rows = [[1, None, HOSTILE * 30], [2, 1.5, "x"]]
+    node.verbs["query"] = lambda args: {"columns": ["a", "b", "c"], "rows": rows, "truncated": True}
+    ran = run("query", "SELECT 1")
+    assert harmless(ran.out)
+    assert max(map(len, ran.out.splitlines())) <= 80
+    assert "only the first 2 rows" in ran.err
+    node.verbs["query"] = lambda args: {"columns": ["a"], "rows": [], "truncated": False}
+    assert run("query", "SELECT 1").err == "no rows\n"
+
+
+def test_a_log_is_shown_without_what_moves_the_cursor(run: Run, home: Path) -> None:
+    (home / "logs" / "worker1.log").write_bytes(b"one\n\x1b[2Jtwo\tthree\n\xff\n")
+    ran = run("agent", "logs", "worker1", "--lines", "2")
+    assert ran.out == "\\x1b[2Jtwo    three\n\ufffd\n"
+    (home / "logs" / "worker2.log").symlink_to("/etc/passwd")
+    assert run("agent", "logs", "worker2").code == 1
+    assert run("agent", "logs", "worker3").code == 3
+
+
+def test_waiting_for_an_answer_shows_it(run: Run, node: StubNode) -> None:
+    answer = {"id": "b", "from": "worker1", "text": f"done {HOSTILE}", "ts": "never", "requires_ack": True}
+    node.verbs["wait"] = lambda args: {"id": "a", "reply": answer}
+    ran = run("wait", "reply", "a" * 26, "--timeout", "5m")
+    assert harmless(ran.out)
+    assert "| done bad" in ran.out
+    assert node.asked[0][1]["timeout"] == 300
+    node.verbs["wait"] = lambda args: {"id": "a", "reply": None}
+    assert "pruned" in run("wait", "reply", "a" * 26).out
+
+
+@pytest.mark.parametrize("words", [("ready", "x"), ("taken",), ("godot", "x"), ("down", "y")], ids=" ".join)
+def test_waiting_for_what_cannot_be_waited_for(words: tuple[str, ...], run: Run) -> None:
+    assert run("wait", *words).code == 2
+
+
+def on_a_terminal(*words: str, environ: dict[str, str]) -> str:
+    """What a command writes to a terminal of eighty columns."""
+    import fcntl
+    import struct
+    import termios
+
+    leader, follower = pty.openpty()
+    fcntl.ioctl(follower, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "netsky.node.cli.main", *words], stdout=follower, stderr=follower, env=environ
+    )
+    os.close(follower)
+    said = b""
+    while True:
+        try:
+            data = os.read(leader, 4096)
+        except OSError:
+            break
+        said += data
+    process.wait(30)
+    os.close(leader)
+    return said.decode()
+
+
+@pytest.mark.real
+@pytest.mark.parametrize(
+    ("more", "words", "colored"),
+    [
+        ({"TERM": "xterm"}, (), True),
+        ({"TERM": "dumb"}, (), False),
+        ({"TERM": ""}, (), False),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, (), False),
+        ({"TERM": "xterm"}, ("--no-color",), False),
+    ],
+)
+def test_color_is_for_terminals_that_want_it(
+    more: dict[str, str], words: tuple[str, ...], colored: bool, node: StubNode
+) -> None:
+    node.verbs["status"] = lambda args: STATUS
+    environ = {name: value for name, value in os.environ.items() if name not in ("COLUMNS", "NO_COLOR")} | more
+    said = on_a_terminal("status", *words, environ=environ)
+    assert "nothing" not in said
+    assert ("\x1b[" in said) == colored
+    assert "\x1b[" in on_a_terminal("no-such", *words, environ=environ) or not colored
+
+
+@pytest.mark.real
+def test_watching_goes_on_while_the_node_is_away(node: StubNode, spawn: Callable[..., subprocess.Popen[str]]) -> None:
+    node.verbs["status"] = lambda args: STATUS
+    process = spawn("status", "--watch")
+    assert process.stdout is not None
+    while "correct it" not in process.stdout.readline():
+        pass
+    node.stop()
+    while "is not running" not in process.stdout.readline():
+        pass
+    process.terminate()
+    _, errors = process.communicate(timeout=30)
+    assert (process.returncode, errors) == (143, "")
