@@ -14,6 +14,8 @@ from netsky.node.errors import EXIT_DONE
 def trace(args: Any, out: Output) -> int:
     node: Dialer = args.node
     data = node.call("trace", id=node.full_id(args.id))
+    # An answer is stored before its question is taken: people read in the order in which things happened.
+    data["steps"].sort(key=lambda step: (step["at"] is None, step["at"] or 0))
     steps = data["steps"]
 
     def human() -> None:

@@ -196,8 +196,8 @@ def test_many_ids_go_in_several_calls(run: Run, node: StubNode) -> None:
 
 def test_a_trace_shows_what_has_not_happened_yet(run: Run, node: StubNode) -> None:
     steps = [
-        {"step": "accepted", "at": NOW, "detail": "from agent0"},
         {"step": "stored", "at": NOW + 1_500_000_000, "detail": HOSTILE},
+        {"step": "accepted", "at": NOW, "detail": "from agent0"},
         {"step": "taken", "at": None, "detail": ""},
     ]
     node.verbs["trace"] = lambda args: {
