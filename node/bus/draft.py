@@ -63,7 +63,7 @@ class Offer:
     to: Address
     body: Body
     body_bytes: bytes
-    request: bytes  # hash of all that the producer chose: the same key must come with the same request
+    request: bytes  # with an idempotency key: hash of all that the producer chose, which must be the same again
     lane: Lane
     lasts_ns: int
 
@@ -93,7 +93,8 @@ def prepare(sender: str, via: Via, draft: Draft) -> Offer:
             next="netsky help limits",
             code="expires_range",
         )
-    return Offer(sender, via, draft, to, body, body_bytes, _request_hash(draft, to, body_bytes), lane, lasts)
+    request = b"" if draft.idempotency_key is None else _request_hash(draft, to, body_bytes)
+    return Offer(sender, via, draft, to, body, body_bytes, request, lane, lasts)
 
 
 def refused_field(invalid: Invalid) -> Usage:

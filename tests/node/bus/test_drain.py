@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pathlib
+from collections.abc import Sequence
 
 import pytest
 import trio
@@ -135,3 +136,43 @@ async def test_the_second_link_of_a_killed_projector_does_not_cost_the_envelope(
     box = world.folder("agent0", "inbox")
     os.link(box / str(accepted.file), box / f".{accepted.file}.tmp")
     assert await world.drained(asks=False) == ["one"]
+
+
+async def test_a_file_moves_only_after_the_node_has_said_that_it_is_taken(world: World) -> None:
+    accepted = await world.send()
+    await world.project()
+
+    class Dying:
+        def claim(self, names: Sequence[str]) -> dict[str, str]:
+            return dict.fromkeys(names, "ok")
+
+        def ack(self, names: Sequence[str]) -> object:
+            raise ConnectionResetError
+
+    folder = str(world.root / "channels" / "agent0")
+    with Drain(RealFiles(), folder, Dying()) as drain:
+        [item] = drain.envelopes()
+        with pytest.raises(ConnectionResetError):
+            drain.ack(item.name)
+    assert world.names("agent0", "claimed") == [accepted.file]
+    assert await world.drained() == ["hello"]
+
+
+async def test_several_acks_are_one_question_to_the_node(world: World) -> None:
+    for _ in range(5):
+        await world.send()
+    await world.project()
+    asked: list[Sequence[str]] = []
+
+    class Counting:
+        def claim(self, names: Sequence[str]) -> dict[str, str]:
+            return dict.fromkeys(names, "ok")
+
+        def ack(self, names: Sequence[str]) -> object:
+            asked.append(names)
+            return None
+
+    with Drain(RealFiles(), str(world.root / "channels" / "agent0"), Counting()) as drain:
+        drain.ack(*[item.name for item in drain.envelopes()])
+    assert [len(names) for names in asked] == [5]
+    assert len(world.names("agent0", "archive")) == 5

@@ -133,3 +133,28 @@ async def test_the_file_says_what_was_sealed(tmp_path: pathlib.Path) -> None:
         assert envelope.text == text
         assert envelope.data == b'{"a":[2],"z":1}'
         assert envelope.requires_ack
+
+
+async def test_a_row_is_marked_only_after_its_folder_was_synced(tmp_path: pathlib.Path) -> None:
+    order: list[str] = []
+
+    class Watched(RealFiles):
+        def write_new(self, folder: int, name: str, data: bytes, **more: Any) -> bool:
+            order.append("write")
+            return super().write_new(folder, name, data, **more)
+
+        def sync_folder(self, folder: int) -> None:
+            order.append("sync")
+            super().sync_folder(folder)
+
+    async with open_world(tmp_path, files=Watched()) as world:
+        await world.bus.accept("owner", "operator", [Draft(to="agent0", text="x")] * 2)
+        transaction = world.ledger.transaction
+
+        async def watched(statements: Any) -> Any:
+            order.extend("mark" for statement in statements if "'projected'" in statement.sql)
+            return await transaction(statements)
+
+        world.ledger.transaction = watched  # type: ignore[method-assign]
+        await world.project()
+    assert order == ["write", "write", "sync", "mark"]
