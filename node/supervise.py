@@ -138,12 +138,21 @@ class Supervisor:
             except (GaveUp, LedgerBroken, MustStop) as error:
                 failure = error
             finally:
-                with trio.CancelScope(shield=True):
-                    await self._stop(self._slots)
-                nursery.cancel_scope.cancel()  # timers of restarts that will not come
+                try:
+                    with trio.CancelScope(shield=True):
+                        await self._stop(self._slots)
+                finally:
+                    self._let_go()
+                    nursery.cancel_scope.cancel()  # timers of restarts that will not come
         self._nursery = None
         if failure is not None:
             raise failure
+
+    def _let_go(self) -> None:
+        """Children are shielded from outside; if stopping them failed half-way, nobody else would cancel the rest."""
+        for slot in self._slots:
+            if slot.running is not None:
+                slot.running.scope.cancel()
 
     async def add(self, child: Child) -> None:
         """One more child, started at once."""
@@ -183,6 +192,7 @@ class Supervisor:
             self._nursery.start_soon(self._live, running, name=f"{self.name}/{slot.child.name}")
             if not slot.child.announces:
                 running.serving.set()
+                await trio.lowlevel.checkpoint()  # so that it has begun before the next one does
                 continue
             with trio.move_on_after(slot.child.start_seconds) as patience:
                 async with trio.open_nursery() as either:

@@ -7,9 +7,11 @@ times out at once, so the sockets here are memory streams found by their path.
 from __future__ import annotations
 
 import random
+from collections.abc import Sequence
 
 import trio
 import trio.testing
+from netsky.node.seams.processes import Process
 from netsky.node.seams.sockets import Listener, Stream
 
 EPOCH_NS = 1_800_000_000 * 10**9
@@ -110,3 +112,13 @@ class MemoryStream:
     def close(self) -> None:
         self._stream.send_stream.close()
         self._stream.receive_stream.close()
+
+
+class NoPrograms:
+    """A machine without programs: nothing can be started, so actors are their mailboxes alone."""
+
+    async def start(self, argv: Sequence[str], **_: object) -> Process:
+        raise FileNotFoundError(f"there are no programs here, not even {argv[0]}")
+
+    def which(self, program: str) -> str | None:  # noqa: ARG002 - there are none
+        return None

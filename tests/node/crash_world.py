@@ -19,14 +19,13 @@ from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.home import Home
 from netsky.node.init import init_home
 from netsky.node.lab.interpose import Killed, Life
-from netsky.node.lab.virtual import MemorySockets, SeededChance, VirtualTime
+from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance, VirtualTime
 from netsky.node.seams import Seams
 from netsky.node.seams.real import LazyTransport
 from netsky.node.seams.real_files import RealFiles
-from netsky.node.seams.real_processes import RealProcesses
 
 FOLDERS = ("inbox", "claimed", "archive", "quarantine")
-LIFE_SECONDS = 600.0
+LIFE_SECONDS = 30.0
 """Of virtual time, for one life to bring the story to its end: beyond it the node is stuck."""
 
 
@@ -54,7 +53,7 @@ class World:
         return Seams(
             files=RealFiles(),
             ledger=SqliteLedgers(),
-            processes=RealProcesses(),
+            processes=NoPrograms(),
             sockets=sockets,
             transport=LazyTransport(),
             time=VirtualTime(),
@@ -84,7 +83,10 @@ class World:
                 nursery.start_soon(node)
                 with people:
                     await ready.wait()
-                    await story(self, sockets)
+                    try:
+                        await story(self, sockets)
+                    except ConnectionError:
+                        await trio.sleep_forever()  # the node dies: its end ends this scope too
                     stop.set()
         return life.calls
 
