@@ -15,7 +15,7 @@ from netsky.node.db import messages, outbox
 from netsky.node.errors import Conflict, NetskyError, NotFound, Refused, TryLater, Usage
 from netsky.node.seams.ledger import LedgerFull
 
-from .conftest import PEER, Identity, World, open_world
+from tests.node.bus.conftest import PEER, Identity, World, open_world
 
 
 async def header_of(world: World, of: str) -> Any:

@@ -26,7 +26,7 @@ from netsky.node.lab.virtual import SeededChance
 from netsky.node.seams import Seams
 from netsky.node.seams.real_files import RealFiles
 
-from .conftest import CONSTELLATION, Identity, ShiftedTime, Told
+from tests.node.bus.conftest import CONSTELLATION, Identity, ShiftedTime, Told
 
 KEYS = ("k0", "k1", "k2")
 STORY_TURNS = 12

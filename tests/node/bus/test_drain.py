@@ -13,7 +13,7 @@ from netsky.node.db import inbox
 from netsky.node.errors import Conflict, NotFound
 from netsky.node.seams.real_files import RealFiles
 
-from .conftest import World
+from tests.node.bus.conftest import World
 
 
 async def test_what_is_acked_is_archived_and_taken_and_not_shown_again(world: World) -> None:

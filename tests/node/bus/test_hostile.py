@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from netsky.node.bus.quarantine import REASON_SUFFIX, is_safe_name, kept_name
 
-from .conftest import World
+from tests.node.bus.conftest import World
 
 GOOD = {"from": "agent0", "text": "good", "ts": "2026-11-21T00:00:00Z"}
 OLD = (1_000_000_000, 1_000_000_000)

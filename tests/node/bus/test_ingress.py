@@ -16,7 +16,7 @@ from netsky.node.bus.ingress import Incoming, Ingressed
 from netsky.node.bus.limits import INGRESS_RESERVE
 from netsky.node.db import messages, outcomes
 
-from .conftest import Identity, World
+from tests.node.bus.conftest import Identity, World
 
 ORIGIN = Ed25519PrivateKey.from_private_bytes(bytes(32))
 ORIGIN_KEY = ORIGIN.public_key().public_bytes_raw()

@@ -16,7 +16,7 @@ from netsky.node.errors import NotFound, Usage
 from netsky.node.lab.virtual import SeededChance
 from netsky.node.seams.real_files import RealFiles
 
-from .conftest import ShiftedTime, World, open_world
+from tests.node.bus.conftest import ShiftedTime, World, open_world
 
 OLD = (1_000_000_000, 1_000_000_000)
 
@@ -237,3 +237,15 @@ async def test_forwarding_says_what_happened(world: World) -> None:
     accepted, refused = await world.bus.forward_outbox("worker1")
     assert [one["duplicate"] for one in accepted] == [False]
     assert [(one["file"], one["code"]) for one in refused] == [("b.json", "authority")]
+
+
+async def test_what_waits_for_room_is_not_overtaken_by_what_stands_behind_it(tmp_path: pathlib.Path) -> None:
+    async with open_world(tmp_path, config=Config(inbox_envelopes_max=2, free_mib_floor=16)) as world:
+        for number in range(80):
+            write(world, "agent0", f"{number:02}.json", to="agent1", text=str(number))
+        await world.bus.sweep.turn()
+        assert await texts(world, "agent1") == ["0", "1"]  # and now there is room, with the turns at file 64
+        await world.bus.sweep.turn()
+        assert await texts(world, "agent1") == []
+        await world.bus.sweep.turn()
+        assert await texts(world, "agent1") == ["2", "3"]

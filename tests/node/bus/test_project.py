@@ -14,7 +14,7 @@ from netsky.node.db import arrivals, inbox
 from netsky.node.seams.ledger import LedgerBroken
 from netsky.node.seams.real_files import RealFiles
 
-from .conftest import open_world
+from tests.node.bus.conftest import open_world
 
 
 class Failing(RealFiles):

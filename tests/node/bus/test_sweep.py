@@ -14,7 +14,7 @@ from netsky.node.db import inbox
 from netsky.node.errors import Conflict, NotFound
 from netsky.node.seams.real_files import RealFiles
 
-from .conftest import World, open_world
+from tests.node.bus.conftest import World, open_world
 
 OLD = (1_000_000_000, 1_000_000_000)
 
