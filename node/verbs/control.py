@@ -48,8 +48,8 @@ async def wait(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         await visible_rows(node, caller, id)  # an id that nobody knows is told at once
         look, bell = (lambda: _taken(node, id)), TAKEN_SIGNAL
     elif what == "reply":
-        await visible_rows(node, caller, id)
-        look, bell = (lambda: _reply(node, caller, id)), caller.actor or "agent0"
+        [asked, *_] = await visible_rows(node, caller, id)
+        look, bell = (lambda: _reply(node, caller, id)), asked.sender
     else:
         raise Usage(f"cannot wait for {what[:64]!r}; there are taken and reply", next="netsky wait -h")
     with trio.move_on_after(seconds):

@@ -5,8 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+import trio
 from netsky.envelope.address import parse_address
 from netsky.node.bus.draft import Accepted, Draft, Via
+from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.errors import NetskyError, Refused, TimedOut, TryLater
 from netsky.node.limits import GROUP_ITEMS_MAX
 from netsky.node.verbs.args import Args
@@ -115,6 +117,7 @@ async def _with_patience(
     """Offers again what was refused for want of room, until it fits or the time is over. Refusals store nothing."""
     time = node.seams.time
     until = time.monotonic() + int(wait * 1e9)
+    heard = node.signals.count(TAKEN_SIGNAL)
     while full := [at for at, result in enumerate(results) if isinstance(result, TryLater)]:
         if time.monotonic() >= until:
             for at in full:
@@ -123,7 +126,9 @@ async def _with_patience(
                 said = f"{refused.message} (waited {wait:g} s for room)"
                 results[at] = TimedOut(said, next=refused.next, code=refused.code)
             break
-        await time.sleep_until(min(until, time.monotonic() + _LOOK_NS))
+        with trio.move_on_after(min(until - time.monotonic(), _LOOK_NS) / 1e9):
+            await node.signals.wait_beyond(TAKEN_SIGNAL, heard)
+        heard = node.signals.count(TAKEN_SIGNAL)
         again = await _accept(node, caller, [spoken[at] for at in full])
         for at, result in zip(full, again, strict=True):
             results[at] = result
