@@ -285,3 +285,11 @@ def test_kept_names_are_harmless_and_differ() -> None:
     assert all(is_safe_name(name) for name in kept)
     assert len(set(kept)) == len(names)
     assert kept_name("good.json") == "good.json"
+
+
+async def test_a_second_bad_file_of_the_same_name_does_not_replace_the_first(world: World) -> None:
+    world.bus.channel("agent1").close()
+    for _ in range(3):
+        put(world.folder("agent1", "outbox"), b"bad.json", holding(b"{"))
+        await world.bus.sweep.turn()
+    assert sorted(put_away(world, "agent1")) == ["bad.json", "bad.json.2", "bad.json.3"]
