@@ -6,7 +6,7 @@ from netsky.node.db import actors
 from netsky.node.db.actors import ActorRow, SessionRow
 from netsky.node.db.ledger import SqliteLedger
 
-from .rows import one, run
+from tests.node.db.rows import one, run
 
 WORKER = ActorRow("worker1", ("python", "-c", "é"), "per_envelope", "agent1", True, True, {"A": "1"}, 5)
 

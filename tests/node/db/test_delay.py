@@ -17,8 +17,8 @@ from netsky.node.db.reader import Reader, open_reader
 from netsky.node.errors import TimedOut, TryLater
 from netsky.node.seams.real import RealTime
 
-from .rows import arrival, message
-from .test_query import ENDLESS
+from tests.node.db.rows import arrival, message
+from tests.node.db.test_query import ENDLESS
 
 DELAY_MAX_MS = 50
 ROWS = 100_000

@@ -11,7 +11,7 @@ from netsky.node.errors import Conflict, NetskyError, TryLater
 from netsky.node.seams.ledger import LedgerBroken, LedgerFull, Row, Statement
 from trio.testing import Sequencer, wait_all_tasks_blocked
 
-from .conftest import SteppingTime
+from tests.node.db.conftest import SteppingTime
 
 MAKE = Statement("CREATE TABLE t (x INTEGER) STRICT")
 ALL = Statement("SELECT x FROM t ORDER BY rowid")

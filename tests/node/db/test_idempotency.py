@@ -4,7 +4,7 @@ from netsky.node.db import idempotency
 from netsky.node.db.idempotency import KeyRow
 from netsky.node.db.ledger import SqliteLedger
 
-from .rows import HERE, THERE, one, run
+from tests.node.db.rows import HERE, THERE, one, run
 
 FIRST = KeyRow(HERE, "agent1", "k", "a", b"h" * 32, 100)
 

@@ -6,7 +6,7 @@ from netsky.node.db.inbox import InboxRow, Taken, Unprojected, Waiting
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.seams.ledger import Row
 
-from .rows import HERE, THERE, arrival, message, one, run
+from tests.node.db.rows import HERE, THERE, arrival, message, one, run
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import pytest
 from netsky.node.db import messages
 from netsky.node.db.ledger import SqliteLedger
 
-from .rows import HERE, THERE, everything, message, one, run, seal
+from tests.node.db.rows import HERE, THERE, everything, message, one, run, seal
 
 
 async def test_what_is_stored_is_what_is_found(ledger: SqliteLedger) -> None:

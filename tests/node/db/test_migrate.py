@@ -8,7 +8,7 @@ from netsky.node.db.ledger import SqliteLedger, SqliteLedgers
 from netsky.node.db.migrate import Migration, migrate, shipped, split, version
 from netsky.node.seams.ledger import LedgerUnusable, Row, Statement
 
-from .rows import everything, one
+from tests.node.db.rows import everything, one
 
 
 def test_all_statements_of_a_script_are_found() -> None:

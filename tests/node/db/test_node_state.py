@@ -5,7 +5,7 @@ from netsky.node.db import node_state
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.seams.ledger import Value
 
-from .rows import one, run
+from tests.node.db.rows import one, run
 
 
 @pytest.mark.parametrize("value", [0, 1 << 62, "text", b"\x00bytes", 1.5])

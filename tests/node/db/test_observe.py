@@ -7,7 +7,7 @@ from netsky.node.db.ledger import SqliteLedger
 from netsky.node.db.limits import DETAIL_CHARS_MAX
 from netsky.node.db.observe import CrashRow, QuarantineRow
 
-from .rows import THERE, everything, one, run
+from tests.node.db.rows import THERE, everything, one, run
 
 NASTY = "a\ud800b\0c\n"
 

@@ -9,7 +9,7 @@ from netsky.node.db.migrate import shipped
 from netsky.node.db.opening import Opened, begin, finish, settings
 from netsky.node.seams.ledger import LedgerUnusable, Statement
 
-from .rows import message, run
+from tests.node.db.rows import message, run
 
 
 async def opened(path: str, *, clean: bool) -> Opened:

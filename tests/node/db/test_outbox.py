@@ -8,7 +8,7 @@ from netsky.node.db.ledger import SqliteLedger
 from netsky.node.db.outbox import NewOutbox, Pending, StreamRow
 from netsky.node.seams.ledger import Row
 
-from .rows import HERE, THERE, everything, message, one, run, seal
+from tests.node.db.rows import HERE, THERE, everything, message, one, run, seal
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from netsky.node.db import outcomes
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.db.outcomes import OutcomeRow, key_of
 
-from .rows import HERE, THERE, one, run
+from tests.node.db.rows import HERE, THERE, one, run
 
 
 def outcome(name: str) -> OutcomeRow:

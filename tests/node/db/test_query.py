@@ -16,7 +16,7 @@ from netsky.node.db.query import QueryResult, Rules, direct_query, explain
 from netsky.node.errors import NetskyError, NotFound, TimedOut, Usage
 from netsky.node.seams.ledger import Statement
 
-from .rows import message, run
+from tests.node.db.rows import message, run
 
 ENDLESS = "WITH RECURSIVE n (x) AS (SELECT 1 UNION ALL SELECT x + 1 FROM n) SELECT {} FROM n"
 

@@ -19,8 +19,8 @@ from netsky.node.errors import NetskyError, TimedOut, TryLater, Usage
 from netsky.node.seams.ledger import LedgerUnusable, Statement, Value
 from netsky.node.seams.real import RealTime
 
-from .rows import message, run
-from .test_query import ALLOWED, ENDLESS, REFUSED
+from tests.node.db.rows import message, run
+from tests.node.db.test_query import ALLOWED, ENDLESS, REFUSED
 
 NEVER = ENDLESS.format("count(*)")
 

@@ -10,7 +10,7 @@ from netsky.node.db.ledger import SqliteLedger
 from netsky.node.db.retention import DAY, OBSERVED
 from netsky.node.seams.ledger import Statement
 
-from .rows import one
+from tests.node.db.rows import one
 
 
 def lines() -> dict[str, str]:

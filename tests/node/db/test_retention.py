@@ -12,8 +12,8 @@ from netsky.node.db.limits import PRUNE_ROWS
 from netsky.node.db.retention import DAY, OBSERVED, Keep, Turn, prune_messages, prune_observed
 from netsky.node.seams.ledger import Statement
 
-from .conftest import SteppingTime
-from .rows import HERE, THERE, arrival, everything, message, one, run, seal
+from tests.node.db.conftest import SteppingTime
+from tests.node.db.rows import HERE, THERE, arrival, everything, message, one, run, seal
 
 NOW = 1_000 * DAY
 
