@@ -366,6 +366,24 @@ async def test_data_before_the_peers_hello_waits_for_it() -> None:
         assert couple.arrived() == ["a"]
 
 
+async def test_no_more_is_taken_from_the_outbox_than_the_peer_reads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(network, "WINDOW", 64 * 1024)
+    couple = Couple()
+    for at in range(20):
+        ids = (f"n{at}-{i}" for i in range(64))
+        batch = couple.right.node.batch(couple.left.node, *ids, text="x" * 3_000)
+        couple.right.store.add("work", batch)
+    really = couple.right.store.find
+    couple.right.store.find = lambda lane, wanted: really(lane, wanted)[:1]  # type: ignore[method-assign]
+    async with against(couple) as channels:
+        await channels[CONTROL].send(hello_of(couple.left))
+        for count in range(8):  # each is a turn in which more could be taken
+            await channels[CONTROL].send(Ping(count))
+            await settle()
+        given = [row for row in couple.right.store.rows if row.number is not None]
+        assert len(given) == 2 * 64
+
+
 # The inbox.
 
 

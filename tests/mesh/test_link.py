@@ -23,7 +23,7 @@ from netsky.mesh.frames import (
     Pong,
     Position,
 )
-from netsky.mesh.limits import DEAD_AFTER_NS, HELLO_WITHIN_NS, WINDOW_ENVELOPES
+from netsky.mesh.limits import DATA_FRAME_BYTES_MAX, DEAD_AFTER_NS, HELLO_WITHIN_NS, WINDOW_BYTES, WINDOW_ENVELOPES
 from netsky.mesh.link import LinkState
 from netsky.mesh.streams import IncomingState, OutgoingState
 
@@ -531,3 +531,49 @@ def test_a_position_of_nothing_is_shown_as_nothing() -> None:
     hello = next(frame for to, _, frame in pair.wire if to is pair.right)
     assert isinstance(hello, Hello)
     assert hello.work == LaneHello(Position(1, b"L" * 16, 0, b""), NOWHERE)
+
+
+def test_an_ack_for_what_was_given_a_number_and_not_sent_yet_is_not_believed() -> None:
+    pair = Pair()
+    pair.right.store.add("work", pair.right.node.batch(pair.left.node, "a"))
+    pair.connect()
+    pair.run(keep=lambda _, frame: not isinstance(frame, Data))
+    pair.connect()
+    hello = next(frame for to, _, frame in pair.wire if to is pair.right)
+    feed(pair, hello, CONTROL)
+    feed(pair, Ack("work", 1, 1), CONTROL)
+    assert pair.closed["netsky2"].code == "ack"
+
+
+def test_evidence_with_other_leaves_than_were_sealed_ends_the_connection() -> None:
+    pair = open_pair()
+    seen = pair.right.store.state.incoming["work"].recent[0]
+    assert pair.left.link is not None
+    lie = Evidence("work", 1, 1, seen.claim, (b"x" * 32, *seen.leaves[1:]))
+    pair.obey(pair.left, pair.left.link.receive(CONTROL, lie, 0))
+    assert pair.closed["netsky1"].code == "claim"
+    assert pair.left.store.alarms() == []
+
+
+def test_evidence_for_a_lane_that_stands_still_already_changes_nothing() -> None:
+    pair = open_pair()
+    seen = pair.right.store.state.incoming["work"].recent[0]
+    assert pair.left.link is not None
+    for _ in range(2):
+        evidence = Evidence("work", 1, 1, seen.claim, seen.leaves)
+        pair.obey(pair.left, pair.left.link.receive(CONTROL, evidence, 0))
+    assert pair.left.store.alarms() == ["diverged"]
+
+
+def test_the_window_is_full_by_bytes_too() -> None:
+    pair = Pair()
+    for at in range(30):
+        pair.left.store.add(
+            "work", pair.left.node.batch(pair.right.node, *(f"n{at}-{i}" for i in range(4)), text="x" * 40_000)
+        )
+    real = pair.left.store.find
+    pair.left.store.find = lambda lane, wanted: real(lane, wanted)[:1]  # type: ignore[method-assign]
+    pair.connect()
+    pair.run(keep=lambda _, frame: not isinstance(frame, Ack))
+    on_its_way = sum(len(frame.batch) for _, frame in pair.said if isinstance(frame, Data))
+    assert WINDOW_BYTES < on_its_way < WINDOW_BYTES + DATA_FRAME_BYTES_MAX

@@ -15,7 +15,7 @@ from netsky.envelope.wire import decode_body, decode_header, encode_body, encode
 from netsky.mesh.effects import Acked, Arrival, Arrived, Froze, Numbered, Record
 from netsky.mesh.iroh_transport import IrohTransport
 from netsky.mesh.limits import ALPN
-from netsky.mesh.link import Ends, Link
+from netsky.mesh.link import Ends, Link, LinkState, Wanted
 from netsky.mesh.transport import PeerAddress, TransportError
 from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.node.daemon.told import OUTBOX_SIGNAL
@@ -25,6 +25,7 @@ from netsky.node.link_store import PeerStore
 from netsky.node.peers import Peer, dials, parse_peers
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import LedgerFull, Row, Statement
+from trio.testing import wait_all_tasks_blocked
 
 from tests.mesh.network import MemoryNetwork, MemoryTransport
 from tests.node.stations import Station, identity, peer, seams_with, station
@@ -147,9 +148,11 @@ async def test_a_restart_of_either_side_sends_nothing_again_and_goes_on_counting
 
 async def test_a_link_is_back_within_a_second_of_the_peers_restart(world: World, autojump_clock: object) -> None:
     async with world.sibling() as sibling:
+        await trio.sleep(300)  # by now it tries every few seconds only
         for _ in range(3):
-            async with world.root() as root:
-                await trio.sleep(5)
+            async with world.root():
+                await trio.sleep(12)
+                assert sibling.links.status()[0]["up"]
             await trio.sleep(0.05)
         async with world.root() as root:
             await trio.sleep(1)
@@ -257,6 +260,45 @@ async def test_a_connection_that_is_over_writes_nothing_behind_the_newer_one(
         assert await sibling.rows("SELECT number FROM outbox ORDER BY seq") == [(1,), (None,)]
 
 
+async def test_what_the_connection_before_still_wanted_stored_is_loaded_by_the_next(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    seams = seams_with(MemoryNetwork(), time=VirtualTime(), chance=SeededChance(0))
+    root = Station(tmp_path / "0", 0, seams, [peer(1)], ROOT_AT)
+    await root.open()
+    loaded: list[LinkState] = []
+
+    async def load() -> None:
+        loaded.append(await store_of(root, peer(1)).load())
+        nursery.cancel_scope.cancel()
+
+    # All three stand in one group, and plain writes come first in it.
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(root.rows, "SELECT 1")
+        await wait_all_tasks_blocked()
+        nursery.start_soon(store_of(root, peer(1)).persist, arrived(1, batch_of("a")))
+        await wait_all_tasks_blocked()
+        nursery.start_soon(load)
+        await wait_all_tasks_blocked()
+        nursery.start_soon(root.group.run)
+    assert loaded[0].incoming["work"].mark == 1
+    root.log.close()
+    root.ledger.close()
+
+
+async def test_offers_take_no_more_bytes_than_are_wanted_but_one_envelope_always(
+    world: World, autojump_clock: object
+) -> None:
+    async with world.sibling() as sibling:
+        await sibling.send("agent0@netsky0", *(f"{at}" + "x" * 40_000 for at in range(5)))
+        store = store_of(sibling, peer(0))
+        for size, count in ((100_000, 2), (10, 1), (1 << 20, 5)):
+            [offer] = await store.offers("work", Wanted(1, None, 64, size))
+            assert len(offer.rows) == count
+        [offer] = await store.offers("work", Wanted(1, None, 3, 1 << 20))
+        assert len(offer.rows) == 3
+
+
 # What arrives, judged.
 
 
@@ -298,6 +340,7 @@ async def test_a_second_arrival_under_another_number_changes_nothing(world: Worl
         await store.persist(arrived(1, batch_of("a"), life=2))
         assert await root.received() == ["a", "b", "c"]
         assert await root.rows("SELECT life, number FROM streams WHERE direction = 'in'") == [(2, 1)]
+        assert await root.rows("SELECT life FROM lives WHERE direction = 'in' ORDER BY life") == [(1,), (2,)]
         assert await root.one("SELECT count(*) FROM outcomes") == 3
 
 
@@ -402,7 +445,13 @@ async def test_the_newest_connection_of_a_key_wins_and_the_older_is_closed_first
         assert "replaced" in await second.closed()
         await trio.sleep(0.1)
         assert root.links._slots[identity(1).key].connection is not None
-        third.close(0, b"done")
+        # Two more at once: the one in between is never driven.
+        fourth, fifth = await transport.dial(address, ALPN), await transport.dial(address, ALPN)
+        assert "replaced" in await third.closed()
+        assert "replaced" in await fourth.closed()
+        await trio.sleep(0.1)
+        assert root.links._slots[identity(1).key].connection is fifth.far
+        fifth.close(0, b"done")
         await trio.sleep(1)
         assert root.links._slots[identity(1).key].connection is None
 
