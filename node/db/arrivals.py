@@ -111,8 +111,8 @@ def places_of_ids(actor: str, ids: Sequence[str]) -> Statement:
 def put_back(seq: int) -> Statement:
     """Replay: as if it had just been committed, if its content is still kept. Returns the seq."""
     return Statement(
-        "UPDATE inbox SET state = 'committed', projected_at = NULL, claimed_at = NULL, taken_at = NULL, taken_by = NULL "
-        "WHERE seq = (SELECT seq FROM messages WHERE seq = ? AND body IS NOT NULL) RETURNING seq",
+        "UPDATE inbox SET state = 'committed', projected_at = NULL, claimed_at = NULL, taken_at = NULL, "
+        "taken_by = NULL WHERE seq = (SELECT seq FROM messages WHERE seq = ? AND body IS NOT NULL) RETURNING seq",
         (seq,),
     )
 
