@@ -26,6 +26,10 @@ class RealStream:
             return await self._socket.recv(limit)
         except (ConnectionError, trio.ClosedResourceError):
             return b""
+        except OSError as error:
+            if error.errno == errno.EBADF:  # closed by us, between two calls
+                return b""
+            raise
 
     async def send(self, data: bytes) -> None:
         view = memoryview(data)
@@ -34,6 +38,10 @@ class RealStream:
                 view = view[await self._socket.send(view) :]
         except trio.ClosedResourceError:
             raise ConnectionError("the connection was closed") from None
+        except OSError as error:
+            if error.errno == errno.EBADF:
+                raise ConnectionError("the connection was closed") from None
+            raise
 
     def close(self) -> None:
         self._socket.close()
