@@ -14,8 +14,8 @@ import stat
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from netsky.node.errors import NetskyError, NotFound, Refused, Usage
-from netsky.node.seams.files import Files
+from netsky.node.errors import NotFound, Refused, Usage
+from netsky.node.seams.files import Files, HostileFile
 
 SOCKET_PATH_BYTES_MAX = 100
 """Linux refuses 108 bytes and more, macOS 104; some room for a temporary suffix."""
@@ -155,15 +155,20 @@ def check_permissions(home: Home, files: Files) -> None:
         folder = files.open_folder(home.path)
     except FileNotFoundError:
         raise NotFound(f"there is no home at {home.path}", next="netsky init", code="no_home") from None
+    except HostileFile as hostile:
+        raise Refused(
+            f"{home.path} is no folder: {hostile.sentence}",
+            next="name the folder of a home: netsky --home PATH",
+            code="not_a_folder",
+        ) from None
     except OSError as error:
-        raise NetskyError(f"the home {home.path} cannot be opened: {error.strerror}", next="netsky doctor") from None
+        raise Refused(
+            f"the home {home.path} cannot be opened: {error.strerror}",
+            next=f"ls -ld {home.path}",
+            code="unreadable",
+        ) from None
     try:
-        parent, name = os.path.split(home.path)
-        above = files.open_folder(parent or "/")
-        try:
-            facts = files.facts(above, name)
-        finally:
-            files.close(above)
+        facts = files.facts(folder, ".")
         assert facts is not None
         if facts.uid != os.getuid():
             raise Refused(

@@ -6,8 +6,8 @@ import os
 from pathlib import Path
 
 import pytest
-from netsky.node.errors import Refused, Usage
-from netsky.node.home import SOCKET_PATH_BYTES_MAX, Home, prepare_runtime_folder, runtime_folder
+from netsky.node.errors import NotFound, Refused, Usage
+from netsky.node.home import SOCKET_PATH_BYTES_MAX, Home, check_permissions, prepare_runtime_folder, runtime_folder
 from netsky.node.seams.real_files import RealFiles
 
 
@@ -73,3 +73,11 @@ def test_a_prepared_folder_that_others_can_enter_is_refused(long_home: Home) -> 
             prepare_runtime_folder(long_home, RealFiles())
     finally:
         os.rmdir(folder)
+
+
+def test_a_home_that_is_missing_or_no_folder_is_told_apart(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(NotFound):
+        check_permissions(Home(str(tmp_path / "nothing")), RealFiles())
+    with pytest.raises(Refused, match="is no folder"):
+        check_permissions(Home(str(tmp_path / "file")), RealFiles())
