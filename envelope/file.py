@@ -211,8 +211,8 @@ def read_file(data: bytes) -> FileEnvelope:
 def write_time(ns: int) -> str:
     """RFC 3339 in UTC with all nine digits, so that equal times look equal and sort as text."""
     seconds, rest = divmod(ns, SECOND_NS)
-    moment = _EPOCH + timedelta(seconds=seconds)
-    return f"{moment:%Y-%m-%dT%H:%M:%S}.{rest:09}Z"
+    moment = (_EPOCH + timedelta(seconds=seconds)).isoformat()
+    return f"{moment[:19]}.{rest:09}Z"
 
 
 def read_time(text: str, field: str) -> int:
@@ -236,8 +236,12 @@ def read_time(text: str, field: str) -> int:
     return ns
 
 
+# json.dumps would make a new encoder at each call, for a third of the time that an envelope's file takes.
+_ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+
+
 def _dump(fields: dict[str, object]) -> bytes:
-    text = json.dumps(fields, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    text = _ENCODER.encode(fields)
     return _OBEYED.sub(lambda match: f"\\u{ord(match.group()):04x}", text).encode()
 
 

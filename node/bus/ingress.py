@@ -17,7 +17,7 @@ from netsky.envelope.batch import Statement as Stated
 from netsky.envelope.fields import Body, Header
 from netsky.envelope.file import Proof, to_file
 from netsky.envelope.invalid import Invalid
-from netsky.envelope.limits import SKEW_NS
+from netsky.envelope.limits import SKEW_NS, TIME_MAX
 from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE, INGRESS_RESERVE
 from netsky.node.bus.sealing import Fresh, SignerIdentity, arrival_name, message_row, seal_row
 from netsky.node.config import Config
@@ -108,7 +108,7 @@ class IngressPlanner:
                 code=code,
                 ender=self._identity.key,
                 at=now,
-                expires=item.header.expires + SKEW_NS,
+                expires=min(item.header.expires + SKEW_NS, TIME_MAX),
             )
             known[key] = outcome
             new_outcomes.append(outcome)
