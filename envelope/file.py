@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import NamedTuple
 
 from netsky.envelope.fields import (
@@ -46,6 +47,7 @@ _CLOCK_FORM = re.compile(r"0|[1-9][0-9]{0,18}")
 _HEX_32 = re.compile(r"[0-9a-f]{64}")
 # JSON lets these through, a terminal or an editor obeys them: written as escapes, they are seen.
 _OBEYED = re.compile("[\x7f-\x9f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff]")
+_DELETE = "\x7f"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -148,19 +150,19 @@ def to_file(header: Header, body: Body, proof: Proof) -> bytes:
             f"{len(envelope)} and may have {FILE_BYTES_MAX - FILE_PROOF_BYTES}; send larger things as attachments.",
             "too_large_escaped",
         )
-    shown = _dump(
-        {
-            "origin": proof.origin.hex(),
-            "id": proof.id,
-            "leaf": proof.leaf.hex(),
-            "reign": proof.reign,
-            "life": proof.life,
-            "number": proof.number,
-        }
+    return envelope[:-1] + _tail(proof)
+
+
+def _tail(proof: Proof) -> bytes:
+    """Hex digits, an id and whole numbers: nothing in it needs an escape, so it is written without the encoder."""
+    numbers = "".join(
+        f',"{name}":{"null" if value is None else value}'
+        for name, value in (("reign", proof.reign), ("life", proof.life), ("number", proof.number))
     )
-    tail = b',"netsky":' + shown + b"}\n"
+    shown = f'"origin":"{proof.origin.hex()}","id":"{proof.id}","leaf":"{proof.leaf.hex()}"{numbers}'
+    tail = f',"netsky":{{{shown}}}}}\n'.encode()
     assert len(tail) <= FILE_PROOF_BYTES
-    return envelope[:-1] + tail
+    return tail
 
 
 def read_file(data: bytes) -> FileEnvelope:
@@ -211,8 +213,13 @@ def read_file(data: bytes) -> FileEnvelope:
 def write_time(ns: int) -> str:
     """RFC 3339 in UTC with all nine digits, so that equal times look equal and sort as text."""
     seconds, rest = divmod(ns, SECOND_NS)
-    moment = (_EPOCH + timedelta(seconds=seconds)).isoformat()
-    return f"{moment[:19]}.{rest:09}Z"
+    return f"{_whole_second(seconds)}.{rest:09}Z"
+
+
+@lru_cache(maxsize=16)
+def _whole_second(seconds: int) -> str:
+    """Remembered, because the envelopes of a group share theirs."""
+    return (_EPOCH + timedelta(seconds=seconds)).isoformat()[:19]
 
 
 def read_time(text: str, field: str) -> int:
@@ -242,6 +249,8 @@ _ENCODER = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(","
 
 def _dump(fields: dict[str, object]) -> bytes:
     text = _ENCODER.encode(fields)
+    if text.isascii() and _DELETE not in text:
+        return text.encode()  # JSON has escaped what else of ASCII a terminal obeys
     return _OBEYED.sub(lambda match: f"\\u{ord(match.group()):04x}", text).encode()
 
 

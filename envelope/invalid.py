@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 
-class Invalid(ValueError):  # noqa: N818 - the name in every signature that raises it
+class Invalid(ValueError):
     """The field, the rule that it breaks as a sentence, and a stable word for programs."""
 
     def __init__(self, field: str, sentence: str, code: str) -> None:

@@ -51,7 +51,7 @@ class Clock(Protocol):
     async def sleep_until(self, monotonic_ns: int) -> None: ...
 
 
-class _Over(Exception):  # noqa: N818 - an ending, not an error
+class _Over(Exception):
     def __init__(self, close: Close) -> None:
         super().__init__(close.sentence)
         self.close = close

@@ -53,11 +53,11 @@ class Crash:
         return "" if self.error is None else describe(self.error)
 
 
-class MustStop(Exception):  # noqa: N818 - an order
+class MustStop(Exception):
     """Raised by a task without which the node makes no sense and which cannot be restarted."""
 
 
-class GaveUp(Exception):  # noqa: N818 - what it did, not what it is
+class GaveUp(Exception):
     """A supervisor passed its intensity. The message names the child and the last error."""
 
 

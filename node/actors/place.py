@@ -25,7 +25,7 @@ READ_BYTES = 64 * 1024
 STOP_SECONDS = GRACE_SECONDS + 4.0
 
 
-class ProgramEnded(Exception):  # noqa: N818 - what happened, not what it is
+class ProgramEnded(Exception):
     """A resident program ended by itself. The message says how."""
 
 

@@ -24,7 +24,7 @@ from netsky.node.seams.real import RealChance, RealTime
 from netsky.node.seams.real_files import RealFiles
 
 COUNT = 20_000
-BATCH = 64
+BATCH = 128
 BODY_BYTES = 1024
 DROPPED = 3_000
 COMMAND_RUNS = 15
@@ -41,7 +41,10 @@ def bench(args: argparse.Namespace, out: Output) -> int:
     finally:
         run.end()
     rate = round(next(figure.value for figure in figures if figure.key == "bus_per_s"))
-    title = f"The bus of one node, 1 KiB of random text, synchronous={run.synchronous} read back from the daemon"
+    title = (
+        f"The bus of one node, 1 KiB of random text, {BATCH} in a request, "
+        f"synchronous={run.synchronous} read back from the daemon"
+    )
     out.answer(
         "bench-bus",
         f"{rate:,} envelopes/s from accepted send to archive",
@@ -80,6 +83,8 @@ class BusBench:
         begun = time.monotonic()
         with Client.connect(Home.find(self.home)) as client:
             status = client.call("status")
+            daemon = int(status["pid"])
+            spent = _cpu_seconds(daemon)
             self.synchronous = str(status["ledger"]["synchronous"])
             for first in range(0, count, BATCH):
                 drafts = [{"to": "agent1", "from": "agent0", "text": text} for text in texts[: count - first]]
@@ -88,6 +93,7 @@ class BusBench:
         accepted = time.monotonic() - begun
         found = _finished(drainer)
         took = found["at"] - begun
+        spent = _cpu_seconds(daemon) - spent
         archived = len(os.listdir(os.path.join(self.home, "channels", "agent1", "archive")))
         if archived != count or found["doubled"]:
             raise NetskyError(
@@ -99,6 +105,8 @@ class BusBench:
         return [
             Figure("bus_per_s", "accepted send to archived file", count / took, unit, ">= 5,000", note),
             Figure("accepted_per_s", "accepted (row durable)", count / accepted, unit),
+            Figure("daemon_cpu_us", "processor time of the daemon", 1e6 * spent / count, "us/envelope"),
+            Figure("drainer_cpu_us", "processor time of the drainer", 1e6 * found["cpu"] / count, "us/envelope"),
         ]
 
     def file_by_file(self, count: int) -> list[Figure]:

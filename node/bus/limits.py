@@ -43,6 +43,13 @@ RECEIPTS_MAX = 1_000
 SWEEP_NS = 250 * 10**6
 """Published consumers look at their folders this often; so do we."""
 
+SWEEP_PAUSE_FACTOR = 20
+"""After a sweep that took long, a pause this many times as long: looking at full folders costs a busy bus at most 5 %
+of its time. What drains that talk to the node do is known without a look."""
+
+SWEEP_PAUSE_NS_MAX = 2 * 10**9
+"""But consumers that only move files wait no longer than this to be noticed."""
+
 PRUNE_FILES = 256
 """Files removed in one turn: a few milliseconds of other tasks' time at most, spread over yields."""
 

@@ -11,7 +11,7 @@ from netsky.node.bus import notice
 from netsky.node.bus.accept import Door
 from netsky.node.bus.folders import FOLDERS, PROCESSED, Channel, open_channel
 from netsky.node.bus.intake import Intake, Taken
-from netsky.node.bus.limits import SCAN, SWEEP_NS
+from netsky.node.bus.limits import SCAN, SWEEP_NS, SWEEP_PAUSE_FACTOR, SWEEP_PAUSE_NS_MAX
 from netsky.node.bus.project import Projector, Store, Told
 from netsky.node.config import Config
 from netsky.node.errors import NetskyError, TryLater
@@ -61,7 +61,9 @@ class Sweep:
         while True:
             began = self._time.monotonic()
             if not await self.turn():
-                await self._time.sleep_until(began + SWEEP_NS)
+                ended = self._time.monotonic()
+                pause = min((ended - began) * SWEEP_PAUSE_FACTOR, SWEEP_PAUSE_NS_MAX)
+                await self._time.sleep_until(max(began + SWEEP_NS, ended + pause))
 
     @property
     def faults(self) -> dict[str, str]:

@@ -21,7 +21,7 @@ class NotYet(Usage):
     default_code = "not_in_this_version"
 
 
-class HelpAsked(Exception):  # noqa: N818 - nothing went wrong
+class HelpAsked(Exception):
     """Somebody typed -h: the text stands in here."""
 
     def __init__(self, text: str) -> None:

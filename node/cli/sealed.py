@@ -25,7 +25,7 @@ class Sealed:
         return read_file(to_file(self.header, self.body, proof or Proof(self.header.origin, self.header.id, self.leaf)))
 
 
-class NotProven(Exception):  # noqa: N818 - the answer no, not a fault
+class NotProven(Exception):
     """The sentence says which check failed."""
 
 

@@ -89,6 +89,7 @@ async def _serve(home: Home, around: Surroundings, herald: Herald) -> None:
 
     def ready(node: Node) -> None:
         gc.collect()
+        gc.set_threshold(50_000, 20, 20)
         gc.freeze()  # what a start made stays: later collections need not look at it
         herald.ready(node)
 

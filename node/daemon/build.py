@@ -42,7 +42,7 @@ NODE_KEY = "node_key"
 """Whose database this is: the public key, put in by the first start."""
 
 
-class Unusable(NetskyError):  # noqa: N818 - what the file is
+class Unusable(NetskyError):
     """The database cannot be used, and starting again changes nothing."""
 
     default_code = "database_unusable"

@@ -77,7 +77,10 @@ def lose() -> Statement:
 
 def forget_taken() -> Statement:
     """At a start: rows whose envelope was taken in another way."""
-    return Statement("DELETE FROM handovers WHERE seq IN (SELECT seq FROM inbox WHERE state = 'taken')")
+    return Statement(
+        "DELETE FROM handovers WHERE seq IN "
+        "(SELECT handovers.seq FROM handovers CROSS JOIN inbox USING (seq) WHERE state = 'taken')"
+    )
 
 
 def candidates(found: list[Row]) -> list[Candidate]:

@@ -135,7 +135,7 @@ def release(actor: str, files: Sequence[str]) -> Statement:
 def take(actor: str, ids: Sequence[str], at: int, by: str) -> Statement:
     """The consumer says it has them. Returns the `Taken` columns of those for which that was new."""
     return Statement(
-        "UPDATE inbox SET state = 'taken', taken_at = ?, taken_by = ? WHERE actor = ? AND state != 'taken' "
+        "UPDATE inbox SET state = 'taken', taken_at = ?, taken_by = ? WHERE +actor = ? AND state != 'taken' "
         "AND seq IN (SELECT seq FROM messages WHERE id IN (SELECT value FROM json_each(?))) "
         f"RETURNING seq, {_ID}, file",
         (at, by, actor, texts(ids)),
@@ -155,7 +155,7 @@ def put_back(actor: str, ids: Sequence[str]) -> Statement:
     """Replay: a taken row becomes `committed` again, so that its file is written again."""
     return Statement(
         "UPDATE inbox SET state = 'committed', projected_at = NULL, claimed_at = NULL, taken_at = NULL, "
-        "taken_by = NULL WHERE actor = ? AND state = 'taken' "
+        "taken_by = NULL WHERE +actor = ? AND state = 'taken' "
         "AND seq IN (SELECT seq FROM messages WHERE id IN (SELECT value FROM json_each(?)) AND body IS NOT NULL) "
         f"RETURNING seq, {_ID}, file",
         (actor, texts(ids)),

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from netsky.mesh.transport import OpenTransport
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.files import Files
 from netsky.node.seams.ledger import OpenLedger
 from netsky.node.seams.processes import Processes
 from netsky.node.seams.sockets import Sockets
 from netsky.node.seams.time import Time
-from netsky.mesh.transport import OpenTransport
 
 
 @dataclass(frozen=True, slots=True)

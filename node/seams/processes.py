@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 
-class CannotStart(Exception):  # noqa: N818 - what is the case, not what it is
+class CannotStart(Exception):
     """The program did not start: it is not there, may not be run, or what was put around it failed."""
 
 

@@ -1,0 +1,36 @@
+"""Statements of the busy paths find their rows by an index, however many rows there are."""
+
+from __future__ import annotations
+
+import pytest
+from netsky.node.db import arrivals, handovers, inbox, messages
+from netsky.node.db.ledger import SqliteLedger
+from netsky.node.seams.ledger import Statement
+
+BUSY = {
+    "claim": inbox.claim("agent1", ["a"], 1),
+    "by_files": inbox.by_files("agent1", ["a"]),
+    "take": inbox.take("agent1", ["a"], 1, "ack"),
+    "take_files": inbox.take_files("agent1", ["a"], 1, "ack"),
+    "places_of_ids": arrivals.places_of_ids("agent1", ["a"]),
+    "places_of_files": arrivals.places_of_files("agent1", ["a"]),
+    "mark_files_projected": arrivals.mark_files_projected("agent1", ["a"], 1),
+    "waiting_counts": arrivals.waiting_counts(["agent1"]),
+    "by_id": messages.by_id("a"),
+    "replies_to": messages.replies_to(["a"], 4),
+    "handovers of what is taken": handovers.forget_taken(),
+}
+
+
+@pytest.mark.parametrize("name", sorted(BUSY))
+async def test_a_statement_of_the_busy_path_walks_no_table(ledger: SqliteLedger, name: str) -> None:
+    statement = BUSY[name]
+    [rows] = await ledger.transaction([Statement("EXPLAIN QUERY PLAN " + statement.sql, statement.values)])
+    steps = [str(row[3]) for row in rows]
+    walks = [
+        step for step in steps if step.startswith("SCAN") and not step.startswith(("SCAN json_each", "SCAN handovers"))
+    ]
+    by_actor_alone = [
+        step for step in steps if "inbox" in step and step.endswith("(actor=?)") and name != "waiting_counts"
+    ]
+    assert not walks + by_actor_alone, steps
