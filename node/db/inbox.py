@@ -135,7 +135,7 @@ def release(actor: str, files: Sequence[str]) -> Statement:
 def take(actor: str, ids: Sequence[str], at: int, by: str) -> Statement:
     """The consumer says it has them. Returns the `Taken` columns of those for which that was new."""
     return Statement(
-        "UPDATE inbox SET state = 'taken', taken_at = ?, taken_by = ? WHERE +actor = ? AND state != 'taken' "
+        "UPDATE inbox SET state = 'taken', taken_at = ?, taken_by = ? WHERE actor = ? AND state != 'taken' "
         "AND seq IN (SELECT seq FROM messages WHERE id IN (SELECT value FROM json_each(?))) "
         f"RETURNING seq, {_ID}, file",
         (at, by, actor, texts(ids)),

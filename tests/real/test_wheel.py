@@ -20,10 +20,10 @@ from netsky.node.api import connect
 assert {module.OURS for module in (envelope, mesh, node, relay)} == {"the project's own"}
 
 async def main():
-    async with connect(HOME) as netsky:
+    async with connect(HOME) as netsky, netsky.inbox("agent1") as inbox:
         sent = await netsky.send("agent1", "hello from a project", sender="agent0")
-        async for item in netsky.inbox("agent1"):
-            assert item.id == sent.id and item.text == "hello from a project", item
+        async for item in inbox:
+            assert item.envelope.id == sent.id and item.envelope.text == "hello from a project", item
             await item.ack()
             break
         print("taken", sent.id)

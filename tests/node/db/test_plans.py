@@ -8,10 +8,7 @@ from netsky.node.db.ledger import SqliteLedger
 from netsky.node.seams.ledger import Statement
 
 BUSY = {
-    "claim": inbox.claim("agent1", ["a"], 1),
-    "by_files": inbox.by_files("agent1", ["a"]),
-    "take": inbox.take("agent1", ["a"], 1, "ack"),
-    "take_files": inbox.take_files("agent1", ["a"], 1, "ack"),
+    "put_back": inbox.put_back("agent1", ["a"]),
     "places_of_ids": arrivals.places_of_ids("agent1", ["a"]),
     "places_of_files": arrivals.places_of_files("agent1", ["a"]),
     "mark_files_projected": arrivals.mark_files_projected("agent1", ["a"], 1),
