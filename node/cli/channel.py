@@ -11,6 +11,7 @@ from netsky.node.errors import EXIT_DONE, NotFound, Usage
 from netsky.node.limits import GROUP_ITEMS_MAX
 
 _ROWS = 100
+_SHOWN_MAX = 1_000
 
 
 def ls(args: Any, out: Output) -> int:
@@ -133,7 +134,13 @@ def _recipient(envelope: str, node: Dialer, command: str) -> str:
 
 def ack(args: Any, out: Output) -> int:
     node: Dialer = args.node
-    actor, ids = _split(args.id, node, "channel ack")
+    if args.shown:
+        actor = node.actor_or_self(args.id[0] if args.id else None, "channel ack --shown")
+        ids = _shown(node, actor)
+    elif args.id:
+        actor, ids = _split(args.id, node, "channel ack")
+    else:
+        raise Usage("say which messages were taken", next="netsky channel ack ID, or netsky channel ack agent0 --shown")
     taken: list[str] = []
     unknown: list[str] = []
     for start in range(0, len(ids), GROUP_ITEMS_MAX):
@@ -150,6 +157,11 @@ def ack(args: Any, out: Output) -> int:
         {"actor": actor, "taken": taken, "unknown": unknown},
     )
     return EXIT_DONE
+
+
+def _shown(node: Dialer, actor: str) -> list[str]:
+    waiting = node.call("inbox", actor=actor, limit=_SHOWN_MAX)["waiting"]
+    return [row["id"] for row in waiting if row["claimed_at"] is not None]
 
 
 def replay(args: Any, out: Output) -> int:

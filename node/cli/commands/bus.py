@@ -104,8 +104,9 @@ COMMANDS = (
         "say that messages were taken",
         "netsky.node.cli.channel:ack",
         "bus",
-        ("netsky channel ack agent0 ID", "netsky channel ack ID1 ID2"),
-        arguments=(_IDS,),
+        ("netsky channel ack agent0 ID", "netsky channel ack ID1 ID2", "netsky channel ack agent0 --shown"),
+        arguments=(_IDS._replace(many="any"),),
+        options=(Option(("--shown",), "every message of this reader that a drain has shown"),),
         primer="this one is done; it will not be shown again",
     ),
     Command(

@@ -145,6 +145,9 @@ def test_a_message_and_its_answer(shell: Shell) -> None:
     assert shell.one("channel", "ack", "worker1", sent[:20])["taken"] == [sent]
     assert shell.one("channel", "ack", sent, "nothing")["unknown"] == ["nothing"]
     shell("channel", "ack", "worker1", "nothing", exit=3)
+    shell("channel", "ack", exit=2)
+    assert len(shell.one("channel", "ack", "worker1", "--shown")["taken"]) == 1  # the other one that was drained
+    assert shell.one("channel", "ack", "worker1", "--shown")["taken"] == []
     shell("wait", "taken", sent)
     shell("wait", "reply", sent, "--timeout", "0.1", exit=6)
     shell("send", "agent0", "6", "--from", "worker1", "--kind", "report", "--in-reply-to", sent)
@@ -153,7 +156,8 @@ def test_a_message_and_its_answer(shell: Shell) -> None:
     assert {"accepted", "stored", "projected", "claimed", "taken", "answered"} <= steps
     shell("trace", "nothing", exit=3)
     assert shell.one("envelope", "verify", sent)["genuine"] is True
-    (file,) = (shell.home / "channels" / "worker1" / "archive").glob("*.json")
+    archived = (shell.home / "channels" / "worker1" / "archive").glob("*.json")
+    (file,) = (file for file in archived if sent in file.read_text())
     assert shell.one("envelope", "verify", str(file))["genuine"] is True
     assert shell.one("envelope", "show", str(file))["envelope"]["data"] == {"file": "x"}
     changed = shell.home.parent / "changed.json"
