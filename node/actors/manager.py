@@ -210,12 +210,16 @@ class Actors:
             program = launcher.find(wanted.command[0], wanted)
         except CannotStart as missing:
             raise NotFound(str(missing), next="name it with its whole path", code="no_program") from None
+        if self._node.seams.processes.which(program) is None:
+            said = f"there is no program at {program}, or it may not be executed"
+            raise NotFound(said, next="name one that is there, or another folder: --cwd FOLDER", code="no_program")
         launcher.fence(wanted, program)
 
     async def _open(self, row: ActorRow) -> None:
         """Folders, socket, program."""
         assert self._launcher is not None
-        assert self._nursery is not None
+        if self._nursery is None:  # this task ended while we waited; its next life opens what the rows name
+            raise TryLater("the actors are being started again just now", next="netsky agent ls, in a moment")
         self._make_folders(row.name)
         path = self._node.home.actor_socket(row.name)
         if path not in self._node.control.paths:

@@ -248,3 +248,9 @@ async def test_a_start_file_that_appears_while_a_fenced_program_runs_is_told(
 def test_nothing_is_known_of_a_fence_before_it_was_tried() -> None:
     made = Actors(None, {})  # type: ignore[arg-type]
     assert (made.fence, made.fence_missing, made.states()) == ("none", "", [])
+
+
+async def test_a_fenced_program_that_is_not_there_is_told_when_it_is_added(start: Start) -> None:
+    async with start() as it:
+        with pytest.raises(NotFound, match=r"there is no program at /nonexistent/count\.sh"):
+            await it.add("worker1", "/nonexistent/count.sh", unfenced=False)
