@@ -44,7 +44,7 @@ class Attachment:
     sha256: bytes
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Header:
     """All that a router reads, in the order of the wire. The keys decide, the names are for people.
 
@@ -73,7 +73,7 @@ header_values: Callable[[Header], tuple[Any, ...]] = attrgetter(*Header.__slots_
 """The values of a header as a tuple, in the order of the wire."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Body:
     """What actor and program read. `data` is a JSON object in its canonical bytes."""
 

@@ -61,7 +61,7 @@ class FileName(NamedTuple):
     sender: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Proof:
     """Which sealed envelope this file shows: its identity, its content, and the number it travelled under."""
 

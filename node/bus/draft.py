@@ -20,7 +20,7 @@ Via = Literal["actor", "operator", "outbox", "node"]
 """The way in. "node" is the daemon itself: its words need no row of the authority table."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Draft:
     """An envelope before it has an id, a time and a seal."""
 
@@ -39,7 +39,7 @@ class Draft:
     id: str | None = None  # given for outbox files only, from their name and content
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Accepted:
     """Stored for good. For a duplicate these are the facts of the first one."""
 
@@ -53,7 +53,7 @@ class Accepted:
     skewed: bool = False  # its cause's clock was too far ahead to be followed
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Offer:
     """A draft whose own fields are in order: what is left to decide needs rows."""
 

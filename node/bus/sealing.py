@@ -30,7 +30,7 @@ class SignerIdentity(Protocol):
     def sign(self) -> Callable[[bytes], bytes]: ...
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Fresh:
     """An envelope that was just committed, with all that its file is made from."""
 
@@ -42,7 +42,7 @@ class Fresh:
     size: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sealing:
     """An admitted envelope of a group; `index` is its place there."""
 

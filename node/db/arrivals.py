@@ -31,7 +31,7 @@ class FirstUse:
     stored: Stored | None  # None once the envelope was pruned
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Place:
     """Where an envelope of an actor stands: for acks, replays and the comparison of folder and table."""
 

@@ -13,7 +13,7 @@ from netsky.node.db.sets import numbers, texts
 from netsky.node.seams.ledger import Row, Statement
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class NewInbox:
     origin: bytes
     id: str
@@ -25,7 +25,7 @@ class NewInbox:
     number: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class InboxRow:
     seq: int
     actor: str
@@ -75,7 +75,7 @@ class Waiting:
     claimed_at: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Taken:
     seq: int
     id: str

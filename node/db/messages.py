@@ -19,7 +19,7 @@ class SealRow:
     leaves: bytes  # concatenated, 32 bytes each
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class MessageRow:
     origin: bytes
     id: str

@@ -42,8 +42,8 @@ async def claim(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     files = args.texts("files", GROUP_ITEMS_MAX)
     args.nothing_else()
     claimed = inbox.claim(actor, files, node.now())
-    _, found = await node.group.write([claimed, inbox.by_files(actor, files)])
-    states = {row.file: "taken" if row.state == "taken" else "ok" for row in inbox.rows(found)}
+    _, found = await node.group.write([claimed, arrivals.places_of_files(actor, files)])
+    states = {place.file: "taken" if place.state == "taken" else "ok" for place in arrivals.place_rows(found)}
     return {"actor": actor, "files": {name: states.get(name, "unknown") for name in files}}
 
 
@@ -64,17 +64,15 @@ async def ack(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     names = [one for one in asked if parse_file_name(one) is not None]
     ids = [one for one in asked if parse_file_name(one) is None]
     now = node.now()
-    new_files, new_ids, by_files, by_ids = await node.group.write(
-        [
-            inbox.take_files(actor, names, now, "ack"),
-            inbox.take(actor, ids, now, "ack"),
-            arrivals.places_of_files(actor, names),
-            arrivals.places_of_ids(actor, ids),
-        ]
-    )
-    places = arrivals.place_rows([*by_files, *by_ids])
+    statements = []
+    if names:
+        statements += [inbox.take_files(actor, names, now, "ack"), arrivals.places_of_files(actor, names)]
+    if ids:
+        statements += [inbox.take(actor, ids, now, "ack"), arrivals.places_of_ids(actor, ids)]
+    answers = await node.group.write(statements)
+    places = [place for found in answers[1::2] for place in arrivals.place_rows(found)]
     known = {place.file for place in places} | {place.id for place in places}
-    new = [row.id for row in inbox.taken_rows([*new_files, *new_ids])]
+    new = [row.id for found in answers[::2] for row in inbox.taken_rows(found)]
     if ids:
         node.bus.acked(actor)
     if new:

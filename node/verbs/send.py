@@ -23,7 +23,7 @@ _LOOK_NS = 250_000_000
 """Room comes when something is taken, expires or is deleted; not all of that rings a bell."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Spoken:
     sender: str
     draft: Draft
