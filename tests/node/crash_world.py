@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -23,6 +24,8 @@ from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance, Vir
 from netsky.node.seams import Seams
 from netsky.node.seams.real import LazyTransport
 from netsky.node.seams.real_files import RealFiles
+
+Tale = Callable[["World", MemorySockets], Awaitable[None]]
 
 FOLDERS = ("inbox", "claimed", "archive", "quarantine")
 LIFE_SECONDS = 30.0
@@ -60,7 +63,7 @@ class World:
             chance=SeededChance(1_000 + self.lives),
         )
 
-    async def live(self, story: Story, kill_before: int | None) -> list[str]:
+    async def live(self, story: Tale, kill_before: int | None) -> list[str]:
         """One life: the node and its people together, until the story is told or the node is killed. Its seam calls."""
         sockets = MemorySockets()
         life = Life(self.seams(sockets), kill_before)
