@@ -100,9 +100,13 @@ class Client:
         line = json.dumps(
             {"n": self._number, "verb": verb, "args": dict(args)}, ensure_ascii=False, separators=(",", ":")
         )
+        try:
+            data = line.encode() + b"\n"
+        except UnicodeEncodeError:
+            raise _not_utf8(verb, args) from None
         self._socket.settimeout(self._timeout)
         try:
-            self._socket.sendall(line.encode("utf-8", "surrogatepass") + b"\n")
+            self._socket.sendall(data)
         except TimeoutError:
             raise self._timed_out() from None
         except OSError:
@@ -152,6 +156,18 @@ class Client:
         return errors.NetskyError(
             f"the node at {self._path} sent {what}", next="netsky restart (is it of another version?)", code="protocol"
         )
+
+
+def _not_utf8(verb: str, args: Mapping[str, Any]) -> errors.Usage:
+    """Names the argument with half a character in it; a command line that is no UTF-8 brings such."""
+    wrong = "an argument"
+    for name, value in args.items():
+        try:
+            json.dumps([name, value], ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            wrong = repr(name)
+            break
+    return errors.Usage(f"{verb}: {wrong} is not valid UTF-8", next=f"netsky help {verb}", code="not_utf8")
 
 
 def _data(answer: dict[str, Any]) -> dict[str, Any]:

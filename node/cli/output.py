@@ -14,6 +14,7 @@ from netsky.node.errors import NetskyError
 
 _PLAIN_WIDTH = 100
 _NARROWEST = 40
+_MESSAGE_MAX = 1_000
 
 
 class Output:
@@ -83,12 +84,15 @@ class Output:
             self.stderr.flush()
 
     def error(self, error: NetskyError) -> None:
+        message = error.message
+        if len(message) > _MESSAGE_MAX:  # it repeats what was typed: the rest would push the next step off the screen
+            message = f"{message[:_MESSAGE_MAX]} … ({len(message) - _MESSAGE_MAX} characters more)"
         if self.json:
-            shown = {"code": error.code, "exit": error.exit, "message": error.message, "next": error.next}
-            self._json(self.schema, {"ok": False, "summary": error.message}, {"error": shown})
+            shown = {"code": error.code, "exit": error.exit, "message": message, "next": error.next}
+            self._json(self.schema, {"ok": False, "summary": message}, {"error": shown})
             return
         self.stdout.flush()
-        said = text.visible(error.message)
+        said = text.visible(message)
         said = said if said.startswith("netsky ") else f"netsky: {said}"
         who, colon, what = said.partition(":")
         told = f"\x1b[31m{who}{colon}\x1b[0m{what}" if self._color_errors else said

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import argparse
-import json
+import os
 import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
+from netsky.envelope.invalid import Invalid
+from netsky.envelope.strict_json import read_json
 from netsky.node.cli.table import GLOBAL_OPTIONS, GROUPS, LATER, Command, Option
 from netsky.node.errors import Usage
 
@@ -61,9 +63,9 @@ def _count(text: str) -> int:
 
 def _json_object(text: str) -> dict[str, Any]:
     try:
-        value = json.loads(text)
-    except ValueError as error:
-        raise argparse.ArgumentTypeError(f"not JSON: {error}") from None
+        value = read_json(os.fsencode(text), "data")
+    except Invalid as invalid:
+        raise argparse.ArgumentTypeError(invalid.sentence) from None
     if not isinstance(value, dict):
         raise argparse.ArgumentTypeError('has to be a JSON object, such as {"lines": 3}')
     return value

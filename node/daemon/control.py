@@ -230,6 +230,8 @@ class _Connection:
             number = request.number
             verb = _allowed(self._desk.table, request.verb, self._caller)
             name = request.verb
+            if b"\\u" in line:  # the line is UTF-8: only an escape can have brought half a character
+                _check_letters(request)
             data = await self._run(verb, request)
             answer = {"n": number, "ok": True, "data": data}
             error = None
@@ -281,9 +283,11 @@ class Request:
 def parse_request(line: bytes) -> Request:
     """The request in one line, or Usage that says what is wrong with it."""
     try:
-        found = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
+        found = json.loads(line.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_object)
     except UnicodeDecodeError:
         raise _malformed("is not UTF-8") from None
+    except _TwiceNamed as twice:
+        raise _malformed(f"names {twice.args[0][:64]!r} twice in one object") from None
     except (ValueError, RecursionError):
         raise _malformed("is not JSON") from None
     if not isinstance(found, dict):
@@ -340,6 +344,36 @@ def _is_number(number: object) -> bool:
 def _failure(number: int | str | None, error: NetskyError) -> Answer:
     said = {"code": error.code, "exit": error.exit, "message": error.message, "next": error.next}
     return {"n": number, "ok": False, "error": said}
+
+
+def _check_letters(request: Request) -> None:
+    """A lone surrogate has no UTF-8: nothing could be stored, sealed or looked up with it."""
+    for name, value in request.args.items():
+        try:
+            json.dumps([name, value], ensure_ascii=False).encode()
+        except UnicodeEncodeError:
+            raise Usage(
+                f"{request.verb}: {name[:64]!r} must not hold a lone surrogate",
+                next=f"netsky help {request.verb}",
+                code="lone_surrogate",
+            ) from None
+        except RecursionError:
+            raise _malformed("is nested too deep") from None
+
+
+class _TwiceNamed(Exception):
+    """An object with one key twice has two meanings."""
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        left = set(found)
+        for name, _ in pairs:
+            if name not in left:
+                raise _TwiceNamed(name)
+            left.remove(name)
+    return found
 
 
 def _no_constant(name: str) -> None:

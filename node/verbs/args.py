@@ -43,7 +43,7 @@ class Args:
         if found is None:
             return default
         if isinstance(found, bool) or not isinstance(found, int | float) or not 0 <= found <= most:
-            raise self._wrong(name, f"must be seconds from 0 to {most:g}")
+            raise self._wrong(name, f"must be seconds from 0 to {most:.0f}")
         return float(found)
 
     def texts(self, name: str, most: int, *, needed: bool = True) -> list[str]:

@@ -119,6 +119,14 @@ def test_a_node_that_hangs_up_or_is_late_is_told_apart(serve: Serve) -> None:
     held.set()
 
 
+def test_half_a_character_is_refused_by_the_name_of_its_argument(serve: Serve) -> None:
+    with (
+        Client.connect_path(serve(lambda _: None)) as node,
+        pytest.raises(errors.Usage, match="trace: 'id' is not valid UTF-8"),
+    ):
+        node.call("trace", actor="agent1", id="\udcff")
+
+
 def test_a_stream_is_its_events(serve: Serve) -> None:
     lines = b'{"n": 1, "event": {"a": 1}}\n{"n": 1, "event": {"a": 2}}\n{"n": 1, "ok": true, "data": {}}\n'
     with Client.connect_path(serve(answering(lines))) as node:

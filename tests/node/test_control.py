@@ -204,6 +204,9 @@ async def test_answers_come_in_the_order_of_the_requests() -> None:
         (b'{"n": 1, "verb": "echo"}\n', "echo: 'say' is needed"),
         (b'{"n": 1, "verb": "echo", "args": {"say": 7}}\n', "echo: 'say' must be text"),
         (b'{"n": 1, "verb": "echo", "args": {"say": "x", "loud": true}}\n', "echo: 'loud' is not an argument"),
+        (b'{"n": 1, "verb": "echo", "args": {"say": "a\\ud800"}}\n', "echo: 'say' must not hold a lone surrogate"),
+        (b'{"n": 1, "verb": "echo", "args": {"say": [{"\\udc00": 1}]}}\n', "echo: 'say' must not hold a lone"),
+        (b'{"n": 1, "verb": "echo", "args": {"say": "x", "say": "y"}}\n', "names 'say' twice in one object"),
         (b'{"n": 1, "verb": "invalid"}\n', "An address has one @."),
     ],
 )

@@ -145,3 +145,27 @@ def test_a_usage_error_as_json_has_the_one_shape(run: Run) -> None:
     assert ran.json["ok"] is False
     assert ran.json["error"]["exit"] == 2
     assert ran.json["schema"] == "netsky.send/1"
+
+
+@pytest.mark.parametrize(
+    ("data", "rule"),
+    [
+        ("{", "data must be JSON"),
+        ('{"a":' * 3000 + "1" + "}" * 3000, "data must not be nested deeper"),
+        ('{"a": 1, "a": 2}', "data must not name a key twice"),
+        ("[1]", "has to be a JSON object"),
+        ("\udcff", "data must be UTF-8"),
+    ],
+    ids=["cut", "deep", "twice", "list", "binary"],
+)
+def test_data_that_cannot_be_meant_gets_the_rule(data: str, rule: str, run: Run) -> None:
+    ran = run("send", "agent0", "hi", "--data", data)
+    assert ran.code == 2
+    assert rule in ran.err
+
+
+def test_an_error_does_not_repeat_a_flood_that_was_typed(run: Run) -> None:
+    ran = run("status", "x" * 60_000)
+    assert ran.code == 2
+    assert len(ran.err) < 1_200
+    assert ran.err.endswith("characters more)\n  next: netsky status -h\n")
