@@ -6,14 +6,18 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from netsky.node.cli.output import Output
 from netsky.node.errors import NetskyError
+from netsky.node.home import Home
 
 POEM = """The tide comes in, the tide goes out,
 it asks no one what it's about.
@@ -143,10 +147,13 @@ class Show:
         return [json.loads(line) for line in self._finish(command).stdout.splitlines() if line.strip()]
 
     def end(self, *, keep: bool) -> None:
-        """The daemon is stopped and the folder removed, on Ctrl-C too."""
-        subprocess.run(self._argv(("down",)), check=False, timeout=COMMAND_SECONDS, capture_output=True)
-        if not keep:
-            shutil.rmtree(self.folder, ignore_errors=True)
+        """The daemon is stopped and all that was made is removed, on Ctrl-C too."""
+        with held_signals():
+            self._start_and_wait(("down",))
+            if not keep:
+                # A long path of the home puts the sockets elsewhere, and only the home says where.
+                shutil.rmtree(Home.find(self.home).runtime_folder, ignore_errors=True)
+                shutil.rmtree(self.folder, ignore_errors=True)
 
     def _type(self, command: tuple[str, ...]) -> None:
         shown = " ".join(_quoted(word) for word in command)
@@ -156,20 +163,42 @@ class Show:
         return [sys.executable, "-m", "netsky.node.cli.main", "--home", self.home, *command]
 
     def _finish(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-        done = subprocess.run(
-            self._argv(command),
-            check=False,
-            timeout=COMMAND_SECONDS,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-        )
+        with held_signals():
+            done = self._start_and_wait(command)
         if done.returncode != 0:
             raise NetskyError(
                 f"`netsky {' '.join(command)}` ended with exit code {done.returncode}: {done.stderr.strip()[-500:]}",
                 next="netsky demo --keep, then netsky doctor with the home that it names",
             )
         return done
+
+    def _start_and_wait(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            self._argv(command),
+            check=False,
+            timeout=COMMAND_SECONDS,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # a Ctrl-C at the terminal is for the demo, not for the command that it waits for
+        )
+
+
+@contextmanager
+def held_signals() -> Iterator[None]:
+    """Ctrl-C and SIGTERM wait for the end of the block: nobody could stop a daemon whose `up` died half-way."""
+    came: list[int] = []
+    before = {
+        number: signal.signal(number, lambda caught, _frame: came.append(caught))
+        for number in (signal.SIGINT, signal.SIGTERM)
+    }
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+        if came:
+            signal.raise_signal(came[0])
 
 
 def _quoted(word: str) -> str:
