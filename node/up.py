@@ -61,27 +61,36 @@ def foreground(home: Home, arguments: Sequence[str] = ()) -> None:
 
 def down(home: Home, *, timeout: float = STOP_SECONDS + 5) -> Down:
     """The node does not run afterwards. TimedOut, with the pid, if it does not end."""
-    try:
-        with clients.Client.connect(home, timeout=min(timeout, clients.CALL_SECONDS)) as node:
-            pid = int(node.call("ping")["pid"])
-            with suppress(Unreachable):  # it may be faster than its answer
-                node.call("stop")
-    except Unreachable:
-        if _is_free(home):
-            return Down(already=True, pid=None)
-        pid = holder_pid(home) or 0
-    except TimedOut:
-        pid = holder_pid(home) or 0
     time = RealTime()
     until = time.monotonic() + int(timeout * 1e9)
+    pid = _ask_to_stop(home, timeout)
+    if pid is None and _is_free(home):
+        return Down(already=True, pid=None)
     while not _is_free(home):
         if time.monotonic() > until:
+            pid = pid or holder_pid(home) or 0
             raise TimedOut(
                 f"the node (pid {pid}) did not end within {timeout:g} s",
                 next=f"look into {home.node_log}; to end it at once: kill -9 {pid}",
             )
         select.select([], [], [], _POLL_SECONDS)
+        if pid is None:  # it was starting when it was asked, and does not serve before it is up
+            pid = _ask_to_stop(home, timeout)
     return Down(already=False, pid=pid)
+
+
+def _ask_to_stop(home: Home, timeout: float) -> int | None:
+    """The pid of the node that heard it, None if nobody answers."""
+    try:
+        with clients.Client.connect(home, timeout=min(timeout, clients.CALL_SECONDS)) as node:
+            pid = int(node.call("ping")["pid"])
+            with suppress(Unreachable):  # it may be faster than its answer
+                node.call("stop")
+            return pid
+    except Unreachable:
+        return None
+    except TimedOut:
+        return holder_pid(home) or 0
 
 
 def restart(home: Home, *, timeout: float = START_SECONDS) -> Up:

@@ -25,7 +25,7 @@ from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import FILE_BYTES_MAX
 from netsky.node.bus.folders import Channel, open_folder_of
 from netsky.node.bus.quarantine import is_safe_name
-from netsky.node.errors import Conflict, NotFound
+from netsky.node.errors import Conflict, NotFound, Refused
 from netsky.node.seams.files import Files, HostileFile
 from netsky.node.seams.real_files import temporary_name
 
@@ -215,6 +215,12 @@ class Drain:
         except FileNotFoundError:
             raise NotFound(
                 f"there is no channel folder at {self._path}", next="netsky agent ls", code="no_channel"
+            ) from None
+        except HostileFile as hostile:
+            raise Refused(
+                f"the channel folder {self._path} is not used: {hostile.sentence}",
+                next="put the folder itself back there; the node writes what waits into it again",
+                code="hostile_folder",
             ) from None
         return self._channel
 

@@ -23,7 +23,7 @@ EXIT_TERMINATED = 128 + signal.SIGTERM
 
 
 class Terminated(BaseException):
-    """SIGTERM came: like KeyboardInterrupt, so that `finally` blocks run and nothing else catches it."""
+    """SIGTERM came, or the terminal was closed. Like KeyboardInterrupt: `finally` runs, and nothing else catches it."""
 
 
 def _terminate(_signal: int, _frame: FrameType | None) -> NoReturn:
@@ -35,7 +35,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     words = list(sys.argv[1:] if argv is None else argv)
     _prepare_streams()
     try:
-        signal.signal(signal.SIGTERM, _terminate)
+        for number in (signal.SIGTERM, signal.SIGHUP):
+            if signal.getsignal(number) != signal.SIG_IGN:  # nohup said so
+                signal.signal(number, _terminate)
         code = _guarded(words)
         sys.stdout.flush()
     except KeyboardInterrupt:

@@ -186,11 +186,11 @@ class Show:
 
 @contextmanager
 def held_signals() -> Iterator[None]:
-    """Ctrl-C and SIGTERM wait for the end of the block: nobody could stop a daemon whose `up` died half-way."""
+    """Ctrl-C, SIGTERM and a closed terminal wait for the end of the block: a daemon whose `up` died half-way lives on."""
     came: list[int] = []
     before = {
         number: signal.signal(number, lambda caught, _frame: came.append(caught))
-        for number in (signal.SIGINT, signal.SIGTERM)
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
     }
     try:
         yield
