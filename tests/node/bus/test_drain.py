@@ -10,7 +10,7 @@ import pytest
 import trio
 from netsky.node.bus.drain import Drain
 from netsky.node.db import inbox
-from netsky.node.errors import Conflict, NotFound
+from netsky.node.errors import Conflict, NotFound, Refused
 from netsky.node.seams.real_files import RealFiles
 
 from tests.node.bus.conftest import World
@@ -176,3 +176,14 @@ async def test_several_acks_are_one_question_to_the_node(world: World) -> None:
         drain.ack(*[item.name for item in drain.envelopes()])
     assert [len(names) for names in asked] == [5]
     assert len(world.names("agent0", "archive")) == 5
+
+
+def test_a_link_in_the_place_of_the_channel_folder_is_refused_with_its_path(tmp_path: pathlib.Path) -> None:
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "agent0").symlink_to("elsewhere")
+    with (
+        pytest.raises(Refused, match=r"agent0 is not used: .*symbolic link"),
+        Drain(RealFiles(), str(tmp_path / "agent0"), None),
+    ):
+        pass
+    assert list((tmp_path / "elsewhere").iterdir()) == []
