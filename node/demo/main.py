@@ -186,7 +186,7 @@ class Show:
 
 @contextmanager
 def held_signals() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal wait for the end of the block: a daemon whose `up` died half-way lives on."""
+    """Ctrl-C, SIGTERM and a closed terminal wait for the end of the block: a daemon whose `up` was killed lives on."""
     came: list[int] = []
     before = {
         number: signal.signal(number, lambda caught, _frame: came.append(caught))
