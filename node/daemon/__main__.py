@@ -6,6 +6,7 @@ Signals, exit codes and who is told that it serves; everything else is in run.py
 from __future__ import annotations
 
 import argparse
+import errno
 import gc
 import json
 import os
@@ -27,7 +28,7 @@ from netsky.node.daemon.exits import (
 )
 from netsky.node.daemon.node import Node
 from netsky.node.daemon.run import run
-from netsky.node.errors import EXIT_DONE, NetskyError
+from netsky.node.errors import EXIT_DONE, NetskyError, TryLater
 from netsky.node.home import Home
 from netsky.node.limits import DESCRIPTORS_WANTED, STOP_SECONDS
 from netsky.node.seams.ledger import LedgerBroken
@@ -45,9 +46,13 @@ def main() -> int:
     try:
         trio.run(_serve, home, Surroundings(os.getpid(), echo), herald)
     except NetskyError as error:
-        herald.failed(error)
-        print(f"netsky: {error.message}\n  next: {error.next}", file=sys.stderr)
-        return EXIT_UNUSABLE if isinstance(error, Unusable) else error.exit
+        return _refused(error, herald)
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            full = TryLater(f"the disk under {home.path} is full", next="free some space there, then: netsky up")
+            return _refused(full, herald)
+        sys.excepthook(type(error), error, error.__traceback__)
+        return _last_words(f"crashed: {describe(error)}", home, herald, EXIT_CRASHED)
     except LedgerBroken as error:
         return _last_words(f"stopped, because the disk failed: {error}", home, herald, EXIT_LEDGER_BROKEN)
     except (GaveUp, MustStop) as error:
@@ -56,6 +61,12 @@ def main() -> int:
         sys.excepthook(type(error), error, error.__traceback__)
         return _last_words(f"crashed: {describe(error)}", home, herald, EXIT_CRASHED)
     return EXIT_DONE
+
+
+def _refused(error: NetskyError, herald: Herald) -> int:
+    herald.failed(error)
+    print(f"netsky: {error.message}\n  next: {error.next}", file=sys.stderr)
+    return EXIT_UNUSABLE if isinstance(error, Unusable) else error.exit
 
 
 class Herald:

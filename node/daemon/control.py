@@ -10,7 +10,6 @@ is refused.
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
@@ -20,9 +19,9 @@ from typing import Any
 import trio
 from netsky.envelope.invalid import Invalid
 from netsky.node.daemon.caller import Caller
+from netsky.node.daemon.lines import Answer, Request, check_letters, encode, failure, parse_request
 from netsky.node.errors import NetskyError, NotFound, Refused, TimedOut, TryLater, Usage
 from netsky.node.limits import (
-    CONTROL_ANSWER_BYTES_MAX,
     CONTROL_CONNECTIONS_MAX,
     CONTROL_LINE_BYTES_MAX,
     CONTROL_PIPELINE_MAX,
@@ -35,10 +34,6 @@ from netsky.node.verbs.args import Args
 from netsky.node.verbs.verb import Emit, Verb
 
 _READ_BYTES = 64 * 1024
-_NUMBER_MAX = 1 << 53
-_ATTRIBUTES_OF_A_REQUEST = frozenset({"n", "verb", "args"})
-
-Answer = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,7 +191,7 @@ class _Connection:
 
     async def refuse(self, error: NetskyError) -> None:
         with suppress(ConnectionError):
-            await self._send(_failure(None, error))
+            await self._send(failure(None, error))
 
     async def _read(self) -> None:
         buffer = bytearray()
@@ -219,7 +214,7 @@ class _Connection:
 
     async def _answer(self, line: bytes) -> None:
         if line is _TOO_LONG:
-            await self._send(_failure(None, _line_too_long()))
+            await self._send(failure(None, _line_too_long()))
             self._desk.hung_up(self._caller, "a line was longer than the cap")
             return
         number: int | str | None = None
@@ -231,7 +226,7 @@ class _Connection:
             verb = _allowed(self._desk.table, request.verb, self._caller)
             name = request.verb
             if b"\\u" in line:  # the line is UTF-8: only an escape can have brought half a character
-                _check_letters(request)
+                check_letters(request)
             data = await self._run(verb, request)
             answer = {"n": number, "ok": True, "data": data}
             error = None
@@ -240,7 +235,7 @@ class _Connection:
         except Invalid as invalid:
             error = Usage(invalid.sentence, next="netsky help envelope", code=invalid.code)
         if error is not None:
-            answer = _failure(number, error)
+            answer = failure(number, error)
         await self._send(answer)
         took = self._desk.monotonic() - began
         self._desk.called(Called(self._caller, name, error.exit if error else 0, error.code if error else None, took))
@@ -273,53 +268,6 @@ class _Connection:
             raise ConnectionError("the client reads nothing")
 
 
-@dataclass(frozen=True, slots=True)
-class Request:
-    number: int | str | None
-    verb: str
-    args: dict[str, Any]
-
-
-def parse_request(line: bytes) -> Request:
-    """The request in one line, or Usage that says what is wrong with it."""
-    try:
-        found = json.loads(line.decode("utf-8"), parse_constant=_no_constant, object_pairs_hook=_object)
-    except UnicodeDecodeError:
-        raise _malformed("is not UTF-8") from None
-    except _TwiceNamed as twice:
-        raise _malformed(f"names {twice.args[0][:64]!r} twice in one object") from None
-    except (ValueError, RecursionError):
-        raise _malformed("is not JSON") from None
-    if not isinstance(found, dict):
-        raise _malformed("is not an object")
-    number = found.get("n")
-    if not _is_number(number):
-        raise _malformed("has an `n` that is neither a whole number below 2^53 nor a text of at most 64 characters")
-    unknown = found.keys() - _ATTRIBUTES_OF_A_REQUEST
-    if unknown:
-        raise _malformed(f"has {min(unknown)[:64]!r} beside n, verb and args")
-    verb, args = found.get("verb"), found.get("args", {})
-    if not isinstance(verb, str):
-        raise _malformed("has no `verb`")
-    if not isinstance(args, dict):
-        raise _malformed("has `args` that are not an object")
-    return Request(number, verb, args)
-
-
-def encode(answer: Answer) -> bytes:
-    """One line. A lone surrogate, which has no UTF-8, becomes its JSON escape."""
-    line = json.dumps(answer, ensure_ascii=False, separators=(",", ":"))
-    data = line.encode("utf-8", "backslashreplace") + b"\n"
-    if len(data) > CONTROL_ANSWER_BYTES_MAX:
-        error = TryLater(
-            f"the answer has {len(data)} bytes, at most {CONTROL_ANSWER_BYTES_MAX} are sent",
-            next="ask for less (a LIMIT, fewer columns)",
-            code="answer_too_large",
-        )
-        return encode(_failure(answer.get("n"), error))
-    return data
-
-
 def _allowed(table: Mapping[str, Verb], name: str, caller: Caller) -> Verb:
     verb = table.get(name)
     if verb is None:
@@ -331,57 +279,6 @@ def _allowed(table: Mapping[str, Verb], name: str, caller: Caller) -> Verb:
             code="not_for_actors",
         )
     return verb
-
-
-def _is_number(number: object) -> bool:
-    if isinstance(number, bool):
-        return False
-    if isinstance(number, int):
-        return 0 <= number < _NUMBER_MAX
-    return number is None or (isinstance(number, str) and len(number) <= 64)
-
-
-def _failure(number: int | str | None, error: NetskyError) -> Answer:
-    said = {"code": error.code, "exit": error.exit, "message": error.message, "next": error.next}
-    return {"n": number, "ok": False, "error": said}
-
-
-def _check_letters(request: Request) -> None:
-    """A lone surrogate has no UTF-8: nothing could be stored, sealed or looked up with it."""
-    for name, value in request.args.items():
-        try:
-            json.dumps([name, value], ensure_ascii=False).encode()
-        except UnicodeEncodeError:
-            raise Usage(
-                f"{request.verb}: {name[:64]!r} must not hold a lone surrogate",
-                next=f"netsky help {request.verb}",
-                code="lone_surrogate",
-            ) from None
-        except RecursionError:
-            raise _malformed("is nested too deep") from None
-
-
-class _TwiceNamed(Exception):
-    """An object with one key twice has two meanings."""
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    found = dict(pairs)
-    if len(found) < len(pairs):
-        left = set(found)
-        for name, _ in pairs:
-            if name not in left:
-                raise _TwiceNamed(name)
-            left.remove(name)
-    return found
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(name)
-
-
-def _malformed(how: str) -> Usage:
-    return Usage(f"a request {how}", next='one line: {"n": 1, "verb": "ping", "args": {}}', code="malformed_request")
 
 
 def _line_too_long() -> Usage:

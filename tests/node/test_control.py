@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from netsky.envelope.invalid import Invalid
 from netsky.node.daemon.caller import OPERATOR, Caller
-from netsky.node.daemon.control import Called, ControlServer, Desk, encode, parse_request
+from netsky.node.daemon.control import Called, ControlServer, Desk
+from netsky.node.daemon.lines import encode, parse_request
 from netsky.node.errors import NetskyError, Usage
 from netsky.node.lab.virtual import MemorySockets, VirtualTime
 from netsky.node.limits import (

@@ -16,7 +16,7 @@ import pytest
 import trio
 import trio.testing
 from netsky.node.config import parse_config
-from netsky.node.daemon.control import parse_request
+from netsky.node.daemon.lines import parse_request
 from netsky.node.errors import NetskyError
 from netsky.node.lab.virtual import MemorySockets
 from netsky.node.peers import parse_peers
