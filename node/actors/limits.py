@@ -30,3 +30,6 @@ COMMAND_WORDS_MAX = 256
 COMMAND_BYTES_MAX = 64 * 1024
 ENVIRONMENT_MAX = 64
 """Of what a person types, a tenth is much."""
+
+KNOWN_SECONDS = 25.0
+"""How long a question waits for a node that is starting: less than a client waits for its answer."""

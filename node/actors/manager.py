@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import trio
 from netsky.envelope.address import actor_invalid
 from netsky.node.actors.launch import Launcher, offered
+from netsky.node.actors.limits import KNOWN_SECONDS
 from netsky.node.actors.place import Place
 from netsky.node.bus.folders import open_channel
 from netsky.node.daemon.caller import Caller
@@ -89,6 +90,13 @@ class Actors:
             finally:
                 self._serving = trio.Event()
                 self._nursery = None
+
+    async def known(self) -> None:
+        """Returns once all actors are read and open; TryLater if that takes longer than a start may take."""
+        with trio.move_on_after(KNOWN_SECONDS):
+            await self._serving.wait()
+            return
+        raise TryLater("the node is starting and does not know its actors yet", next="netsky wait ready, then again")
 
     def states(self) -> list[dict[str, Any]]:
         """For `agent ls` and `status`."""

@@ -88,8 +88,15 @@ async def _control(node: Node, ready: Callable[[], None]) -> None:
     await node.control.run(ready, [(node.home.operator_socket, OPERATOR)])
 
 
+_EARLY = frozenset({"ping", "status", "stop", "events", "query"})
+"""Verbs that make sense while the node starts. The others wait until it knows its actors: the sockets are open
+before, and an actor whose row is not read yet would be told that it does not exist."""
+
+
 def _desk(node: Node) -> Desk:
     async def run(verb: Verb, caller: Caller, args: Args, emit: Emit) -> dict[str, Any]:
+        if args.verb not in _EARLY:
+            await node.actors.known()
         if verb.stream is not None:
             return await verb.stream(node, caller, args, emit)
         assert verb.handler is not None

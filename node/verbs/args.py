@@ -9,7 +9,7 @@ from netsky.node.errors import Usage
 
 class Args:
     def __init__(self, verb: str, values: dict[str, Any]) -> None:
-        self._verb = verb
+        self.verb = verb
         self._values = dict(values)
 
     def text(self, name: str) -> str:
@@ -78,4 +78,4 @@ class Args:
             raise self._wrong(name, "is not an argument of this verb")
 
     def _wrong(self, name: str, rule: str) -> Usage:
-        return Usage(f"{self._verb}: {name[:64]!r} {rule}", next=f"netsky help {self._verb}", code="bad_argument")
+        return Usage(f"{self.verb}: {name[:64]!r} {rule}", next=f"netsky help {self.verb}", code="bad_argument")

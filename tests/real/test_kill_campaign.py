@@ -46,7 +46,8 @@ class Campaign:
         book = str(self.book(role, actor))
         arguments = [actor, count, book] if role == "sender" else [actor, book]
         argv = [sys.executable, str(HERE / f"campaign_{role}.py"), self.home.path, *arguments]
-        self.running[f"{role} {actor}"] = subprocess.Popen(argv)
+        with open(self.folder / "errors", "ab") as errors:
+            self.running[f"{role} {actor}"] = subprocess.Popen(argv, stderr=errors)
 
     def book(self, role: str, actor: str) -> Path:
         return self.folder / f"{role}-{actor}.book"
@@ -61,7 +62,12 @@ class Campaign:
             for actor in ACTORS
         )
 
+    def check_all_live(self) -> None:
+        fell = {name: code for name, process in self.running.items() if (code := process.poll())}
+        assert not fell, f"{fell} ended by themselves: {(self.folder / 'errors').read_text()[-2000:]}; seed {SEED}"
+
     def kill_somebody(self) -> None:
+        self.check_all_live()
         alive = [name for name, process in self.running.items() if process.poll() is None]
         if self.chance.random() < 0.08:
             self.kill_daemon()
