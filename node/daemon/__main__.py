@@ -47,17 +47,14 @@ def main() -> int:
         trio.run(_serve, home, Surroundings(os.getpid(), echo), herald)
     except NetskyError as error:
         return _refused(error, herald)
-    except OSError as error:
-        if error.errno == errno.ENOSPC:
-            full = TryLater(f"the disk under {home.path} is full", next="free some space there, then: netsky up")
-            return _refused(full, herald)
-        sys.excepthook(type(error), error, error.__traceback__)
-        return _last_words(f"crashed: {describe(error)}", home, herald, EXIT_CRASHED)
     except LedgerBroken as error:
         return _last_words(f"stopped, because the disk failed: {error}", home, herald, EXIT_LEDGER_BROKEN)
     except (GaveUp, MustStop) as error:
         return _last_words(f"gave up: {error}", home, herald, EXIT_GAVE_UP)
     except Exception as error:  # noqa: BLE001 - the border of the process: a number and a sentence, after the traceback
+        if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+            full = TryLater(f"the disk under {home.path} is full", next="free some space there, then: netsky up")
+            return _refused(full, herald)
         sys.excepthook(type(error), error, error.__traceback__)
         return _last_words(f"crashed: {describe(error)}", home, herald, EXIT_CRASHED)
     return EXIT_DONE
