@@ -65,6 +65,7 @@ class GaveUp(Exception):
 class _Running:
     child: Child
     scope: trio.CancelScope = field(default_factory=lambda: trio.CancelScope(shield=True))
+    begun: trio.Event = field(default_factory=trio.Event)
     ended: trio.Event = field(default_factory=trio.Event)
     serving: trio.Event = field(default_factory=trio.Event)
     error: BaseException | None = None
@@ -192,7 +193,8 @@ class Supervisor:
             self._nursery.start_soon(self._live, running, name=f"{self.name}/{slot.child.name}")
             if not slot.child.announces:
                 running.serving.set()
-                await trio.lowlevel.checkpoint()  # so that it has begun before the next one does
+                await running.begun.wait()  # tasks of one turn run in any order: a checkpoint alone would not do
+                await trio.lowlevel.checkpoint()  # what it raised at once may have cancelled us
                 continue
             with trio.move_on_after(slot.child.start_seconds) as patience:
                 async with trio.open_nursery() as either:
@@ -204,6 +206,7 @@ class Supervisor:
 
     async def _live(self, running: _Running) -> None:
         """One life of one child. This is a task's border: whatever it raises becomes a report."""
+        running.begun.set()
         try:
             with running.scope:
                 try:
