@@ -173,7 +173,7 @@ class Handover:
 
     async def _take(self, handed: Handed, by: str, to: str, why: tuple[str, str] | None = None) -> None:
         c, name = handed.candidate, self._actor.name
-        await self._group.write([inbox.take(name, [c.id], self._time.wall(), by), handovers.ended(c.seq)])
+        await self._group.write([inbox.take_files(name, [c.file], self._time.wall(), by), handovers.ended(c.seq)])
         self._taken()
         self._events.publish("taken", actor=name, id=c.id, by=by)
         for source in ("claimed", "inbox"):

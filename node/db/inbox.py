@@ -132,18 +132,11 @@ def release(actor: str, files: Sequence[str]) -> Statement:
     )
 
 
-def take(actor: str, ids: Sequence[str], at: int, by: str) -> Statement:
-    """The consumer says it has them. Returns the `Taken` columns of those for which that was new."""
-    return Statement(
-        "UPDATE inbox SET state = 'taken', taken_at = ?, taken_by = ? WHERE actor = ? AND state != 'taken' "
-        "AND seq IN (SELECT seq FROM messages WHERE id IN (SELECT value FROM json_each(?))) "
-        f"RETURNING seq, {_ID}, file",
-        (at, by, actor, texts(ids)),
-    )
-
-
 def take_files(actor: str, files: Sequence[str], at: int, by: str) -> Statement:
-    """The same, by file name: for what a consumer archived while the daemon was down."""
+    """The consumer says it has them. Returns the `Taken` columns of those for which that was new.
+
+    By file name, which is one row: an id may stand here twice, from two origins.
+    """
     return Statement(
         "UPDATE inbox SET state = 'taken', taken_at = ?, taken_by = ? WHERE actor = ? AND state != 'taken' "
         f"AND {_FILES} RETURNING seq, {_ID}, file",

@@ -8,7 +8,7 @@ from netsky.envelope.address import parse_address
 from netsky.envelope.file import parse_file_name
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import arrivals, inbox, observe
-from netsky.node.errors import Refused, Usage
+from netsky.node.errors import Conflict, Refused, Usage
 from netsky.node.limits import GROUP_ITEMS_MAX
 
 if TYPE_CHECKING:
@@ -61,18 +61,16 @@ async def ack(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     actor = channel_of(node, caller, args.maybe_text("actor"))
     asked = args.texts("ids", GROUP_ITEMS_MAX)
     args.nothing_else()
-    names = [one for one in asked if parse_file_name(one) is not None]
+    files = [one for one in asked if parse_file_name(one) is not None]
     ids = [one for one in asked if parse_file_name(one) is None]
-    now = node.now()
-    statements = []
-    if names:
-        statements += [inbox.take_files(actor, names, now, "ack"), arrivals.places_of_files(actor, names)]
-    if ids:
-        statements += [inbox.take(actor, ids, now, "ack"), arrivals.places_of_ids(actor, ids)]
-    answers = await node.group.write(statements)
-    places = [place for found in answers[1::2] for place in arrivals.place_rows(found)]
-    known = {place.file for place in places} | {place.id for place in places}
-    new = [row.id for found in answers[::2] for row in inbox.taken_rows(found)]
+    named = await _named(node, actor, ids)
+    known = {one.id for one in named}
+    files += [one.file for one in named if one.state != "taken"]
+    taken, found = await node.group.write(
+        [inbox.take_files(actor, files, node.now(), "ack"), arrivals.places_of_files(actor, files)]
+    )
+    known |= {place.file for place in arrivals.place_rows(found)}
+    new = [row.id for row in inbox.taken_rows(taken)]
     if ids:
         node.bus.acked(actor)
     if new:
@@ -84,6 +82,27 @@ async def ack(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         "unknown": [one for one in asked if one not in known],
         "new": new,
     }
+
+
+async def _named(node: Node, actor: str, ids: list[str]) -> list[arrivals.Place]:
+    """Whatever is here under these ids. Two origins may use one id, and who took one envelope has not taken the other:
+    then only the file says which is meant."""
+    if not ids:
+        return []
+    [found] = await node.ledger.transaction([arrivals.places_of_ids(actor, ids)])
+    places = arrivals.place_rows(found)
+    waiting: dict[str, list[str]] = {}
+    for place in places:
+        if place.state != "taken":
+            waiting.setdefault(place.id, []).append(place.file)
+    for id, files in waiting.items():  # noqa: A001 - the envelope's word
+        if len(files) > 1:
+            raise Conflict(
+                f"{len(files)} messages of {actor} have the id {id}, from different nodes",
+                next="say which by its file: " + " or ".join(f"netsky channel ack {actor} {file}" for file in files),
+                code="id_used_twice",
+            )
+    return places
 
 
 async def inbox_ls(node: Node, caller: Caller, args: Args) -> dict[str, Any]:

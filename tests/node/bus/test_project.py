@@ -111,7 +111,7 @@ async def test_a_file_that_stands_anywhere_is_not_written_again(tmp_path: pathli
 async def test_a_row_that_was_taken_is_never_projected(tmp_path: pathlib.Path) -> None:
     async with open_world(tmp_path) as world:
         accepted = await world.send()
-        await world.rows(inbox.take("agent0", [accepted.id], 1, "ack"))
+        await world.rows(inbox.take_files("agent0", [str(accepted.file)], 1, "ack"))
     async with open_world(tmp_path) as world:
         await world.project()
         world.bus.channel("agent0").close()

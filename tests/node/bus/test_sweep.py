@@ -56,7 +56,7 @@ async def test_at_a_start_files_of_taken_rows_go_to_the_archive(tmp_path: pathli
         accepted = await world.send()
         await world.project()
         await world.drained(ack=False)
-        await world.rows(inbox.take("agent0", [accepted.id], 1, "ack"))
+        await world.rows(inbox.take_files("agent0", [str(accepted.file)], 1, "ack"))
     async with open_world(tmp_path) as world:
         assert world.names("agent0", "archive") == [accepted.file]
         assert world.names("agent0", "claimed") == []
@@ -112,7 +112,7 @@ async def test_a_row_taken_by_word_alone_has_its_file_archived(world: World) -> 
     await world.project()
     for _ in range(3):
         await world.bus.sweep.turn()
-    await world.rows(inbox.take("agent0", [accepted.id], 1, "ack"))
+    await world.rows(inbox.take_files("agent0", [str(accepted.file)], 1, "ack"))
     world.bus.acked("agent0")
     await world.bus.sweep.turn()
     assert world.names("agent0", "archive") == [accepted.file]

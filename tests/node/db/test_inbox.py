@@ -62,8 +62,8 @@ async def test_a_claim_keeps_its_first_time_and_can_be_given_back(three: SqliteL
 
 async def test_taking_is_once_and_only_by_its_actor(three: SqliteLedger) -> None:
     await run(three, inbox.mark_projected([1, 2, 3], 30))
-    assert ids(await one(three, inbox.take("agent1", ["a", "c"], 60, "ack"))) == ["a"]
-    assert ids(await one(three, inbox.take("agent1", ["a"], 70, "ack"))) == []
+    assert ids(await one(three, inbox.take_files("agent1", ["a.json", "c.json"], 60, "ack"))) == ["a"]
+    assert ids(await one(three, inbox.take_files("agent1", ["a.json"], 70, "ack"))) == []
     [row] = inbox.rows(await one(three, inbox.by_seqs([1])))
     assert (row.state, row.taken_at, row.taken_by) == ("taken", 60, "ack")
     assert await states(three) == ["taken", "projected", "projected"]
@@ -78,7 +78,7 @@ async def test_what_is_taken_is_neither_claimed_nor_projected_nor_released(three
 
 
 async def test_what_is_put_back_is_written_again(three: SqliteLedger) -> None:
-    await run(three, inbox.take("agent1", ["a", "b"], 60, "ack"))
+    await run(three, inbox.take_files("agent1", ["a.json", "b.json"], 60, "ack"))
     assert ids(await one(three, inbox.put_back("agent1", ["a", "c"]))) == ["a"]
     assert await states(three) == ["committed", "taken", "committed"]
     [row] = inbox.rows(await one(three, inbox.by_seqs([1])))
@@ -92,7 +92,7 @@ async def test_the_waiting_are_listed_and_counted(three: SqliteLedger) -> None:
     ]
     assert [row.id for row in inbox.waiting_rows(await one(three, inbox.waiting("agent1", 9, after=1)))] == ["b"]
     assert await one(three, inbox.counts()) == [("agent1", 2, 1, 20), ("agent2", 1, 0, 20)]
-    await run(three, inbox.take("agent1", ["a"], 60, "ack"))
+    await run(three, inbox.take_files("agent1", ["a.json"], 60, "ack"))
     assert await one(three, inbox.waiting_count("agent1")) == [(1,)]
     assert await one(three, inbox.waiting_count("agent9")) == [(0,)]
 
@@ -109,7 +109,6 @@ async def test_two_files_of_one_name_are_our_mistake(three: SqliteLedger) -> Non
         (inbox.waiting("agent1", 10), "inbox_waiting"),
         (inbox.waiting_count("agent1"), "inbox_waiting"),
         (inbox.by_files("agent1", ["a"]), "sqlite_autoindex_inbox_1"),
-        (inbox.take("agent1", ["a"], 1, "ack"), "inbox_waiting (actor=? AND seq=?"),
         (inbox.take_files("agent1", ["a"], 1, "ack"), "sqlite_autoindex_inbox_1"),
         (inbox.claim("agent1", ["a"], 1), "sqlite_autoindex_inbox_1"),
     ],

@@ -114,7 +114,7 @@ async def test_envelopes_that_are_over_go_with_all_that_belongs_to_them(
         ),
         inbox.insert([arrival("taken"), arrival("untaken")]),
         outbox.insert([outbox.NewOutbox(HERE, name, THERE, "work", 1) for name in ("sent", "unanswered")]),
-        inbox.take("agent1", ["taken"], 6, "ack"),
+        inbox.take_files("agent1", ["taken.json"], 6, "ack"),
         outbox.done(HERE, ["sent"], 7),
     )
     assert await prune_messages(group, Turn(0, before=20, now=100)) == 0
