@@ -12,6 +12,9 @@ INBOX_ENVELOPES_MAX = 1_000
 ACTORS_MAX = 8
 """Actors with a program on one node: a laptop melts long before it runs out of names."""
 
+ACTORS_KNOWN_MAX = 128
+"""With a program or without: each has a socket and a folder that is looked at four times a second."""
+
 WORKERS_MAX = 6
 """Workers among them: managers must always find room."""
 

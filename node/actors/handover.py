@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from netsky.envelope.fields import Body, Header
@@ -31,6 +32,9 @@ from netsky.node.seams.files import Files, HostileFile
 from netsky.node.seams.time import Time
 
 Accept = Callable[[str, Via, Sequence[Draft]], Awaitable[Sequence[Accepted | NetskyError]]]
+
+
+_OF_THE_DISK = frozenset({"disk_low", "disk_full"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +130,8 @@ class Handover:
     async def interrupted(self, handed: Handed) -> None:
         """An orderly stop: as if it had not begun."""
         name, file = self._actor.name, handed.candidate.file
-        await self._group.write([handovers.stopped(handed.candidate.seq), inbox.release(name, [file])])
+        with suppress(TryLater):  # no room on the disk: then it counts as a loss
+            await self._group.write([handovers.stopped(handed.candidate.seq), inbox.release(name, [file])])
         self._move(file, "claimed", "inbox")
 
     def _hopeless(self, handed: Handed) -> tuple[str, str] | None:
@@ -147,7 +152,7 @@ class Handover:
         upwards = actor.name.startswith("worker") and header.sender == actor.manager
         draft = self._draft(handed, text, "report" if upwards else "reply")
         for attempt in range(ANSWER_TRIES):
-            [result] = await self._accept(actor.name, "actor", [draft])
+            result = await self._hand_in("actor", draft)
             if not isinstance(result, TryLater):
                 break
             wait = RETRY.wait_ns(attempt, self._chance.fraction())
@@ -159,6 +164,13 @@ class Handover:
             return None
         return result
 
+    async def _hand_in(self, via: Via, draft: Draft) -> Accepted | NetskyError:
+        """TryLater is raised where this node's own disk is the reason: that ends, and no answer is dropped for it."""
+        [result] = await self._accept(self._actor.name, via, [draft])
+        if isinstance(result, TryLater) and result.code in _OF_THE_DISK:
+            raise result
+        return result
+
     async def _give_up(self, handed: Handed, code: str, reason: str) -> None:
         actor, header = self._actor, handed.header
         self._log.warn("actor.gave_up", actor=actor.name, id=header.id, code=code, reason=reason)
@@ -166,7 +178,7 @@ class Handover:
         if lane_of(header.kind) == "work":  # an error about an error would never end
             text = f"{actor.name} could not do this: {reason}."
             draft = self._draft(handed, text, "error", {"error": {"code": code, "message": reason}})
-            [result] = await self._accept(actor.name, "node", [draft])
+            result = await self._hand_in("node", draft)
             if isinstance(result, NetskyError) and not isinstance(result, Conflict):
                 self._log.warn("actor.error_refused", actor=actor.name, id=header.id, reason=result.message)
         await self._take(handed, "given_up", "quarantine", (code, reason))

@@ -22,7 +22,7 @@ from netsky.node.db import actors as rows
 from netsky.node.db import handovers
 from netsky.node.db.actors import ActorRow
 from netsky.node.errors import Conflict, NotFound, Refused, TryLater, Usage
-from netsky.node.limits import ACTORS_MAX, WORKERS_MAX
+from netsky.node.limits import ACTORS_KNOWN_MAX, ACTORS_MAX, WORKERS_MAX
 from netsky.node.seams.processes import CannotStart
 
 if TYPE_CHECKING:
@@ -168,6 +168,12 @@ class Actors:
         if wanted.manager is not None and wanted.manager not in {ROOT_MANAGER, *self._here}:
             raise NotFound(
                 f"there is no manager {wanted.manager}", next=f"netsky agent add {wanted.manager}", code="unknown_actor"
+            )
+        if name not in self._here and len(self._here) >= ACTORS_KNOWN_MAX:
+            raise TryLater(
+                f"this node has {len(self._here)} actors, at most {ACTORS_KNOWN_MAX}",
+                next="netsky agent ls, then netsky agent rm one of them",
+                code="too_many_actors",
             )
         if wanted.mode == "none":
             return

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import signal
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from math import inf
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 import trio
 from netsky.node.actors.handover import Handed, Handover
@@ -15,11 +17,14 @@ from netsky.node.backoff import RESTART
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import actors as rows
 from netsky.node.db.actors import ActorRow
+from netsky.node.errors import TryLater
 from netsky.node.seams.processes import CannotStart, Exit, Process
 from netsky.node.supervise import Child, GaveUp, Supervisor
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
+
+Done = TypeVar("Done")
 
 READ_BYTES = 64 * 1024
 STOP_SECONDS = GRACE_SECONDS + 4.0
@@ -103,7 +108,7 @@ class Place:
         while True:
             heard = node.signals.count(name)
             self.state = "idle"
-            handed = await handover.next()
+            handed = await self._stored(handover.next)
             if handed is None:
                 await self._wait(heard, await handover.wait_ns())
                 continue
@@ -111,11 +116,27 @@ class Place:
 
     async def _one(self, handover: Handover, handed: Handed) -> None:
         try:
-            await handover.conclude(handed, await self._try(handed))
+            verdict = await self._try(handed)
+            await self._stored(lambda: handover.conclude(handed, verdict))
         finally:
             if trio.current_effective_deadline() == -inf:  # an orderly stop; a crash of ours leaves the try counted
                 with trio.CancelScope(shield=True), trio.move_on_after(1.0):
                     await handover.interrupted(handed)
+
+    async def _stored(self, step: Callable[[], Awaitable[Done]]) -> Done:
+        """A full disk is no fault of this program: the step, which may be repeated, is tried until there is room."""
+        node, attempt = self._node, 0
+        while True:
+            try:
+                done = await step()
+            except TryLater as full:
+                self.state, self.reason = "waits", full.message
+                wait = RESTART.wait_ns(attempt, node.seams.chance.fraction())
+                await node.seams.time.sleep_until(node.seams.time.monotonic() + wait)
+                attempt += 1
+            else:
+                self.reason = "" if attempt else self.reason
+                return done
 
     async def _try(self, handed: Handed) -> Verdict:
         try:
@@ -181,10 +202,14 @@ class Place:
             exit = await end(process, GRACE_SECONDS)  # noqa: A001 - the type's own word
         return Run(exit, b"", len(said) > ANSWER_BYTES_MAX, deadline.cancelled_caught)
 
-    async def _begin_row(self, pid: int) -> int:
+    async def _begin_row(self, pid: int) -> int | None:
+        """A session is an observation: where there is no room for its row, the program runs without one."""
         node = self._node
         node.events.publish("actor_started", actor=self.actor.name, pid=pid)
-        [[(session,)]] = await node.group.write([rows.start_session(self.actor.name, pid, node.now())])
+        try:
+            [[(session,)]] = await node.group.write([rows.start_session(self.actor.name, pid, node.now())])
+        except TryLater:
+            return None
         assert isinstance(session, int)
         return session
 
@@ -193,7 +218,8 @@ class Place:
             return
         node = self._node
         node.events.publish("actor_ended", actor=self.actor.name, exit=exit.sentence(), reason=reason)
-        await node.group.write([rows.end_session(session, node.now(), exit.sentence(), reason)])
+        with suppress(TryLater):
+            await node.group.write([rows.end_session(session, node.now(), exit.sentence(), reason)])
 
     def _look_at_start_files(self, launched: Launched) -> None:
         """The fence cannot keep a file from being made; that it was made must be seen."""

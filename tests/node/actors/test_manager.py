@@ -148,6 +148,18 @@ async def test_there_are_only_so_many_programs_and_workers(start: Start) -> None
             await it.add("agent3", "sleep", "99")
 
 
+async def test_there_are_only_so_many_names(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each costs a socket: a node that was given more of them than it has descriptors would not start again."""
+    monkeypatch.setattr("netsky.node.actors.manager.ACTORS_KNOWN_MAX", 3)
+    async with start() as it:
+        here = len(it.node.actors.states())
+        for number in range(1, 4 - here):
+            await it.add(f"agent{number}")
+        with pytest.raises(TryLater, match="3 actors, at most 3"):
+            await it.add("agent9")
+        await it.add_script("agent1", WAIT, mode="resident")  # one that is here may still be given a program
+
+
 async def test_a_manager_with_workers_stays_and_agent0_loses_only_its_program(start: Start) -> None:
     async with start() as it:
         await it.add("agent1")

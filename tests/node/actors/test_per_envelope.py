@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Any
 
 import pytest
-from netsky.node.actors.limits import TRIES_MAX
+from netsky.node.actors.limits import CRASHES_MAX, TRIES_MAX
 from netsky.node.backoff import Backoff
-from netsky.node.db import handovers
-from netsky.node.seams.ledger import Statement
+from netsky.node.daemon.caller import OPERATOR
+from netsky.node.db import handovers, inbox
+from netsky.node.errors import Conflict
+from netsky.node.seams.ledger import LedgerFull, Row, Statement
+from netsky.node.verbs.args import Args
+from netsky.node.verbs.bus import ack
 
 Start = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -168,6 +172,80 @@ async def test_an_envelope_that_took_the_node_down_twice_is_given_to_no_program_
             "worker1 could not do this: the node ended 2 times while a program had it.",
         )
         assert not (it.folder / "ran").exists()
+
+
+async def test_a_full_disk_stops_the_actor_for_as_long_as_it_is_full_and_its_answer_arrives(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(1_000_000, 2_000_000))
+    script = (
+        "import os, sys, time\nopen('tries', 'a').write('x')\nwhile not os.path.exists('go'): time.sleep(.01)\nprint(1)"
+    )
+    async with start() as it:
+        await it.add_script("worker1", script)
+        sent = await it.send("worker1", "x")
+        await it.made("tries")
+        real = it.node.ledger.transaction
+        refused = 0
+
+        async def full(statements: Sequence[Statement]) -> list[list[Row]]:
+            nonlocal refused
+            if all(statement.sql.startswith("SELECT") for statement in statements):
+                return await real(statements)
+            refused += 1
+            raise LedgerFull("No room left")
+
+        it.node.ledger.transaction = full
+        (it.folder / "go").touch()
+
+        async def refused_often() -> bool | None:
+            return refused > 2 * CRASHES_MAX or None
+
+        await it.until(refused_often)
+        assert it.state("worker1")["state"] == "waits"
+        assert "No room left" in it.state("worker1")["reason"]
+        it.node.ledger.transaction = real
+        assert await it.answers(sent) == [("worker1", "report", "1")]
+        assert await it.taken_by(sent) == "exit"
+        assert (it.folder / "tries").read_text() == "x"
+        await it.wait_state("worker1", "idle")
+
+
+COLUMNS = "leaf, header, body, seal, position, sender, recipient, destination, kind, lane, clock, ts, expires, via"
+THEIRS = "09999999999000000009-0000000001-00000001-0000000001-from-agent0@netsky9.json"
+
+
+async def test_an_id_that_two_origins_use_is_two_envelopes_and_each_is_taken_by_itself(start: Start) -> None:
+    """An id is its origin's to choose: another node may send one under the id of what waits here."""
+    async with start() as it:
+        await it.add("worker1")
+        sent = await it.send("worker1", "x")
+        twin = Statement(
+            f"INSERT INTO messages (origin, id, accepted_at, {COLUMNS}) "
+            f"SELECT zeroblob(32), id, accepted_at, {COLUMNS} FROM messages WHERE id = ?",
+            (sent,),
+        )
+        row = Statement(
+            "INSERT INTO inbox (seq, actor, file, state, stored_at) "
+            "SELECT max(seq), 'worker1', ?, 'projected', 1 FROM messages",
+            (THEIRS,),
+        )
+        await it.node.group.write([twin, row])
+
+        with pytest.raises(Conflict, match="2 messages of worker1 have the id") as caught:
+            await ack(it.node, OPERATOR, Args("ack", {"actor": "worker1", "ids": [sent]}))
+        assert f"netsky channel ack worker1 {THEIRS}" in caught.value.next
+
+        seen = "import json, sys; open('seen', 'a').write(json.load(sys.stdin)['netsky']['origin'] + ' ')"
+        await it.add_script("worker1", seen)
+
+        async def all_taken() -> bool | None:
+            [rows] = await it.node.group.write([inbox.waiting_count("worker1")])
+            return rows == [(0,)] or None
+
+        await it.until(all_taken)
+        assert sorted((it.folder / "seen").read_text().split()) == sorted([it.node.identity.key.hex(), "00" * 32])
+        assert (await ack(it.node, OPERATOR, Args("ack", {"actor": "worker1", "ids": [sent]})))["taken"] == [sent]
 
 
 async def test_work_that_expired_while_it_waited_is_not_begun(start: Start) -> None:
