@@ -67,11 +67,16 @@ async def _prune_archive(channel: Channel, folder: int, store: Store, before: in
 async def _prune_quarantine(channel: Channel, limit: int) -> bool:
     found = await _listed(channel, channel.quarantine)
     kept = [file for file in found if not file.name.endswith(REASON_SUFFIX)]
-    over = kept[: max(0, len(kept) - limit)]
-    for file in over[:PRUNE_FILES]:
-        _remove(channel, channel.quarantine, file)
-        channel.files.remove(channel.quarantine, file.name + REASON_SUFFIX)
-    return len(over) > PRUNE_FILES
+    removed = 0
+    for count, file in enumerate(kept[: max(0, len(kept) - limit)], 1):
+        if _remove(channel, channel.quarantine, file):  # a folder with something in it stays, and is passed over
+            channel.files.remove(channel.quarantine, file.name + REASON_SUFFIX)
+            removed += 1
+        if removed == PRUNE_FILES:
+            return True
+        if count % PRUNE_YIELD == 0:
+            await trio.lowlevel.checkpoint()
+    return False
 
 
 async def _listed(channel: Channel, folder: int) -> list[_File]:

@@ -10,9 +10,11 @@ import socket
 from collections.abc import Callable
 
 import pytest
+import trio
 from netsky.node.bus.quarantine import REASON_SUFFIX, is_safe_name, kept_name
+from netsky.node.config import Config
 
-from tests.node.bus.conftest import World
+from tests.node.bus.conftest import World, open_world
 
 GOOD = {"from": "agent0", "text": "good", "ts": "2026-11-21T00:00:00Z"}
 OLD = (1_000_000_000, 1_000_000_000)
@@ -293,3 +295,22 @@ async def test_a_second_bad_file_of_the_same_name_does_not_replace_the_first(wor
         put(world.folder("agent1", "outbox"), b"bad.json", holding(b"{"))
         await world.bus.sweep.turn()
     assert sorted(put_away(world, "agent1")) == ["bad.json", "bad.json.2", "bad.json.3"]
+
+
+async def test_a_quarantine_full_of_folders_that_cannot_be_removed_ends_the_turn_and_keeps_nothing_behind_them(
+    tmp_path: pathlib.Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Their owner may put as many there as it likes: trying them again and again would never end."""
+    monkeypatch.setattr("netsky.node.bus.prune.PRUNE_FILES", 2)
+    async with open_world(tmp_path, config=Config(quarantine_files_max=1, free_mib_floor=16)) as world:
+        world.bus.channel("agent0").close()
+        quarantine = world.folder("agent0", "quarantine")
+        for number in range(5):
+            (quarantine / f"full{number}" / "inside").mkdir(parents=True)
+            os.utime(quarantine / f"full{number}", ns=(number, number))
+        for number in range(5):
+            (quarantine / f"file{number}").touch()
+        with trio.fail_after(20):
+            await world.bus.prune()
+        left = world.names("agent0", "quarantine")
+    assert left == ["file4", "full0", "full1", "full2", "full3", "full4"]
