@@ -149,6 +149,15 @@ def prepare_runtime_folder(home: Home, files: Files) -> None:
         os.symlink(folder, run)
 
 
+def no_folder(home: Home, hostile: HostileFile) -> Refused:
+    """Something else stands where the home belongs."""
+    return Refused(
+        f"{home.path} is no folder: {hostile.sentence}",
+        next="name the folder of a home: netsky --home PATH",
+        code="not_a_folder",
+    )
+
+
 def check_permissions(home: Home, files: Files) -> None:
     """Refuses a home that is not there, not ours, or that others can read. The message holds the command to type."""
     try:
@@ -156,11 +165,7 @@ def check_permissions(home: Home, files: Files) -> None:
     except FileNotFoundError:
         raise NotFound(f"there is no home at {home.path}", next="netsky init", code="no_home") from None
     except HostileFile as hostile:
-        raise Refused(
-            f"{home.path} is no folder: {hostile.sentence}",
-            next="name the folder of a home: netsky --home PATH",
-            code="not_a_folder",
-        ) from None
+        raise no_folder(home, hostile) from None
     except OSError as error:
         raise Refused(
             f"the home {home.path} cannot be opened: {error.strerror}",

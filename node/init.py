@@ -12,10 +12,10 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from netsky.node.charter import Charter, read_charter, seal_charter
 from netsky.node.config import Config, default_text, node_name_wrong, read_config
 from netsky.node.errors import Conflict, NetskyError, Refused, Usage
-from netsky.node.home import HOLDER_NAME, LOCK_NAME, Home, check_permissions, check_secret, take_lock
+from netsky.node.home import HOLDER_NAME, LOCK_NAME, Home, check_permissions, check_secret, no_folder, take_lock
 from netsky.node.identity import fingerprint, key_text, public_key, read_key
 from netsky.node.seams.chance import Chance
-from netsky.node.seams.files import Files
+from netsky.node.seams.files import Files, HostileFile
 from netsky.node.seams.time import Time
 
 PROVISIONAL_NAME = "netsky1"
@@ -55,7 +55,10 @@ def init_home(
 ) -> Made:
     """Makes or finishes a home, or says that it is there. Raises what a person can act upon."""
     wanted = _wanted_name(root, name)
-    files.make_folder(home.path)
+    try:
+        files.make_folder(home.path)
+    except HostileFile as hostile:
+        raise no_folder(home, hostile) from None
     check_permissions(home, files)
     lock = take_lock(home, files)
     if lock is None:

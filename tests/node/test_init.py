@@ -140,6 +140,13 @@ def test_a_folder_with_other_things_in_it_is_left_alone(home: Home) -> None:
     assert list(Path(home.path).iterdir()) != []
 
 
+def test_a_file_in_the_place_of_the_home_is_left_alone(home: Home) -> None:
+    Path(home.path).write_text("years of work")
+    with pytest.raises(Refused, match="is no folder"):
+        init(home)
+    assert Path(home.path).read_text() == "years of work"
+
+
 def test_a_home_in_use_is_not_made_at_the_same_time(home: Home) -> None:
     init(home)
     lock = take_lock(home, RealFiles())
