@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import select
 import socket
+import stat
+import sys
 from types import TracebackType
 from typing import Self
 
@@ -26,13 +29,20 @@ class Arrivals:
         self._path = node.socket_path
         self._actor = actor
         self._socket: socket.socket | None = None
+        self._reader = _pipe_to_reader()
         self._listen()
 
     def wait(self, *also: int) -> None:
-        """Until something may have come, or one of these descriptors can be read."""
+        """Until something may have come, or one of these descriptors can be read.
+
+        BrokenPipeError once nobody reads our stdout any more: `… --follow | head -1` would else keep other drains out
+        until the next message.
+        """
         bell = () if self._socket is None else (self._socket.fileno(),)
         limit = _LOOK_SECONDS if self._socket is None else _LOOK_ANYWAY_SECONDS
-        ready, _, _ = select.select([*bell, *also], [], [], limit)
+        ready, _, _ = select.select([*bell, *also, *self._reader], [], [], limit)
+        if self._reader and self._reader[0] in ready:
+            raise BrokenPipeError
         if self._socket is None:
             self._listen()
         elif self._socket.fileno() in ready:
@@ -74,3 +84,12 @@ class Arrivals:
         self, kind: type[BaseException] | None, value: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._close()
+
+
+def _pipe_to_reader() -> tuple[int, ...]:
+    """Our stdout, if it is a pipe: its writing end becomes readable when the reading one was closed, and only then."""
+    try:
+        number = sys.stdout.fileno()
+        return (number,) if stat.S_ISFIFO(os.fstat(number).st_mode) else ()
+    except (OSError, ValueError):
+        return ()

@@ -7,6 +7,7 @@ import os
 import signal
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from types import FrameType
 from typing import Any, NoReturn
 
@@ -46,13 +47,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         code = EXIT_TERMINATED
     except BrokenPipeError:
         code = EXIT_PIPE_CLOSED
+    except OSError as error:  # the answer itself could not be written: a full disk behind `> file`
+        code = EXIT_FAILED
+        _say_unwritten(error)
     if code in (EXIT_INTERRUPTED, EXIT_TERMINATED, EXIT_PIPE_CLOSED):
         _forget_streams()
     return code
 
 
+def _say_unwritten(error: OSError) -> None:
+    """By the one stream that is left, if it is; what was buffered for the other must not fail once more."""
+    with suppress(OSError):
+        sys.stderr.write(f"netsky: the answer could not be written: {error.strerror or error}\n  next: netsky doctor\n")
+        sys.stderr.flush()
+    _forget_streams()
+
+
 def _prepare_streams() -> None:
-    """Whatever the locale, no letter can make a print fail; a closed stdout or stderr is one that swallows."""
+    """Whatever the locale, no letter can make a print fail; a closed stdout or stderr is one that swallows, and a
+    closed stdin one that is empty."""
+    if sys.stdin is None:
+        sys.stdin = open(os.devnull, encoding="utf-8")  # noqa: SIM115 - lives as long as we do
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if stream is None:

@@ -187,6 +187,22 @@ def test_following_shows_what_comes_later(channel: Path, spawn: Spawn) -> None:
 
 
 @pytest.mark.real
+def test_a_follower_whose_reader_has_gone_lets_the_next_drain_in(run: Run, channel: Path, spawn: Spawn) -> None:
+    put(channel, 1)
+    process = spawn("channel", "drain", "worker1", "--follow", "--json")
+    assert process.stdout is not None
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(30) == 141
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.close()
+    assert process.stderr.read() == ""
+    process.stderr.close()
+    assert run("channel", "drain", "worker1").code == 0
+
+
+@pytest.mark.real
 def test_a_consumer_says_on_stdin_what_it_took(channel: Path, spawn: Spawn) -> None:
     first, second = put(channel, 1), put(channel, 2)
     process = spawn("channel", "drain", "worker1", "--json", "--ack-from-stdin")

@@ -130,6 +130,24 @@ def test_closed_streams_are_no_fault(home: Path) -> None:
 
 
 @pytest.mark.real
+def test_a_closed_stdin_is_an_empty_one(home: Path) -> None:
+    command = f"{sys.executable} -m netsky.node.cli.main send agent1 - --from agent0 <&-"
+    done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True)
+    assert (done.returncode, "mistake of ours" in done.stderr) == (3, False)  # there is no such actor
+
+
+@pytest.mark.real
+@pytest.mark.skipif(not os.path.exists("/dev/full"), reason="only Linux has /dev/full")
+@pytest.mark.parametrize("words", ["help", "help limits", "version --json", "trace x --json"])
+def test_an_answer_that_finds_no_room_is_one_sentence(words: str, home: Path) -> None:
+    command = f"{sys.executable} -m netsky.node.cli.main {words} > /dev/full"
+    done = subprocess.run(["bash", "-c", command], check=False, capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "No space left on device" in done.stderr
+    assert done.stderr.count("\n") == 2
+
+
+@pytest.mark.real
 def test_a_locale_without_letters_prints_them_escaped(spawn: Spawn, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LC_ALL", "C")
     monkeypatch.setenv("PYTHONIOENCODING", "ascii")
