@@ -84,7 +84,12 @@ class Dialer:
         actor = named or self.inside_actor
         if actor is None:
             raise Usage("say which actor", next=f"netsky {command} agent0")
-        return local_actor(actor)
+        actor, inside = local_actor(actor), self.inside_actor
+        if inside not in (None, actor):  # as the node says it; its folders may not be there at all behind a fence
+            raise Refused(
+                f"you are {inside}; the channel of {actor} is not yours", next=f"netsky {command}", code="not_you"
+            )
+        return actor
 
     def full_id(self, said: str) -> str:
         """The one id that begins with what was typed. What cannot be looked up is left to the node's verb."""

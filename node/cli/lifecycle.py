@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netsky.node.cli.output import Output
-from netsky.node.errors import EXIT_DONE, Conflict, Usage
+from netsky.node.errors import EXIT_DONE, Conflict, Refused, Usage
 from netsky.node.seams.real import RealChance, RealTime
 from netsky.node.seams.real_files import RealFiles
 
@@ -13,7 +13,8 @@ from netsky.node.seams.real_files import RealFiles
 def _outside(args: Any, command: str) -> None:
     actor = args.node.inside_actor
     if actor is not None:
-        raise Usage(f"netsky {command} is for the operator, not for {actor}", next="netsky status")
+        sentence = f"netsky {command} is for the operator, not for {actor}"
+        raise Refused(sentence, next="netsky status", code="not_for_actors")
 
 
 def init(args: Any, out: Output) -> int:

@@ -101,6 +101,18 @@ def test_inside_an_actor_the_next_step_is_to_wait(run: Run, monkeypatch: pytest.
     assert "next: netsky wait ready" in ran.err
 
 
+@pytest.mark.parametrize(
+    "words", ["down", "restart", "channel drain agent2", "channel ack agent2 --shown", "channel ls agent2"]
+)
+def test_an_actor_is_refused_what_is_not_its_own_with_5(
+    words: str, run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("NETSKY_SOCKET", str(tmp_path / "actor.sock"))
+    monkeypatch.setenv("NETSKY_ACTOR", "agent1")
+    ran = run(*words.split())
+    assert (ran.code, "agent1" in ran.err) == (5, True)
+
+
 @pytest.mark.real
 def test_a_reader_that_goes_away_is_no_fault(spawn: Spawn) -> None:
     reading, writing = os.pipe()

@@ -183,7 +183,7 @@ def test_inside_an_actor_the_reader_is_itself(run: Run, node: StubNode, monkeypa
     assert run("channel", "ack", "a" * 26).code == 0
     assert node.asked == [("ack", {"actor": "worker1", "ids": ["a" * 26]})]
     for words in (("init",), ("up",), ("down",), ("restart",)):
-        assert run(*words).code == 2
+        assert run(*words).code == 5
 
 
 def test_many_ids_go_in_several_calls(run: Run, node: StubNode) -> None:
