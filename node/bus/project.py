@@ -87,6 +87,7 @@ class Projector:
             self.reload()
 
     async def run(self) -> None:
+        self.reload()  # what an earlier life of this task had in hand when it crashed is known to its rows alone
         while True:
             while await self.turn():
                 pass

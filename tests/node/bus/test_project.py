@@ -8,13 +8,14 @@ import pathlib
 from typing import Any
 
 import pytest
+import trio
 from netsky.node.bus.draft import Draft
 from netsky.node.bus.limits import FRESH_BYTES_MAX
 from netsky.node.db import arrivals, inbox
 from netsky.node.seams.ledger import LedgerBroken
 from netsky.node.seams.real_files import RealFiles
 
-from tests.node.bus.conftest import open_world
+from tests.node.bus.conftest import World, open_world
 
 
 class Failing(RealFiles):
@@ -158,3 +159,24 @@ async def test_a_row_is_marked_only_after_its_folder_was_synced(tmp_path: pathli
         world.ledger.transaction = watched  # type: ignore[method-assign]
         await world.project()
     assert order == ["write", "write", "sync", "mark"]
+
+
+async def test_what_the_projector_had_in_hand_when_it_crashed_is_written_by_its_next_life(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent = await world.send()
+
+    def broken(*_: object, **__: object) -> None:
+        raise ZeroDivisionError
+
+    with monkeypatch.context() as patched:
+        patched.setattr("netsky.node.bus.project.write_file", broken)
+        with pytest.raises(ZeroDivisionError):
+            await world.bus.projector.turn()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.bus.projector.run)
+        with trio.fail_after(20):
+            while await world.state("agent0", sent.file) != "projected":
+                await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert world.names("agent0", "inbox") == [sent.file]
