@@ -9,11 +9,13 @@ from typing import Any, Literal
 
 from netsky.node.client import Client
 from netsky.node.config import Config, read_config
-from netsky.node.errors import NetskyError, TimedOut, Unreachable
+from netsky.node.errors import NetskyError, TimedOut, Unreachable, Unusable
 from netsky.node.home import Home, check_permissions, take_lock
 from netsky.node.seams.files import Files
+from netsky.node.seams.ledger import LedgerUnusable
 from netsky.node.seams.time import Time
 from netsky.node.up import holder_pid
+from netsky.node.version import program_version
 
 Level = Literal["ok", "warn", "fail"]
 
@@ -35,8 +37,10 @@ def examine(home: Home, files: Files, time: Time) -> list[Check]:
     checks = [*_program(), *_guard("home", lambda: _home(home, files))]
     if any(check.level == "fail" for check in checks):
         return checks
-    checks += _guard("config", lambda: _config(home, files))
-    checks += _guard("key", lambda: _key(home, files))
+    config = _guard("config", lambda: _config(home, files))
+    checks += config
+    if config[0].level != "fail":
+        checks += _guard("key", lambda: _key(home, files))
     checks += _guard("disk", lambda: _disk(home, files))
     checks += _clock(time)
     checks += _guard("node", lambda: _node(home, files))
@@ -135,7 +139,10 @@ def _node(home: Home, files: Files) -> Iterator[Check]:
 def _not_answering(home: Home, files: Files) -> Iterator[Check]:
     lock = take_lock(home, files)
     if lock is not None:
-        lock.release()
+        try:
+            yield from _guard("database", lambda: _database(home, files))
+        finally:
+            lock.release()
         yield Check("node", "warn", "the node is not running", "netsky up")
         return
     pid = holder_pid(home)
@@ -143,6 +150,24 @@ def _not_answering(home: Home, files: Files) -> Iterator[Check]:
         "node", "fail", f"process {pid or '(unknown)'} holds this home and does not answer",
         f"look into {home.node_log}; if it hangs: kill -9 {pid or 'PID'}, then netsky up",
     )  # fmt: skip
+
+
+def _database(home: Home, files: Files) -> Iterator[Check]:
+    """What a start would say of it, with the lock held."""
+    from netsky.node.db.examining import examine as examine_database  # noqa: PLC0415 - brings sqlite3
+    from netsky.node.identity import NODE_KEY, check_owner, read_identity  # noqa: PLC0415 - brings cryptography
+
+    try:
+        owner = examine_database(home.database, program_version(), NODE_KEY)
+    except LedgerUnusable as unusable:
+        raise Unusable(str(unusable), home.database) from None
+    try:
+        identity = read_identity(home, files, read_config(home, files))
+    except NetskyError:
+        return  # said before, as config or key
+    check_owner(home, identity, owner)
+    whose = "new" if owner is None else "this node's, and of a version that this program reads"
+    yield Check("database", "ok", f"{home.database} is {whose}")
 
 
 def _running(status: dict[str, Any]) -> Iterator[Check]:

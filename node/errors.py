@@ -58,6 +58,15 @@ class TryLater(NetskyError):
     exit, default_code = EXIT_TRY_LATER, "try_later"
 
 
+class Unusable(NetskyError):
+    """The database cannot be used, and starting again changes nothing."""
+
+    default_code = "database_unusable"
+
+    def __init__(self, sentence: str, database: str) -> None:
+        super().__init__(sentence, next=f"keep the file as it is and look at it: {database}")
+
+
 BY_EXIT: dict[int, type[NetskyError]] = {
     kind.exit: kind for kind in (NetskyError, Usage, NotFound, Unreachable, Refused, TimedOut, Conflict, TryLater)
 }

@@ -13,8 +13,12 @@ from netsky.node.config import Config
 from netsky.node.errors import NetskyError, NotFound, Refused
 from netsky.node.home import Home
 from netsky.node.seams.files import Files, HostileFile
+from netsky.node.seams.ledger import Value
 
 KEY_FILE_BYTES_MAX = 128
+
+NODE_KEY = "node_key"
+"""Whose database this is, among its `node_state`: the public key, put in by the first start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +105,17 @@ def read_identity(home: Home, files: Files, config: Config) -> Identity:
         secret=secret,
         charter=charter,
     )
+
+
+def check_owner(home: Home, identity: Identity, owner: Value) -> None:
+    """Refuses a database that the key here never wrote to. `owner` is what it holds under NODE_KEY."""
+    if owner not in {None, identity.key}:
+        theirs = fingerprint(owner) if isinstance(owner, bytes) else str(owner)
+        raise Refused(
+            f"{home.database} belongs to the node {theirs}, and the key here is that of {identity.fingerprint}",
+            next="put the node.key back that belongs to it, or move meta.db away to start with an empty one",
+            code="foreign_database",
+        )
 
 
 def _why_not_root(charter: Charter | None) -> str:

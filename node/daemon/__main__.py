@@ -18,7 +18,7 @@ from contextlib import suppress
 from typing import NoReturn
 
 import trio
-from netsky.node.daemon.build import Surroundings, Unusable
+from netsky.node.daemon.build import Surroundings
 from netsky.node.daemon.exits import (
     EXIT_CRASHED,
     EXIT_GAVE_UP,
@@ -28,7 +28,7 @@ from netsky.node.daemon.exits import (
 )
 from netsky.node.daemon.node import Node
 from netsky.node.daemon.run import run
-from netsky.node.errors import EXIT_DONE, NetskyError, TryLater
+from netsky.node.errors import EXIT_DONE, NetskyError, TryLater, Unusable
 from netsky.node.home import Home
 from netsky.node.limits import DESCRIPTORS_WANTED, STOP_SECONDS
 from netsky.node.seams.ledger import LedgerBroken

@@ -25,10 +25,10 @@ from netsky.node.db import actors, node_state
 from netsky.node.db.actors import ActorRow
 from netsky.node.db.group import GroupCommit
 from netsky.node.db.opening import Opened, begin, finish, settings
-from netsky.node.errors import Conflict, NetskyError, Refused
+from netsky.node.errors import Conflict, Unusable
 from netsky.node.events import Events, Signals
 from netsky.node.home import HOLDER_NAME, Home, HomeLock, check_permissions, prepare_runtime_folder, take_lock
-from netsky.node.identity import Identity, fingerprint, read_identity
+from netsky.node.identity import NODE_KEY, Identity, check_owner, read_identity
 from netsky.node.links import make_links
 from netsky.node.log import Log
 from netsky.node.seams import Seams
@@ -37,15 +37,6 @@ from netsky.node.version import program_version
 
 if TYPE_CHECKING:
     from netsky.node.config import Config
-
-NODE_KEY = "node_key"
-"""Whose database this is: the public key, put in by the first start."""
-
-
-class Unusable(NetskyError):
-    """The database cannot be used, and starting again changes nothing."""
-
-    default_code = "database_unusable"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,7 +120,7 @@ async def _open_ledger(home: Home, seams: Seams, identity: Identity) -> AsyncIte
             begun = True
             await _check_owner(home, ledger, identity)
         except LedgerUnusable as unusable:
-            raise Unusable(str(unusable), next=f"keep the file as it is and look at it: {home.database}") from None
+            raise Unusable(str(unusable), home.database) from None
         yield ledger, opened
     except BaseException as error:
         broken = _is_broken(error)
@@ -156,15 +147,9 @@ def _is_broken(error: BaseException) -> bool:
 async def _check_owner(home: Home, ledger: Ledger, identity: Identity) -> None:
     [rows] = await ledger.transaction([node_state.get(NODE_KEY)])
     owner = node_state.value(rows)
+    check_owner(home, identity, owner)
     if owner is None:
         await ledger.transaction([node_state.put(NODE_KEY, identity.key)])
-    elif owner != identity.key:
-        theirs = fingerprint(owner) if isinstance(owner, bytes) else str(owner)
-        raise Refused(
-            f"{home.database} belongs to the node {theirs}, and the key here is that of {identity.fingerprint}",
-            next="put the node.key back that belongs to it, or move meta.db away to start with an empty one",
-            code="foreign_database",
-        )
 
 
 async def _assemble(

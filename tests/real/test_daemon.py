@@ -21,6 +21,7 @@ import trio
 from netsky.node import up
 from netsky.node.api import connect
 from netsky.node.client import Client
+from netsky.node.doctor import examine
 from netsky.node.errors import Conflict, NetskyError, NotFound, Refused, TimedOut, TryLater, Unreachable, Usage
 from netsky.node.home import Home, take_lock
 from netsky.node.init import init_home
@@ -181,7 +182,19 @@ def refused(home: Home) -> NetskyError:
         up.up(home)
     assert caught.value.next
     assert up.running_pid(home) is None
+    said = [(check.sentence, check.next) for check in examine(home, RealFiles(), RealTime()) if check.level == "fail"]
+    assert said == [(caught.value.message, caught.value.next)], "doctor says what up says"
     return caught.value
+
+
+def test_looking_at_a_database_changes_nothing_of_it(home: Home) -> None:
+    up.up(home)
+    kill(home)
+    files = {name: (Path(home.path) / name).read_bytes() for name in ("meta.db", "meta.db-wal")}
+    assert files["meta.db-wal"]
+    checks = {check.name: check for check in examine(home, RealFiles(), RealTime())}
+    assert (checks["database"].level, checks["node"].next) == ("ok", "netsky up")
+    assert {name: (Path(home.path) / name).read_bytes() for name in files} == files
 
 
 def test_no_home_is_not_made_by_up(tmp_path: Path) -> None:
@@ -272,7 +285,9 @@ def test_a_home_that_somebody_else_holds_is_refused(home: Home) -> None:
 
 def test_something_that_is_no_socket_in_its_place_is_not_removed(home: Home) -> None:
     Path(home.operator_socket).write_text("notes")
-    error = refused(home)
+    with pytest.raises(NetskyError) as caught:
+        up.up(home)
+    error = caught.value
     assert "netsky" not in Path(home.operator_socket).read_text()
     assert error.exit == 1
 
