@@ -9,18 +9,22 @@ direction, inbox → claimed → archive (or quarantine), and whoever looks for 
 
 from __future__ import annotations
 
+import json
 import os
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from netsky.envelope.address import actor_invalid
-from netsky.node.bus.quarantine import put_away
+from netsky.node.bus.quarantine import REASON_BYTES_MAX, REASON_SUFFIX, put_away
 from netsky.node.errors import NotFound
 from netsky.node.seams.files import Files, HostileFile
 
 FOLDERS = ("inbox", "claimed", "archive", "quarantine", "outbox")
 PROCESSED = "processed"
+
+_REPLACED = "folder_replaced"
+_DISPLACED_QUARANTINE = "quarantine.displaced"
 
 
 @dataclass(slots=True)
@@ -102,6 +106,43 @@ def open_folder_of(files: Files, path: str, actor: str = "") -> Channel:
     return channel
 
 
+def replaced(files: Files, channels: str, actor: str) -> dict[str, str]:
+    """Folders of this actor in whose place something else was found: their path, and where that is kept since.
+
+    It is told until somebody has looked and deleted it there. At most one of each is found: the oldest.
+    """
+    path = os.path.join(channels, actor)
+    found: dict[str, str] = {}
+    try:
+        folder = files.open_folder(path)
+    except (OSError, HostileFile):
+        return found  # the sweep says so
+    try:
+        if files.facts(folder, _DISPLACED_QUARANTINE) is not None:
+            found[os.path.join(path, "quarantine")] = os.path.join(path, _DISPLACED_QUARANTINE)
+        quarantine = files.open_folder("quarantine", folder)
+    except (OSError, HostileFile):
+        return found
+    finally:
+        files.close(folder)
+    try:
+        for name in FOLDERS:
+            if files.facts(quarantine, name) is not None and _was_a_folders_place(files, quarantine, name):
+                found[os.path.join(path, name)] = os.path.join(path, "quarantine", name)
+    finally:
+        files.close(quarantine)
+    return found
+
+
+def _was_a_folders_place(files: Files, quarantine: int, name: str) -> bool:
+    """A file may be called like a folder: then its reason is another."""
+    try:
+        told = json.loads(files.read(quarantine, name + REASON_SUFFIX, REASON_BYTES_MAX))
+    except (OSError, HostileFile, ValueError, RecursionError):
+        return False
+    return isinstance(told, dict) and told.get("reason") == _REPLACED
+
+
 def _open_own(channel: Channel, name: str) -> int:
     """One of the five, made if missing; what is no folder in its place is moved away first."""
     files = channel.files
@@ -112,10 +153,10 @@ def _open_own(channel: Channel, name: str) -> int:
     except HostileFile as hostile:
         if channel.quarantine >= 0:
             why = hostile.sentence
-            kept = put_away(files, channel.folder, name, channel.quarantine, reason="folder_replaced", sentence=why)
+            kept = put_away(files, channel.folder, name, channel.quarantine, reason=_REPLACED, sentence=why)
         else:
             # Quarantine itself was replaced: there is nowhere else to put it but beside the folder.
-            kept = f"{name}.displaced"
+            kept = _DISPLACED_QUARANTINE
             files.move(channel.folder, name, channel.folder, kept)
         channel.displaced.append(f"{name}: {hostile.sentence}" + (f" (kept as {kept})" if kept else ""))
     files.make_folder(name, under=channel.folder)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
@@ -67,23 +68,28 @@ class Sweep:
 
     @property
     def faults(self) -> dict[str, str]:
-        """Actors whose folder cannot be looked at, and why."""
+        """Paths of folders that cannot be looked at, and why."""
         return dict(self._faults)
 
     async def turn(self) -> bool:
         """One look at everything. True if there is more to do at once."""
-        self.look_at_disk()
         self._projector.retry()
+        try:
+            self.look_at_disk()
+            actors = actors_with_folders(self._files, self._channels)
+        except (OSError, HostileFile) as error:
+            self._fault(self._channels, error)
+            return False
+        self._forget_faults({self._channels} | self._faults.keys() - {self._path(actor) for actor in actors})
         more = False
-        actors = actors_with_folders(self._files, self._channels)
         for actor in actors:
             try:
                 more |= await self._look(actor)
-                self._faults.pop(actor, None)
+                self._forget_faults({self._path(actor)})
             except TryLater:
                 more = False  # a full disk: the next turn tries again
             except (OSError, HostileFile, NetskyError) as error:
-                self._fault(actor, error)
+                self._fault(self._path(actor), error)
             await trio.lowlevel.checkpoint()
         return more
 
@@ -162,11 +168,18 @@ class Sweep:
             if facts is not None or name != PROCESSED
         }
 
-    def _fault(self, actor: str, error: Exception) -> None:
+    def _path(self, actor: str) -> str:
+        return os.path.join(self._channels, actor)
+
+    def _fault(self, path: str, error: Exception) -> None:
         sentence = getattr(error, "strerror", None) or str(error)
-        if self._faults.get(actor) != sentence:
-            self._told.event("folder_unusable", actor=actor, sentence=sentence)
-        self._faults[actor] = sentence
+        if self._faults.get(path) != sentence:
+            self._told.event("folder_unusable", path=path, sentence=sentence)
+        self._faults[path] = sentence
+
+    def _forget_faults(self, paths: set[str]) -> None:
+        for path in paths:
+            self._faults.pop(path, None)
 
 
 def actors_with_folders(files: Files, channels: str) -> list[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from netsky.node.bus.folders import replaced
 from netsky.node.db import outbox
 from netsky.node.verbs.bus import channel_counts
 from netsky.node.version import program_version
@@ -91,8 +92,12 @@ def faults(node: Node) -> list[dict[str, str]]:
         add("disk_low", low, "free some space on the node's disk; nothing else is needed")
     if node.bus.projector.fault is not None:
         add("projection", node.bus.projector.fault, f"look into {node.home.channels}")
-    for name, sentence in node.bus.sweep.faults.items():
-        add("channel", f"{name}'s channel folder: {sentence}", f"look at {node.home.channel(name)}")
+    for path, sentence in node.bus.sweep.faults.items():
+        add("channel", f"{path} is not used: {sentence}", "put the folder itself back there; nothing else is needed")
+    for actor in node.actors.states():
+        for path, kept in replaced(node.seams.files, node.home.channels, str(actor["name"])).items():
+            sentence = f"{path} was replaced; a new folder stands there, and what took its place is {kept}"
+            add("folder_replaced", sentence, f"look at {kept} (files may be missing from the folder), then delete it")
     if node.log.lost:
         add("log", f"{node.log.lost} lines of the log could not be written", f"look at {node.home.logs}")
     for actor in node.actors.states():

@@ -11,8 +11,10 @@ from collections.abc import Callable
 
 import pytest
 import trio
+from netsky.node.bus.folders import replaced
 from netsky.node.bus.quarantine import REASON_SUFFIX, is_safe_name, kept_name
 from netsky.node.config import Config
+from netsky.node.seams.real_files import RealFiles
 
 from tests.node.bus.conftest import World, open_world
 
@@ -245,6 +247,37 @@ async def test_a_folder_replaced_by_something_else_is_healed_and_not_followed(
     assert os.listdir(elsewhere) == []
     assert folder.is_dir()
     assert not folder.is_symlink()
+    [(path, kept)] = replaced(RealFiles(), str(tmp_path / "channels"), "agent0").items()
+    assert path == str(folder)
+    os.unlink(kept)
+    assert replaced(RealFiles(), str(tmp_path / "channels"), "agent0") == {}
+
+
+async def test_a_file_that_is_called_like_a_folder_replaced_none(world: World, tmp_path: pathlib.Path) -> None:
+    world.bus.channel("agent0").close()
+    (world.folder("agent0", "inbox") / "inbox").write_text("x")
+    await world.bus.sweep.turn()
+    assert put_away(world, "agent0") == {"inbox": "unknown_file"}
+    assert replaced(RealFiles(), str(tmp_path / "channels"), "agent0") == {}
+
+
+@pytest.mark.parametrize("what", ["link", "file", "nothing"])
+async def test_channels_themselves_replaced_are_said_and_mended_without_a_restart(
+    world: World, tmp_path: pathlib.Path, what: str
+) -> None:
+    channels, aside = tmp_path / "channels", tmp_path / "aside"
+    await world.bus.sweep.turn()
+    channels.rename(aside)
+    if what == "link":
+        channels.symlink_to(aside)
+    elif what == "file":
+        channels.write_text("x")
+    await world.bus.sweep.turn()
+    assert list(world.bus.sweep.faults) == [str(channels)]
+    channels.unlink(missing_ok=True)
+    aside.rename(channels)
+    await world.bus.sweep.turn()
+    assert not world.bus.sweep.faults
 
 
 async def test_a_channel_folder_that_is_a_link_is_refused_and_others_go_on(
@@ -261,7 +294,7 @@ async def test_a_channel_folder_that_is_a_link_is_refused_and_others_go_on(
     assert await world.states("agent2") == ["committed"]
     assert await world.drained("agent1") == ["fine"]
     assert world.bus.projector.fault is not None
-    assert "agent2" in world.bus.sweep.faults
+    assert str(tmp_path / "channels" / "agent2") in world.bus.sweep.faults
     (tmp_path / "channels" / "agent2").unlink()
     for _ in range(3):
         await world.bus.sweep.turn()
