@@ -23,9 +23,9 @@ from typing import Any, Literal, Protocol, Self
 from netsky.envelope.file import FileEnvelope, parse_file_name, read_file
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import FILE_BYTES_MAX
-from netsky.node.bus.folders import Channel, open_folder_of
+from netsky.node.bus.folders import Channel, open_folder_of, refusing
 from netsky.node.bus.quarantine import is_safe_name
-from netsky.node.errors import Conflict, NotFound, Refused
+from netsky.node.errors import Conflict
 from netsky.node.seams.files import Files, HostileFile
 from netsky.node.seams.real_files import temporary_name
 
@@ -210,18 +210,8 @@ class Drain:
 
     def _open(self) -> Channel:
         self._close()
-        try:
+        with refusing(self._path):
             self._channel = open_folder_of(self._files, self._path)
-        except FileNotFoundError:
-            raise NotFound(
-                f"there is no channel folder at {self._path}", next="netsky agent ls", code="no_channel"
-            ) from None
-        except HostileFile as hostile:
-            raise Refused(
-                f"the channel folder {self._path} is not used: {hostile.sentence}",
-                next="put the folder itself back there; the node writes what waits into it again",
-                code="hostile_folder",
-            ) from None
         return self._channel
 
     def _close(self) -> None:

@@ -11,8 +11,8 @@ from netsky.envelope.address import parse_address
 from netsky.envelope.file import file_name, read_file, write_time
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import EXPIRES_MAX_NS
-from netsky.node.bus.folders import open_folder_of
-from netsky.node.errors import Conflict, NotFound, Usage
+from netsky.node.bus.folders import open_folder_of, refusing
+from netsky.node.errors import Conflict, Usage
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.files import Files
 from netsky.node.seams.time import Time
@@ -39,15 +39,12 @@ def drop_in_outbox(
     """
     now = time.wall()
     data = _content(draft, actor, now)
-    try:
-        with open_folder_of(files, folder, actor) as channel:
-            rand32 = int.from_bytes(chance.token(4))
-            for seq in range(8):  # so that a clock that stands still cannot hold a sender forever
-                name = file_name(now, os.getpid(), rand32, seq, actor)
-                if files.write_new(channel.outbox, name, data, sync=True):
-                    return name
-    except FileNotFoundError:
-        raise NotFound(f"there is no actor {actor} here: {folder} is missing", next="netsky agent ls") from None
+    with refusing(folder), open_folder_of(files, folder, actor) as channel:
+        rand32 = int.from_bytes(chance.token(4))
+        for seq in range(8):  # so that a clock that stands still cannot hold a sender forever
+            name = file_name(now, os.getpid(), rand32, seq, actor)
+            if files.write_new(channel.outbox, name, data, sync=True):
+                return name
     raise Conflict("the outbox has files of every name that was tried", next="try again")
 
 

@@ -11,13 +11,15 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from netsky.envelope.address import actor_invalid
 from netsky.node.bus.quarantine import REASON_BYTES_MAX, REASON_SUFFIX, put_away
-from netsky.node.errors import NotFound
+from netsky.node.errors import NotFound, Refused
 from netsky.node.seams.files import Files, HostileFile
 
 FOLDERS = ("inbox", "claimed", "archive", "quarantine", "outbox")
@@ -104,6 +106,27 @@ def open_folder_of(files: Files, path: str, actor: str = "") -> Channel:
         channel.close()
         raise
     return channel
+
+
+@contextmanager
+def refusing(path: str) -> Iterator[None]:
+    """For whoever uses an actor's channel folder from outside: why it cannot be opened, in one sentence for all."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise NotFound(f"there is no channel folder at {path}", next="netsky agent ls", code="no_channel") from None
+    except HostileFile as hostile:
+        raise Refused(
+            f"the channel folder {path} is not used: {hostile.sentence}",
+            next="put the folder itself back there; the node writes what waits into it again",
+            code="hostile_folder",
+        ) from None
+
+
+def check_not_replaced(files: Files, path: str) -> None:
+    """Raises NotFound or Refused."""
+    with refusing(path):
+        files.close(files.open_folder(path))
 
 
 def replaced(files: Files, channels: str, actor: str) -> dict[str, str]:

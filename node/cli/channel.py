@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+from netsky.node.bus.folders import check_not_replaced
 from netsky.node.cli.dial import Dialer
+from netsky.node.cli.mailbox import folder_of
 from netsky.node.cli.output import Output
 from netsky.node.cli.text import age, plural, size, visible
 from netsky.node.errors import EXIT_DONE, NotFound, Usage
 from netsky.node.limits import GROUP_ITEMS_MAX
+from netsky.node.seams.real_files import RealFiles
 
 _ROWS = 100
 _SHOWN_MAX = 1_000
@@ -136,6 +139,8 @@ def ack(args: Any, out: Output) -> int:
     node: Dialer = args.node
     if args.shown:
         actor = node.actor_or_self(args.id[0] if args.id else None, "channel ack --shown")
+        # What was shown may have come from another folder: only whoever names an id knows that it was this message.
+        check_not_replaced(RealFiles(), folder_of(node, actor))
         ids = _shown(node, actor)
     elif args.id:
         actor, ids = _split(args.id, node, "channel ack")

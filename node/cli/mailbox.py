@@ -104,7 +104,7 @@ class Mailbox:
 def folder_of(node: Dialer, actor: str) -> str:
     """The channel folder of an actor that exists."""
     folder = node.channel_folder(actor)
-    if not os.path.isdir(folder):
+    if not os.path.lexists(folder):
         raise NotFound(
             f"there is no actor {actor} here: {folder} is missing", next="netsky agent ls", code="no_channel"
         )

@@ -10,6 +10,7 @@ from netsky.envelope.file import read_file
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import FILE_BYTES_MAX
 from netsky.envelope.render import render
+from netsky.node.bus.folders import check_not_replaced
 from netsky.node.cli.arrivals import Arrivals
 from netsky.node.cli.mailbox import folder_of
 from netsky.node.cli.output import Output
@@ -48,6 +49,7 @@ def _look(folder: str, seen: set[str], out: Output) -> Iterator[tuple[str, bytes
     """Files not seen before, in the order of names; those shown to somebody first. `seen` forgets what is gone."""
     files = RealFiles()
     present: set[str] = set()
+    check_not_replaced(files, folder)
     for place in ("claimed", "inbox"):
         try:
             descriptor = files.open_folder(f"{folder}/{place}")

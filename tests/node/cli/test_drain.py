@@ -55,6 +55,26 @@ def test_people_see_quoted_text_and_how_to_take_it(run: Run, channel: Path) -> N
     assert f"netsky channel ack worker1 id{1:030}" in ran.err
 
 
+@pytest.mark.parametrize("what", ["link", "file"])
+def test_a_replaced_folder_is_refused_in_one_sentence_by_all_that_read_it(
+    run: Run, channel: Path, asked_node: StubNode, what: str
+) -> None:
+    """What was shown may have come from somewhere else, so it is not taken by a word like *all that was shown*."""
+    asked_node.verbs["inbox"] = lambda args: {"waiting": [{"id": "a" * 26, "claimed_at": NOW}]}
+    channel.rename(channel.parent / "aside")
+    if what == "link":
+        channel.symlink_to("aside")
+    else:
+        channel.write_text("x")
+    commands = [("drain", "worker1"), ("ack", "worker1", "--shown"), ("tail", "worker1")]
+    said = {(ran := run("channel", *words)).err: ran.code for words in commands}
+    assert list(said.values()) == [5], said
+    assert f"the channel folder {channel} is not used" in next(iter(said))
+    assert "ack" not in [verb for verb, _ in asked_node.asked]
+    asked_node.stop()
+    assert run("send", "agent0", "hi", "--from", "worker1").err in said
+
+
 def test_reading_takes_nothing(run: Run, channel: Path) -> None:
     name = put(channel, 1)
     run("channel", "drain", "worker1")
