@@ -12,7 +12,9 @@ import hashlib
 import os
 import stat
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
+from shlex import join, quote
 
 from netsky.node.errors import NotFound, Refused, Usage
 from netsky.node.seams.files import Files, HostileFile
@@ -24,6 +26,8 @@ _LONGEST_SOCKET = "run/agentinfinity/actor.sock"
 _HOME_MODE = 0o700
 _KEY_MODE = 0o600
 _LOOSE = 0o077
+_LOOK_MAX = 100_000
+"""Files looked at for another name of a key: about a second."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,12 +203,14 @@ def check_secret(home: Home, files: Files, folder: int, name: str) -> None:
     if facts is None:
         return
     path = home.at(name)
-    if facts.kind != "file" or facts.links != 1:
+    if facts.kind != "file":
         raise Refused(
-            f"{path} is not a plain file of its own (a {facts.kind} with {facts.links} names)",
+            f"{path} is no plain file (a {facts.kind} stands there)",
             next=f"put the key itself there, with mode 0600: {path}",
             code="key_not_a_file",
         )
+    if facts.links != 1:
+        raise _shared(home, path, facts.links)
     if facts.uid != os.getuid():
         raise Refused(f"{path} belongs to another user", next=f"chown {os.getuid()} {path}", code="foreign_owner")
     if facts.mode & _LOOSE:
@@ -213,6 +219,37 @@ def check_secret(home: Home, files: Files, folder: int, name: str) -> None:
             next=f"chmod 0600 {path} (and think about who may have read it)",
             code="loose_permissions",
         )
+
+
+def _shared(home: Home, path: str, links: int) -> Refused:
+    """The other name may stand in an actor's folder, where the fence hides nothing: so it is looked for and said."""
+    others = _other_names(path, home.path)
+    found = f": {', '.join(others)}" if others else f"; in {home.path} there is no other"
+    elsewhere = links - 1 - len(others)
+    key, new = quote(path), quote(path + ".new")
+    alone = f"cp -p {key} {new} && mv {new} {key}"
+    return Refused(
+        f"{path} has {links} names where a key has one{found}",
+        # Quoted: whoever made the name may want it to be typed.
+        next=(join(["rm", *others]) if elsewhere <= 0 else f"{alone} (find / -samefile {key} shows the others)")
+        + ", and think about who may have read it there",
+        code="key_not_a_file",
+    )
+
+
+def _other_names(path: str, folder: str) -> list[str]:
+    """Other names of this file below the folder, as far as a bounded look goes."""
+    sought, looked, found = os.lstat(path), 0, []
+    for where, folders, files in os.walk(folder):
+        looked += len(folders) + len(files)
+        if looked > _LOOK_MAX:
+            break
+        for name in files:
+            one = os.path.join(where, name)
+            with suppress(OSError):
+                if one != path and os.path.samestat(os.lstat(one), sought):
+                    found.append(one)
+    return found
 
 
 @dataclass(slots=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -81,3 +82,43 @@ def test_a_home_that_is_missing_or_no_folder_is_told_apart(tmp_path: Path) -> No
         check_permissions(Home(str(tmp_path / "nothing")), RealFiles())
     with pytest.raises(Refused, match="is no folder"):
         check_permissions(Home(str(tmp_path / "file")), RealFiles())
+
+
+@pytest.fixture
+def keyed_home(tmp_path: Path) -> Home:
+    home = Home(str(tmp_path / "h"))
+    os.mkdir(home.path, 0o700)
+    Path(home.node_key).write_text("secret")
+    os.chmod(home.node_key, 0o600)
+    check_permissions(home, RealFiles())
+    return home
+
+
+def test_another_name_of_a_key_in_the_home_is_said_and_removing_it_is_enough(keyed_home: Home) -> None:
+    other = keyed_home.at("channels", "agent1", "quarantine", "notes; touch x")
+    os.makedirs(os.path.dirname(other))
+    os.link(keyed_home.node_key, other)
+    with pytest.raises(Refused) as caught:
+        check_permissions(keyed_home, RealFiles())
+    assert other in caught.value.message
+    command, _, _ = caught.value.next.partition(", and")
+    subprocess.run(command, shell=True, check=True, cwd=keyed_home.path)
+    assert not os.path.exists(keyed_home.at("x"))
+    check_permissions(keyed_home, RealFiles())
+
+
+def test_another_name_of_a_key_outside_the_home_is_cut_off_by_what_is_said(keyed_home: Home, tmp_path: Path) -> None:
+    os.link(keyed_home.node_key, tmp_path / "elsewhere")
+    with pytest.raises(Refused) as caught:
+        check_permissions(keyed_home, RealFiles())
+    command, _, _ = caught.value.next.partition(" (")
+    subprocess.run(command, shell=True, check=True)
+    check_permissions(keyed_home, RealFiles())
+    assert Path(keyed_home.node_key).read_text() == "secret"
+
+
+def test_a_key_that_is_no_file_is_refused(keyed_home: Home) -> None:
+    os.unlink(keyed_home.node_key)
+    os.mkdir(keyed_home.node_key)
+    with pytest.raises(Refused, match="a folder stands there"):
+        check_permissions(keyed_home, RealFiles())
