@@ -25,7 +25,7 @@ def doctor(args: Any, out: Output) -> int:
         room = max(len(check.name) for check in checks) + 2
         for check in checks:
             line = f"{check.level:<5} {check.name:<{room}}{visible(check.sentence)}"
-            out.line(line if check.level == "ok" else out.warn(line))
+            out.wrapped(line, 6, str if check.level == "ok" else out.warn)
             if check.next:
                 out.line(f"      next: {visible(check.next)}")
         out.line(summary)

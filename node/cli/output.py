@@ -70,11 +70,20 @@ class Output:
         """A line for people on stdout. What strangers wrote goes through text.visible before it comes here."""
         self.stdout.write(line + "\n")
 
-    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    def wrapped(self, line: str, hang: int, paint: Callable[[str], str] = str) -> None:
+        """A line that may be longer than the terminal is wide. Not for what is copied and typed: that must stay one."""
+        for part in text.wrapped(line, self.columns, hang):
+            self.line(paint(part))
+
+    def table(self, head: Sequence[str], rows: Sequence[Sequence[str]], spare: Sequence[str] = ()) -> None:
+        """Where the terminal is narrow the columns named in `spare` go, in that order, and it is said which."""
+        head, rows, gone = text.without_spare(head, rows, self.columns, spare)
         lines = text.table(head, rows, self.columns)
         self.line(self.dim(lines[0]))
         for line in lines[1:]:
             self.line(line)
+        if gone:
+            self.wrapped(f"({', '.join(gone)}: in a wider terminal)", 1, self.dim)
 
     def notice(self, line: str) -> None:
         """Something worth knowing that is not the answer."""

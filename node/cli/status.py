@@ -12,6 +12,8 @@ from netsky.node.errors import EXIT_DONE, Unreachable
 
 _CRASHES = "netsky query 'SELECT * FROM crashes'"
 _REDRAW_SECONDS = 2.0
+_SET_IN = 9
+"""Where the facts about the node begin."""
 _CLEAR = "\x1b[H\x1b[2J"
 
 
@@ -57,7 +59,7 @@ def _faults(count: int) -> str:
 def _print(data: dict[str, Any], wrong: int, word: str, out: Output) -> None:
     label = f" ({visible(data['label'])})" if data.get("label") else ""
     root = ", root" if data["root"] else ""
-    out.line(out.bold(f"{data['name']}{label}{root}: {word} for {length(data['uptime_ns'] / 10**9)}"))
+    out.wrapped(f"{data['name']}{label}{root}: {word} for {length(data['uptime_ns'] / 10**9)}", 2, out.bold)
     if "home" in data:
         _print_node(data, out)
     out.line()
@@ -65,29 +67,34 @@ def _print(data: dict[str, Any], wrong: int, word: str, out: Output) -> None:
     for group in data.get("outbox", ()):
         if group["state"] != "done":
             told = f"{plural(group['envelopes'], 'envelope')}, {size(group['bytes'])}"
-            out.line(f"outbox to {group['peer'][:16]}: {told} {group['state']} ({group['lane']})")
+            out.wrapped(f"outbox to {group['peer'][:16]}: {told} {group['state']} ({group['lane']})", 2)
     for link in data.get("links", ()):
-        out.line("link  " + " ".join(f"{name}={visible(str(value))}" for name, value in link.items()))
+        out.wrapped("link  " + " ".join(f"{name}={visible(str(value))}" for name, value in link.items()), 6)
     out.line()
     if not wrong:
         out.line("nothing is wrong")
     elif isinstance(data["faults"], list):
         for fault in data["faults"]:
-            out.line(out.warn(f"wrong: {visible(fault['sentence'])}"))
-            out.line(f"  next: {visible(fault['next'])}")
+            out.wrapped(f"wrong: {visible(fault['sentence'])}", 2, out.warn)
+            step = f"  next: {visible(fault['next'])}"
+            if fault["next"].startswith("netsky "):
+                out.line(step)  # the terminal may break it, and copied it is one command all the same
+            else:
+                out.wrapped(step, 4)
     else:
-        out.line(out.warn(f"{_faults(wrong)}; the operator sees what with netsky status"))
+        out.wrapped(f"{_faults(wrong)}; the operator sees what with netsky status", 2, out.warn)
 
 
 def _print_node(data: dict[str, Any], out: Output) -> None:
     ledger, commits = data["ledger"], data["commits"]
-    out.line(f"  home   {visible(data['home'])}, pid {data['pid']}, version {data['version']}")
-    out.line(f"  key    {data['fingerprint']}" + (f", mesh {data['mesh'][:16]}…" if data["mesh"] else ", in no mesh"))
+    mesh = f"mesh {data['mesh'][:16]}…" if data["mesh"] else "in no mesh"
+    out.wrapped(f"  home   {visible(data['home'])}, pid {data['pid']}, version {data['version']}", _SET_IN)
+    out.wrapped(f"  key    {data['fingerprint']}, {mesh}", _SET_IN)
     journal = f"{ledger.get('journal_mode')}, synchronous {_synchronous(ledger.get('synchronous'))}"
     slowest = f"slowest {commits['max_commit_ns'] / 10**6:.1f} ms" if "max_commit_ns" in commits else ""
-    out.line(f"  disk   {journal}, {plural(commits.get('groups', 0), 'commit')} {slowest}".rstrip())
+    out.wrapped(f"  disk   {journal}, {plural(commits.get('groups', 0), 'commit')} {slowest}".rstrip(), _SET_IN)
     fence = data["fence"] if not data["fence_missing"] else f"none: {visible(data['fence_missing'])}"
-    out.line(f"  fence  {fence}")
+    out.wrapped(f"  fence  {fence}", _SET_IN)
     if data["crashes"]:
         count = plural(data["crashes"], "crash", "crashes")
         out.line(f"  {count} of tasks since the start: {_CRASHES}")
@@ -122,4 +129,5 @@ def _print_actors(actors: list[dict[str, Any]], out: Output) -> None:
         )
         for actor in actors
     ]
-    out.table(("actor", "mode", "state", "waiting", "claimed", "oldest", "refused"), rows)
+    head = ("actor", "mode", "state", "waiting", "claimed", "oldest", "refused")
+    out.table(head, rows, spare=("mode", "claimed", "oldest", "refused"))

@@ -107,6 +107,36 @@ def cut(text: str, columns: int) -> str:
     return "".join(kept) + "…" if columns > 0 else ""
 
 
+def wrapped(line: str, columns: int, hang: int) -> list[str]:
+    """Lines of whole words, all but the first set in. A word longer than a line (a path) stays whole, for copying."""
+    first, *words = line.split(" ")
+    lines, now = [], first
+    for word in words:
+        if now.isspace() or not now or width(now) + 1 + width(word) <= columns:
+            now += " " + word
+        else:
+            lines.append(now.rstrip())
+            now = " " * hang + word
+    return [*lines, now]
+
+
+def without_spare(
+    head: Sequence[str], rows: Sequence[Sequence[str]], columns: int, spare: Sequence[str]
+) -> tuple[list[str], list[list[str]], list[str]]:
+    """A table without the columns that it can spare, as many as must go for the rest to fit uncut: first those that
+    are empty, then in the order given. And the names of those that went and were not empty."""
+    cells = [[visible(cell) for cell in column] for column in zip(head, *rows, strict=True)]
+    empty = [column[0] for column in cells if not any(column[1:])]
+    gone: list[str] = []
+    for name in sorted(spare, key=lambda name: name not in empty):
+        if sum(max(map(width, column)) + 2 for column in cells) - 2 <= columns:
+            break
+        cells = [column for column in cells if column[0] != name]
+        gone.append(name)
+    left = [list(row) for row in zip(*cells, strict=True)]
+    return left[0], left[1:], [name for name in head if name in gone and name not in empty]
+
+
 def table(head: Sequence[str], rows: Sequence[Sequence[str]], columns: int) -> list[str]:
     """Lines of a table that fit the terminal: the widest column gives way first, and no cell breaks its line."""
     cells = [[visible(cell) for cell in row] for row in (head, *rows)]

@@ -68,6 +68,32 @@ def test_status_is_one_screen_with_what_is_wrong_last(run: Run, node: StubNode) 
     assert max(map(len, lines)) <= 80
 
 
+@pytest.mark.parametrize("columns", [40, 60])
+def test_status_in_a_narrow_terminal_breaks_no_word_and_cuts_no_cell(
+    run: Run, node: StubNode, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    faults = [{"code": "c", "sentence": "a sentence that is longer than a narrow terminal is wide", "next": "say " * 20}]
+    node.verbs["status"] = lambda args: STATUS | {"faults": faults, "crashes": 0, "label": "studio-mac", "links": []}
+    lines = run("status").out.splitlines()
+    assert max(map(len, lines)) <= columns
+    assert "…" not in "".join(lines).replace(f"{'b' * 16}…", "")
+    [head] = [line for line in lines if line.startswith("actor ")]
+    assert {"actor", "state", "waiting"} <= set(head.split())
+    gone = {name for name in ("mode", "claimed", "oldest", "refused") if name not in head}
+    said = " ".join(lines)
+    assert gone
+    assert all(name in said.partition("(mode")[2].partition(": in a wider")[0] for name in gone - {"mode"}), said
+    assert any(line.startswith("  ") and line.endswith("wide") for line in lines)
+
+
+def test_a_command_to_type_next_stays_one_line(run: Run, node: StubNode, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    command = "netsky agent logs worker1 with much that follows"
+    node.verbs["status"] = lambda args: STATUS | {"faults": [{"code": "c", "sentence": "s", "next": command}]}
+    assert f"  next: {command}" in run("status").out.splitlines()
+
+
 def test_status_of_an_actor_has_what_it_may_see(run: Run, node: StubNode) -> None:
     shown = ("name", "label", "root", "fingerprint", "version", "ready", "uptime_ns")
     actors = [{"name": "agent0", "mode": "none", "state": "none"}, ACTORS[1]]

@@ -64,3 +64,18 @@ def test_a_time_out_of_range_is_shown_as_a_number() -> None:
 
 def test_rfc3339_is_utc_with_millis() -> None:
     assert text.rfc3339(1_700_000_000_123_456_789) == "2023-11-14T22:13:20.123Z"
+
+
+def test_wrapping_breaks_no_word_and_keeps_what_stands_in_front() -> None:
+    assert text.wrapped("  home   /a/b, pid 12", 16, 9) == ["  home   /a/b,", "         pid 12"]
+    assert text.wrapped("see /a/very/long/path now", 8, 2) == ["see", "  /a/very/long/path", "  now"]
+    assert text.wrapped("fits", 4, 2) == ["fits"]
+    assert text.wrapped("", 4, 2) == [""]
+
+
+def test_a_table_spares_empty_columns_first_and_says_which_others_went() -> None:
+    head, rows = ("a", "long", "none"), [("1", "x" * 20, "")]
+    assert text.without_spare(head, rows, 80, ("long", "none")) == ([*head], [[*rows[0]]], [])
+    assert text.without_spare(head, rows, 24, ("long", "none")) == (["a", "long"], [["1", "x" * 20]], [])
+    assert text.without_spare(head, rows, 10, ("long", "none")) == (["a"], [["1"]], ["long"])
+    assert text.without_spare(head, rows, 1, ()) == ([*head], [[*rows[0]]], [])
