@@ -74,3 +74,12 @@ DESCRIPTORS_WANTED = 8_192
 
 HANDSHAKES_MAX = 32
 """Connections that have not proven a key yet, at once: strangers cost little and are not queued."""
+
+SEND_WAIT_SECONDS_MAX = 24 * 3600.0
+"""Waiting for room in an inbox: who needs a day needs another plan."""
+
+WAIT_SECONDS_MAX = 7 * 86_400.0
+"""Of `netsky wait`: a run may take days, and a wait that never ends is forgotten."""
+
+LIST_ROWS_MAX = 1_000
+"""Of one list for people or a program; more is a query."""

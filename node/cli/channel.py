@@ -10,11 +10,10 @@ from netsky.node.cli.mailbox import folder_of
 from netsky.node.cli.output import Output
 from netsky.node.cli.text import age, plural, size, visible
 from netsky.node.errors import EXIT_DONE, NotFound, Usage
-from netsky.node.limits import GROUP_ITEMS_MAX
+from netsky.node.limits import GROUP_ITEMS_MAX, LIST_ROWS_MAX
 from netsky.node.seams.real_files import RealFiles
 
 _ROWS = 100
-_SHOWN_MAX = 1_000
 
 
 def ls(args: Any, out: Output) -> int:
@@ -165,7 +164,7 @@ def ack(args: Any, out: Output) -> int:
 
 
 def _shown(node: Dialer, actor: str) -> list[str]:
-    waiting = node.call("inbox", actor=actor, limit=_SHOWN_MAX)["waiting"]
+    waiting = node.call("inbox", actor=actor, limit=LIST_ROWS_MAX)["waiting"]
     return [row["id"] for row in waiting if row["claimed_at"] is not None]
 
 

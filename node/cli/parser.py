@@ -12,6 +12,7 @@ from typing import Any, NoReturn
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.strict_json import read_json
 from netsky.node.cli.table import GLOBAL_OPTIONS, GROUPS, LATER, Command, Option
+from netsky.node.cli.text import length
 from netsky.node.errors import Usage
 
 _DURATION = re.compile(r"(\d{1,9}(?:\.\d{1,3})?)(ms|s|m|h|d)?", re.ASCII)
@@ -77,13 +78,41 @@ def _pair(text: str) -> str:
     return text
 
 
+def _token(text: str) -> str:
+    from netsky.envelope.fields import is_token, token_fault  # noqa: PLC0415 - few commands take one
+
+    if not is_token(text):
+        raise argparse.ArgumentTypeError(token_fault("it").sentence)
+    return text
+
+
 _FORMS: dict[str, Callable[[str], Any]] = {
     "text": str,
+    "token": _token,
     "count": _count,
     "duration": duration,
     "json": _json_object,
     "pairs": _pair,
 }
+
+
+def _reader(option: Option) -> Callable[[str], Any]:
+    """Said here and not by the node, because here it is known how the option was called."""
+    read = _FORMS[option.form]
+    least, most = option.least, option.most
+    if not least and most is None:
+        return read
+    said = length if option.form == "duration" else str
+
+    def within(text: str) -> Any:
+        value = read(text)
+        if value < least:
+            raise argparse.ArgumentTypeError(f"{text} is less than {said(least)}, the least")
+        if most is not None and value > most:
+            raise argparse.ArgumentTypeError(f"{text} is more than {said(most)}, the most")
+        return value
+
+    return within
 
 
 def _add_option(parser: argparse._ActionsContainer, option: Option, default: object = None) -> None:
@@ -101,7 +130,7 @@ def _add_option(parser: argparse._ActionsContainer, option: Option, default: obj
         *option.flags,
         dest=option.name,
         metavar=f"[={option.value}]" if option.bare else option.value,
-        type=_FORMS[option.form],
+        type=_reader(option),
         default=default,
         help=option.help,
         **more,
@@ -166,8 +195,8 @@ def pull_forward(front: dict[str, object], words: list[str]) -> tuple[dict[str, 
 
 def find(table: dict[tuple[str, ...], Command], words: Sequence[str]) -> Command:
     """The command that these words begin with. `words` is not empty."""
-    for length in (2, 1):
-        if (command := table.get(tuple(words[:length]))) is not None:
+    for count in (2, 1):
+        if (command := table.get(tuple(words[:count]))) is not None:
             return command
     first = words[0]
     if first in GROUPS:

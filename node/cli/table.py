@@ -25,8 +25,10 @@ class Option(NamedTuple):
     value: str = ""  # the name of its value in help; none for a switch
     choices: tuple[str, ...] = ()
     completes: str = ""
-    form: str = "text"  # how the value is read: text, count, duration (in seconds), json, pairs (may be repeated)
+    form: str = "text"  # how the value is read: text, token, count, duration (in seconds), json, pairs (repeatable)
     bare: str = ""  # the value when the flag stands alone (`--wait` beside `--wait=5`)
+    least: float = 0  # of a count or a duration
+    most: float | None = None
 
     @property
     def name(self) -> str:

@@ -78,4 +78,4 @@ class Args:
             raise self._wrong(name, "is not an argument of this verb")
 
     def _wrong(self, name: str, rule: str) -> Usage:
-        return Usage(f"{self.verb}: {name[:64]!r} {rule}", next=f"netsky help {self.verb}", code="bad_argument")
+        return Usage(f"{self.verb}: {name[:64]!r} {rule}", next="netsky help sockets", code="bad_argument")

@@ -9,14 +9,12 @@ from netsky.envelope.file import parse_file_name
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import arrivals, inbox, observe
 from netsky.node.errors import Conflict, Refused, Usage
-from netsky.node.limits import GROUP_ITEMS_MAX
+from netsky.node.limits import GROUP_ITEMS_MAX, LIST_ROWS_MAX
 
 if TYPE_CHECKING:
     from netsky.node.daemon.caller import Caller
     from netsky.node.daemon.node import Node
     from netsky.node.verbs.args import Args
-
-LIST_MAX = 1_000
 
 
 def channel_of(node: Node, caller: Caller, named: str | None) -> str:
@@ -108,7 +106,7 @@ async def _named(node: Node, actor: str, ids: list[str]) -> list[arrivals.Place]
 async def inbox_ls(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     """What waits for one actor; without one, for the operator, how much waits for each."""
     named = args.maybe_text("actor")
-    limit = args.whole("limit", 100, 1, LIST_MAX)
+    limit = args.whole("limit", 100, 1, LIST_ROWS_MAX)
     args.nothing_else()
     if named is None and caller.is_operator:
         return {"channels": await channel_counts(node)}
@@ -153,7 +151,7 @@ async def channel_counts(node: Node) -> list[dict[str, Any]]:
 async def quarantine_ls(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     """What was refused, newest first: of one actor, or for the operator of all."""
     named = args.maybe_text("actor")
-    limit = args.whole("limit", 100, 1, LIST_MAX)
+    limit = args.whole("limit", 100, 1, LIST_ROWS_MAX)
     args.nothing_else()
     actor = None if named is None and caller.is_operator else channel_of(node, caller, named)
     [found] = await node.ledger.transaction([observe.quarantine(actor, limit)])

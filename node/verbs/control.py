@@ -12,6 +12,7 @@ from netsky.envelope.wire import decode_body, decode_header
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import messages, trace
 from netsky.node.errors import TimedOut, Usage
+from netsky.node.limits import WAIT_SECONDS_MAX
 from netsky.node.verbs.bus import channel_of
 from netsky.node.verbs.look import visible_rows
 
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
     from netsky.node.verbs.args import Args
     from netsky.node.verbs.verb import Emit
 
-WAIT_SECONDS_MAX = 7 * 86_400.0
 _LOOK_SECONDS = 1.0
 """Between looks that no bell asked for: a reply to somebody else's inbox, a folder that a consumer emptied itself."""
 

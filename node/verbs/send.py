@@ -7,18 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from netsky.envelope.address import parse_address
+from netsky.envelope.limits import EXPIRES_MAX_NS
 from netsky.node.bus.draft import Accepted, Draft, Via
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.errors import NetskyError, Refused, TimedOut, TryLater
-from netsky.node.limits import GROUP_ITEMS_MAX
+from netsky.node.limits import GROUP_ITEMS_MAX, SEND_WAIT_SECONDS_MAX
 from netsky.node.verbs.args import Args
 
 if TYPE_CHECKING:
     from netsky.node.daemon.caller import Caller
     from netsky.node.daemon.node import Node
 
-WAIT_SECONDS_MAX = 24 * 3600.0
-EXPIRES_SECONDS_MAX = 30 * 24 * 3600.0
 _LOOK_NS = 250_000_000
 """Room comes when something is taken, expires or is deleted; not all of that rings a bell."""
 
@@ -31,7 +30,7 @@ class Spoken:
 
 async def send(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     """One draft in the arguments, answered with its id or an error; or `drafts`, answered one by one."""
-    wait = args.seconds("wait_s", 0, WAIT_SECONDS_MAX)
+    wait = args.seconds("wait_s", 0, SEND_WAIT_SECONDS_MAX)
     given = args.objects("drafts", GROUP_ITEMS_MAX)
     if given is None:
         spoken = [draft_of(node, caller, args)]
@@ -53,7 +52,7 @@ def draft_of(node: Node, caller: Caller, args: Args) -> Spoken:
     """The draft in these arguments and who speaks it. An actor speaks for itself alone."""
     to = args.text("to")
     sender = _sender(node, caller, args.maybe_text("from"), to)
-    expires = args.seconds("expires_in", 0, EXPIRES_SECONDS_MAX)
+    expires = args.seconds("expires_in", 0, EXPIRES_MAX_NS / 10**9)
     draft = Draft(
         to=to,
         text=args.text("text"),

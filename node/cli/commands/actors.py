@@ -1,5 +1,6 @@
 """Commands of the actors."""
 
+from netsky.node.actors.limits import TIMEOUT_SECONDS_MAX
 from netsky.node.cli.table import Argument, Command, Option
 
 _ACTOR = Argument("ACTOR", "agent1, worker3, …", completes="actor")
@@ -33,6 +34,8 @@ COMMANDS = (
                 "per-envelope: end it after this long (30m if not said)",
                 value="DURATION",
                 form="duration",
+                least=1,
+                most=TIMEOUT_SECONDS_MAX,
             ),
             Option(("--unfenced",), "without the fence: it then counts as you (netsky help trust)"),
             Option(("--confirm",), "the same ACTOR once more: --unfenced on the root asks for it", value="ACTOR"),

@@ -1,6 +1,8 @@
 """Commands of the bus."""
 
+from netsky.envelope.limits import EXPIRES_MAX_NS
 from netsky.node.cli.table import Argument, Command, Option
+from netsky.node.limits import LIST_ROWS_MAX, SEND_WAIT_SECONDS_MAX
 
 _ACTOR = Argument("ACTOR", "an actor of this node, such as agent0", completes="actor")
 _MY_ACTOR = Argument("ACTOR", "an actor of this node (inside an actor: itself)", many="optional", completes="actor")
@@ -28,16 +30,30 @@ _SEND = Command(
     ),
     options=(
         Option(("--kind",), "text if not said (netsky help kinds)", value="KIND", choices=_KINDS),
-        Option(("--in-reply-to",), "the envelope that this answers", value="ID"),
-        Option(("--thread",), "a conversation's name, carried as it is", value="THREAD"),
-        Option(("--idempotency-key",), "sent twice with the same key: stored once", value="KEY"),
+        Option(("--in-reply-to",), "the envelope that this answers", value="ID", form="token"),
+        Option(("--thread",), "a conversation's name, carried as it is", value="THREAD", form="token"),
+        Option(("--idempotency-key",), "sent twice with the same key: stored once", value="KEY", form="token"),
         Option(("--requires-ack",), "ask the reader for a reply beyond the taking"),
         Option(("--data",), "a JSON object for programs, beside the text", value="JSON", form="json"),
-        Option(("--expires",), "30s, 15m, 24h or 7d from now; 30d at most", value="DURATION", form="duration"),
+        Option(
+            ("--expires",),
+            "30s, 15m, 24h or 7d from now; 30d at most",
+            value="DURATION",
+            form="duration",
+            least=0.001,
+            most=EXPIRES_MAX_NS / 10**9,
+        ),
         Option(
             ("--from",), "which local actor speaks (inside an actor: only itself)", value="ACTOR", completes="actor"
         ),
-        Option(("--wait",), "wait for room if an inbox is full", value="DURATION", form="duration", bare="60"),
+        Option(
+            ("--wait",),
+            "wait for room if an inbox is full",
+            value="DURATION",
+            form="duration",
+            bare="60",
+            most=SEND_WAIT_SECONDS_MAX,
+        ),
     ),
     description="Returns when the envelope is stored for good. With the node down it is kept in the sender's outbox "
     "and sent when the node is up again.",
@@ -96,7 +112,9 @@ COMMANDS = (
         arguments=(_MY_ACTOR,),
         options=(
             Option(("--quarantine",), "files that were refused, and why"),
-            Option(("--limit",), "at most N rows (100 if not said)", value="N", form="count"),
+            Option(
+                ("--limit",), "at most N rows (100 if not said)", value="N", form="count", least=1, most=LIST_ROWS_MAX
+            ),
         ),
     ),
     Command(

@@ -1,6 +1,7 @@
 """Commands that tell what happened."""
 
 from netsky.node.cli.table import Argument, Command, Option
+from netsky.node.limits import WAIT_SECONDS_MAX
 
 COMMANDS = (
     Command(
@@ -34,7 +35,13 @@ COMMANDS = (
             Argument("ID", "the envelope, for taken and reply", many="optional"),
         ),
         options=(
-            Option(("--timeout",), "give up after this long (60s if not said)", value="DURATION", form="duration"),
+            Option(
+                ("--timeout",),
+                "give up after this long (60s if not said)",
+                value="DURATION",
+                form="duration",
+                most=WAIT_SECONDS_MAX,
+            ),
         ),
         description="ready: the node answers. down: it does not run. taken: its reader said so. reply: an envelope "
         "with in_reply_to=ID came; it is shown. Exit 6 when the time is over.",

@@ -7,7 +7,7 @@ from netsky.node.cli.parser import NotYet, duration, find, parse, split
 from netsky.node.cli.table import LATER, commands
 from netsky.node.errors import Usage
 
-from tests.node.cli.conftest import Run
+from tests.node.cli.conftest import Run, StubNode
 
 
 def parsed(*words: str) -> object:
@@ -169,3 +169,26 @@ def test_an_error_does_not_repeat_a_flood_that_was_typed(run: Run) -> None:
     assert ran.code == 2
     assert len(ran.err) < 1_200
     assert ran.err.endswith("characters more)\n  next: netsky status -h\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("send", "agent0", "x", "--expires", "60d"), "--expires: 60d is more than 30d, the most"),
+        (("send", "agent0", "x", "--expires", "0s"), "--expires: 0s is less than 1 ms, the least"),
+        (("channel", "send", "agent0", "x", "--wait=2d"), "--wait: 2d is more than 1d, the most"),
+        (("send", "agent0", "x", "--in-reply-to", "a b"), "--in-reply-to: it must be 1 to 64 printable"),
+        (("send", "agent0", "x", "--thread", ""), "--thread: it must be 1 to 64 printable"),
+        (("send", "agent0", "x", "--idempotency-key", "k" * 65), "--idempotency-key: it must be 1 to 64 printable"),
+        (("agent", "add", "worker1", "--timeout", "2d"), "--timeout: 2d is more than 1d, the most"),
+        (("wait", "taken", "x", "--timeout", "8d"), "--timeout: 8d is more than 7d, the most"),
+        (("channel", "ls", "agent0", "--limit", "1001"), "--limit: 1001 is more than 1000, the most"),
+        (("channel", "ls", "agent0", "--limit", "0"), "--limit: 0 is less than 1, the least"),
+    ],
+)
+def test_a_value_that_no_node_would_take_is_refused_by_the_name_that_was_typed(
+    run: Run, node: StubNode, words: tuple[str, ...], said: str
+) -> None:
+    ran = run(*words)
+    assert (ran.code, node.asked) == (2, [])
+    assert said in ran.err

@@ -73,7 +73,9 @@ def test_status_in_a_narrow_terminal_breaks_no_word_and_cuts_no_cell(
     run: Run, node: StubNode, monkeypatch: pytest.MonkeyPatch, columns: int
 ) -> None:
     monkeypatch.setenv("COLUMNS", str(columns))
-    faults = [{"code": "c", "sentence": "a sentence that is longer than a narrow terminal is wide", "next": "say " * 20}]
+    faults = [
+        {"code": "c", "sentence": "a sentence that is longer than a narrow terminal is wide", "next": "say " * 20}
+    ]
     node.verbs["status"] = lambda args: STATUS | {"faults": faults, "crashes": 0, "label": "studio-mac", "links": []}
     lines = run("status").out.splitlines()
     assert max(map(len, lines)) <= columns
