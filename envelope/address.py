@@ -9,12 +9,13 @@ from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import ADDRESS_BYTES_MAX
 
 # No leading zeros and a highest number: two spellings of one actor would be two folders, and two rows of the table.
-_NUMBER = r"(?:0|[1-9][0-9]{0,3})"
-_ACTOR = rf"(?:agent{_NUMBER}|worker[1-9][0-9]{{0,3}}|agentinfinity|agentcron|agentloop|owner)"
+_NUMBER = r"(?:0|[1-9][0-9]{0,3}+)"
+_ACTOR = rf"(?:agent(?:{_NUMBER}|infinity|cron|loop)|worker[1-9][0-9]{{0,3}}+|owner)"
 _NODE = rf"netsky{_NUMBER}"
 _ACTOR_FORM = re.compile(_ACTOR)
 _NODE_FORM = re.compile(_NODE)
-matches_address = re.compile(rf"{_ACTOR}(?:@{_NODE})?").fullmatch
+ADDRESS = rf"{_ACTOR}(?:@{_NODE})?+"
+matches_address = re.compile(ADDRESS).fullmatch
 """Finds an address in its one canonical spelling, or None."""
 
 _MANAGER_FORM = re.compile(rf"manager({_NUMBER})")

@@ -64,6 +64,21 @@ class Reader:
             raise self.damaged("ends in the middle of a field")
         return data[start:end]
 
+    def rest(self) -> tuple[bytes, int]:
+        """The bytes and the position, for a caller who reads many of one shape in one go; then `skip_to`."""
+        return self._data, self._at
+
+    def skip_to(self, at: int) -> None:
+        assert self._at <= at <= len(self._data)
+        self._at = at
+
+    def pair(self) -> bool:
+        """Whether an array of two comes next; it is taken if so."""
+        if self._at < len(self._data) and self._data[self._at] == 0x92:
+            self._at += 1
+            return True
+        return False
+
     def text(self, limit: int) -> str:
         mark = self._mark()
         if 0xA0 <= mark <= 0xBF:
@@ -94,13 +109,6 @@ class Reader:
     def nothing(self) -> bool:
         """Whether nil comes next; it is taken if so."""
         if self._at < len(self._data) and self._data[self._at] == 0xC0:
-            self._at += 1
-            return True
-        return False
-
-    def pair(self) -> bool:
-        """Whether an array of two comes next; it is taken if so."""
-        if self._at < len(self._data) and self._data[self._at] == 0x92:
             self._at += 1
             return True
         return False

@@ -57,8 +57,9 @@ def measure(seconds: float) -> list[Figure]:
         assert verify_batch(batch, None) is None
         for statement in batch.statements:
             assert isinstance(statement, Statement)
-            decode_header(statement.header)
-            decode_body(statement.body)
+            header, body = statement
+            decode_header(header)
+            decode_body(body)
 
     rounds = 5
     sealed, checked, read, signed, verified = [], [], [], [], []
@@ -83,7 +84,12 @@ def measure(seconds: float) -> list[Figure]:
             "decoding, leaves, strict check",
         ),
         Figure(
-            "read_per_s", "verified, headers and bodies read", _median(read), unit, "", "every field validated as well"
+            "read_per_s",
+            "verified, headers and bodies read",
+            _median(read),
+            unit,
+            ">= 150,000",
+            "every field validated as well",
         ),
         Figure("reference_sign_per_s", "reference: one signature each", _median(signed), unit),
         Figure("reference_verify_per_s", "reference: one strict check each", _median(verified), unit),
