@@ -118,13 +118,14 @@ class Links:
             for slot in self._slots.values()
         ]
 
-    async def run(self) -> None:
-        """Until cancelled. Raises TransportError if it cannot listen."""
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled; `ready` once it listens. Raises TransportError if it cannot."""
         seams, identity = self._parts.seams, self._parts.identity
         self._transport = await seams.transport.open(identity.secret, [ALPN], self._bind)
         assert self._transport.key == identity.key
         try:
             self._parts.log.event("links.listening", addresses=list(self._transport.addresses().direct))
+            ready()
             async with trio.open_nursery() as nursery:
                 for slot in self._slots.values():
                     if slot.peer.address is not None and dials(identity.name, slot.peer):

@@ -42,7 +42,7 @@ def grow(node: Node, hung: Hung) -> Supervisor:
         Child("actors", node.actors.run, announces=True, start_seconds=30, stop_seconds=12),
     ]
     if node.links is not None:
-        children.append(Child("links", node.links.run))
+        children.append(Child("links", node.links.run, announces=True))
     care = [Child("config", lambda: watch_config(node)), Child("retention", lambda: prune_forever(node))]
     children.append(_branch(node, hung, "care", care))
     return _supervisor(node, hung, "node", children, "rest_for_one")

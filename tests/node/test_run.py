@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
+from netsky.mesh.transport import OpenTransport
 from netsky.node.daemon.build import Surroundings
 from netsky.node.daemon.node import Node
 from netsky.node.daemon.run import run
@@ -24,6 +25,8 @@ from netsky.node.seams.ledger import Ledger, LedgerBroken, Row, Statement
 from netsky.node.seams.real import LazyTransport, RealTime
 from netsky.node.seams.real_files import RealFiles
 from netsky.node.supervise import GaveUp, MustStop
+
+from tests.mesh.network import MemoryNetwork, MemoryTransport
 
 
 class Breaking:
@@ -50,11 +53,25 @@ class Breakings:
         return Breaking(SqliteLedgers().open(path), self)
 
 
+class SlowNetwork(MemoryNetwork):
+    """Listening takes until somebody lets it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked, self.may = trio.Event(), trio.Event()
+
+    async def open(self, secret: bytes, alpns: Sequence[bytes], bind: str) -> MemoryTransport:
+        self.asked.set()
+        await self.may.wait()
+        return await super().open(secret, alpns, bind)
+
+
 class World:
     def __init__(self, folder: Path) -> None:
         self.home = Home(str(folder / "home"))
         self.sockets = MemorySockets()
         self.ledgers = Breakings()
+        self.transport: OpenTransport = LazyTransport()
         self.lives = 0
         self.node: Node | None = None
         self.stop = trio.Event()
@@ -68,7 +85,7 @@ class World:
             ledger=self.ledgers,
             processes=NoPrograms(),
             sockets=self.sockets,
-            transport=LazyTransport(),
+            transport=self.transport,
             time=VirtualTime(),
             chance=SeededChance(self.lives),
         )
@@ -105,6 +122,10 @@ class World:
             data += more
         answer: dict[str, Any] = json.loads(data)
         return answer
+
+    def listens(self) -> None:
+        config = Path(self.home.config)
+        config.write_text(config.read_text().replace('# bind = ""', 'bind = "memory:7"'))
 
     def logged(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in Path(self.home.node_log).read_text().splitlines()]
@@ -231,3 +252,20 @@ async def test_stop_is_answered_before_it_happens_and_ends_in_order(
     assert "task.crashed" not in names
     with pytest.raises(ConnectionRefusedError):
         await world.ask("ping")
+
+
+async def test_a_node_is_ready_only_when_its_links_listen(world: World, autojump_clock: trio.testing.MockClock) -> None:
+    world.listens()
+    world.transport = network = SlowNetwork()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.live)
+        await network.asked.wait()
+        await trio.testing.wait_all_tasks_blocked()
+        assert (await world.ask("ping"))["ok"]
+        assert (await world.ask("status"))["data"]["ready"] is False
+        assert world.node is None
+        network.may.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert world.node is not None
+        assert (await world.ask("status"))["data"]["ready"] is True
+        world.stop.set()
