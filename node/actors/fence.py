@@ -61,8 +61,10 @@ ROOTS_OWN = ("/etc", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/boot
 """Read-only where the node runs as root, who could otherwise change what the machine starts."""
 
 DEVICES = "null zero full random urandom tty dri kfd kvm fuse snd net/tun nvidia0 nvidia1 nvidiactl nvidia-uvm"
-DROPPED = ("NETSKY_", "TMUX", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "SSH_TTY", "STY", "XAUTHORITY")
+DROPPED = ("TMUX", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "SSH_TTY", "STY", "XAUTHORITY")
 """Variables (by their beginning) that only lead to what is hidden."""
+THE_NODES_OWN = ("NETSKY_", "NOTIFY_SOCKET")
+"""Variables that speak of the node itself: no program of an actor is meant by them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +160,7 @@ def argv(kind: Kind, fence: Fence, world: World) -> list[str]:
 
 def environment(own: Mapping[str, str], outside: Mapping[str, str], *, fenced: bool) -> dict[str, str]:
     """The node's own environment without what leads to the node, or outside the fence, and then the actor's."""
-    dropped = DROPPED if fenced else ("NETSKY_",)
+    dropped = (*THE_NODES_OWN, *(DROPPED if fenced else ()))
     return {name: value for name, value in outside.items() if not name.startswith(dropped)} | dict(own)
 
 

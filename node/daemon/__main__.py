@@ -81,7 +81,7 @@ class Herald:
     def failed(self, error: NetskyError) -> None:
         said = {"code": error.code, "exit": error.exit, "message": error.message, "next": error.next}
         self._report({"error": said})
-        notify_service("STATUS=" + error.message)
+        notify_service("STATUS=" + " ".join(error.message.split()))  # a line of its own would be another word to it
 
     def _report(self, line: dict[str, object]) -> None:
         if self._report_fd is None:

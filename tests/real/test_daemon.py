@@ -174,6 +174,18 @@ def test_the_service_manager_is_told(home: Home, tmp_path: Path) -> None:
         assert manager.recv(1000) == b"STOPPING=1"
 
 
+def test_what_the_service_manager_is_told_is_one_line_whatever_a_path_holds(tmp_path: Path) -> None:
+    address = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as manager:
+        manager.bind(address)
+        manager.settimeout(10)
+        argv = [sys.executable, "-m", "netsky.node.daemon", "--home", f"{tmp_path}/no\nMAINPID=1"]
+        environ = os.environ | {"NOTIFY_SOCKET": address}
+        done = subprocess.run(argv, env=environ, capture_output=True, check=False, timeout=30)
+        assert done.returncode == NotFound.exit
+        assert manager.recv(1000) == f"STATUS=there is no home at {tmp_path}/no MAINPID=1".encode()
+
+
 # Homes that are refused.
 
 
