@@ -14,6 +14,7 @@ from netsky.node.home import Home, check_permissions, take_lock
 from netsky.node.seams.files import Files
 from netsky.node.seams.ledger import LedgerUnusable
 from netsky.node.seams.time import Time
+from netsky.node.service.check import findings
 from netsky.node.up import holder_pid
 from netsky.node.version import program_version
 
@@ -44,6 +45,7 @@ def examine(home: Home, files: Files, time: Time) -> list[Check]:
     checks += _guard("disk", lambda: _disk(home, files))
     checks += _clock(time)
     checks += _guard("node", lambda: _node(home, files))
+    checks += _guard("service", lambda: (Check("service", *finding) for finding in findings(home)))
     return checks
 
 

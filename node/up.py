@@ -11,7 +11,7 @@ import os
 import select
 import subprocess
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any
@@ -50,13 +50,14 @@ def up(home: Home, managers: int = 0, *, timeout: float = START_SECONDS) -> Up:
     """The node runs afterwards, with agent0 and agent1 to agentN on its bus; one that runs is left alone."""
     running = running_pid(home)
     pid = running if running is not None else _start(home, timeout)
-    return Up(pid, running is not None, _register(home, managers))
+    return Up(pid, running is not None, register(home, managers))
 
 
-def foreground(home: Home, arguments: Sequence[str] = ()) -> None:
-    """Becomes the daemon: this process is replaced and does not return."""
+def foreground(home: Home, *, echo: bool = True) -> None:
+    """Becomes the daemon: this process is replaced and does not return. `echo`: the log on stderr as well."""
     check_permissions(home, RealFiles())
-    os.execve(sys.executable, [*_command(home), "--foreground", *arguments], _environment(os.environ))  # noqa: S606
+    command = [*_command(home), *(("--foreground",) if echo else ())]
+    os.execve(sys.executable, command, _environment(os.environ))  # noqa: S606
 
 
 def down(home: Home, *, timeout: float = STOP_SECONDS + 5) -> Down:
@@ -205,7 +206,8 @@ def _report(reading: int, timeout: float) -> bytes | None:
     return line
 
 
-def _register(home: Home, managers: int) -> tuple[str, ...]:
+def register(home: Home, managers: int) -> tuple[str, ...]:
+    """agent1 to agentN are on the bus afterwards; which of them were not before."""
     if not managers:
         return ()
     with clients.Client.connect(home) as node:

@@ -33,7 +33,14 @@ ONLY_IN = {
     "datetime": ("node/cli/", "envelope/file.py"),  # text for people and files, from numbers given
     "iroh": ("mesh/iroh_transport.py",),
     "threading": (),
-    "subprocess": ("node/up.py", "node/cli/", "node/demo/", "node/bench/", "node/actors/fence_probe.py"),
+    "subprocess": (
+        "node/up.py",
+        "node/service/manager.py",
+        "node/cli/",
+        "node/demo/",
+        "node/bench/",
+        "node/actors/fence_probe.py",
+    ),
 }
 
 

@@ -10,7 +10,8 @@ from netsky.node.seams.real import RealChance, RealTime
 from netsky.node.seams.real_files import RealFiles
 
 
-def _outside(args: Any, command: str) -> None:
+def outside(args: Any, command: str) -> None:
+    """Refuses where the command was typed inside an actor."""
     actor = args.node.inside_actor
     if actor is not None:
         sentence = f"netsky {command} is for the operator, not for {actor}"
@@ -20,7 +21,7 @@ def _outside(args: Any, command: str) -> None:
 def init(args: Any, out: Output) -> int:
     from netsky.node.init import init_home  # noqa: PLC0415 - brings cryptography
 
-    _outside(args, "init")
+    outside(args, "init")
     made = init_home(args.node.home, RealFiles(), RealChance(), RealTime(), root=args.root, label=args.label or "")
     data = {
         "home": made.home.path,
@@ -52,8 +53,9 @@ def init(args: Any, out: Output) -> int:
 
 def up(args: Any, out: Output) -> int:
     from netsky.node import up as starter  # noqa: PLC0415 - each command loads what it needs
+    from netsky.node.service import power  # noqa: PLC0415
 
-    _outside(args, "up")
+    outside(args, "up")
     home = args.node.home
     if args.foreground:
         if args.detach or args.n:
@@ -61,36 +63,48 @@ def up(args: Any, out: Output) -> int:
         if (pid := starter.running_pid(home)) is not None:
             raise Conflict(f"the node runs already (pid {pid})", next="netsky down, then netsky up --foreground")
         out.notice(f"the node of {home.path}; Ctrl-C stops it in order")
-        starter.foreground(home)
-    more = {} if args.timeout is None else {"timeout": args.timeout}
-    started = starter.up(home, args.n or 0, **more)
-    data = {"home": home.path, "pid": started.pid, "already": started.already, "added": list(started.added)}
-    summary = f"the node {'runs already' if started.already else 'is up'} (pid {started.pid})"
-    if started.added:
-        summary += f"; added {', '.join(started.added)}"
+        starter.foreground(home, echo=not out.quiet)
+    started = power.up(home, args.n or 0, timeout=args.timeout)
+    node = started.up
+    data = {
+        "home": home.path, "pid": node.pid, "already": node.already, "added": list(node.added),
+        "service": started.service,
+    }  # fmt: skip
+    summary = f"the node {'runs already' if node.already else 'is up'} (pid {node.pid}{_by(started.service)})"
+    if node.added:
+        summary += f"; added {', '.join(node.added)}"
     out.answer("up", summary, data)
     out.notice(f"log: {home.node_log}")
     return EXIT_DONE
 
 
 def down(args: Any, out: Output) -> int:
-    from netsky.node import up as starter  # noqa: PLC0415
+    from netsky.node.service import power  # noqa: PLC0415
 
-    _outside(args, "down")
+    outside(args, "down")
     more = {} if args.timeout is None else {"timeout": args.timeout}
-    stopped = starter.down(args.node.home, **more)
-    summary = "the node was not running" if stopped.already else f"the node is down (pid {stopped.pid} ended)"
-    out.answer("down", summary, {"already": stopped.already, "pid": stopped.pid})
+    stopped = power.down(args.node.home, **more)
+    node = stopped.down
+    summary = "the node was not running" if node.already else f"the node is down (pid {node.pid} ended)"
+    out.answer("down", summary, {"already": node.already, "pid": node.pid, "service": stopped.service})
+    if stopped.unheard:
+        out.notice(f"its service manager was not told: {stopped.unheard}")
+    if stopped.service is not None:
+        out.notice(f"{stopped.service} starts it again with your next login; to end that: netsky service uninstall")
     return EXIT_DONE
 
 
 def restart(args: Any, out: Output) -> int:
-    from netsky.node import up as starter  # noqa: PLC0415
+    from netsky.node.service import power  # noqa: PLC0415
 
-    _outside(args, "restart")
+    outside(args, "restart")
     home = args.node.home
-    more = {} if args.timeout is None else {"timeout": args.timeout}
-    started = starter.restart(home, **more)
-    out.answer("restart", f"the node is up again (pid {started.pid})", {"home": home.path, "pid": started.pid})
+    started = power.restart(home, timeout=args.timeout)
+    data = {"home": home.path, "pid": started.up.pid, "service": started.service}
+    out.answer("restart", f"the node is up again (pid {started.up.pid}{_by(started.service)})", data)
     out.notice(f"log: {home.node_log}")
     return EXIT_DONE
+
+
+def _by(service: str | None) -> str:
+    return f", run by {service}" if service else ""

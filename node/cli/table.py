@@ -74,6 +74,7 @@ GROUPS = {
     "envelope": "look at one envelope and check its seal",
     "agent": "the actors of this node and their programs",
     "bench": "measure this machine",
+    "service": "let this machine start the node and keep it up",
 }
 """First words that are no command by themselves."""
 
@@ -97,7 +98,7 @@ LATER = (
     ("invite", "join", "approve", "revoke", "nodes", "root", "halt", "resume"),
     ("dead", "drill", "sim", "backup", "restore"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
-    ("owner", "cron", "loop", "tick", "watchdog", "quiet", "escalate", "handoffs", "service"),
+    ("owner", "cron", "loop", "tick", "watchdog", "quiet", "escalate", "handoffs"),
 )
 """First words that the design names and this version does not have."""
 

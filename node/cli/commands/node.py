@@ -65,4 +65,27 @@ COMMANDS = (
         ("netsky doctor",),
         description="Changes nothing. Exit 1 when a check failed; the node need not run.",
     ),
+    Command(
+        ("service", "install"),
+        "have the node at every login and after a crash",
+        "netsky.node.cli.service:install",
+        "node",
+        ("netsky service install",),
+        description="A systemd user unit (Linux) or a launchd agent (macOS), one for each home. PATH and programs of "
+        "this shell are baked in; typed again it takes over what has changed since.",
+    ),
+    Command(
+        ("service", "status"),
+        "does the service run it, and what differs from here",
+        "netsky.node.cli.service:status",
+        "node",
+        ("netsky service status",),
+    ),
+    Command(
+        ("service", "uninstall"),
+        "stop the node, remove its service; the home stays",
+        "netsky.node.cli.service:uninstall",
+        "node",
+        ("netsky service uninstall",),
+    ),
 )

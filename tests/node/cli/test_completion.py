@@ -16,7 +16,8 @@ pytestmark = pytest.mark.real
 
 CASES = [
     ((), "chan", {"channel"}),
-    ((), "s", {"send", "status"}),
+    ((), "s", {"send", "service", "status"}),
+    (("service",), "", {"install", "status", "uninstall"}),
     (("channel",), "dr", {"drain"}),
     (("agent",), "", {"add", "ls", "rm", "logs"}),
     (("channel", "drain"), "wor", {"worker1", "worker2"}),

@@ -18,8 +18,8 @@ from netsky.node.cli.table import commands
 pytestmark = pytest.mark.real
 
 SCHEMAS = Path(str(resources.files("netsky.node"))) / "schemas"
-NOT_RUN_HERE = {"demo", "bench-seal", "bench-bus"}
-"""They take long and have tests of their own; their schemas are at least schemas."""
+NOT_RUN_HERE = {"demo", "bench-seal", "bench-bus", "service-install"}
+"""They take long, or need a service manager, and have tests of their own; their schemas are at least schemas."""
 
 
 def validator(name: str) -> jsonschema.Draft202012Validator:
@@ -207,6 +207,8 @@ def test_an_actor_with_a_program(shell: Shell) -> None:
 
 def test_health(shell: Shell) -> None:
     shell("doctor")
+    assert shell.one("service", "status")["installed"] is False
+    assert shell.one("service", "uninstall")["already"] is True
 
 
 def test_the_end(shell: Shell) -> None:
