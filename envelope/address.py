@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import lru_cache
 from typing import NamedTuple
 
 from netsky.envelope.invalid import Invalid
@@ -46,8 +47,12 @@ def node_invalid(name: str) -> str | None:
     return None
 
 
+@lru_cache(maxsize=256)
 def parse_address(text: str) -> Address:
-    """Reads what a person or a program typed; `manager4` becomes `agent4`. Raises Invalid."""
+    """Reads what a person or a program typed; `manager4` becomes `agent4`. Raises Invalid.
+
+    Remembered: a constellation has few addresses, and each envelope names two. What is refused is not kept.
+    """
     if len(text) > ADDRESS_BYTES_MAX:
         raise Invalid("address", f"An address has at most {ADDRESS_BYTES_MAX} characters.", "address_too_long")
     actor, at, node = text.partition("@")

@@ -92,11 +92,23 @@ def seal(
     statements: Sequence[Statement],
 ) -> Batch:
     """Signs 1 to 64 statements at once."""
-    head = _leaf_head(VERSION, type, mesh)
-    signature = sign(signing_bytes(VERSION, type, mesh, _leaves(head, statements)))
-    batch = Batch(VERSION, type, mesh, key, signature, tuple(statements))
-    assert batch_invalid(batch) is None, batch_invalid(batch)
+    batch, _ = seal_with_leaves(sign, key, type, mesh, statements)
     return batch
+
+
+def seal_with_leaves(
+    sign: Callable[[bytes], bytes],
+    key: bytes,
+    type: str,  # noqa: A002
+    mesh: bytes,
+    statements: Sequence[Statement],
+) -> tuple[Batch, list[bytes]]:
+    """The same, for who stores the leaves as well: hashing each statement once and not twice."""
+    hashed = _leaves(_leaf_head(VERSION, type, mesh), statements)
+    signature = sign(signing_bytes(VERSION, type, mesh, hashed))
+    batch = Batch(VERSION, type, mesh, key, signature, tuple(statements))
+    assert (sentence := batch_invalid(batch)) is None, sentence
+    return batch, hashed
 
 
 def leaves(batch: Batch) -> list[bytes]:
