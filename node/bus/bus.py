@@ -17,7 +17,7 @@ from netsky.node.bus.intake import Intake
 from netsky.node.bus.project import Projector, Store, Told
 from netsky.node.bus.prune import prune_actor
 from netsky.node.bus.recover import Recovered, recover
-from netsky.node.bus.sealing import Fresh, SignerIdentity
+from netsky.node.bus.sealing import Fresh, Numbers, SignerIdentity
 from netsky.node.bus.sweep import Sweep, actors_with_folders
 from netsky.node.config import Config
 from netsky.node.db import arrivals
@@ -57,12 +57,23 @@ class Bus:
         self._config = config
         self._group = group
         self._notify = notify
-        pid = os.getpid()
-        self.projector = Projector(files=files, channels=channels, store=group.write, time=time, told=notify)
-        self.planner = AcceptPlanner(
-            identity=identity, config=config, time=time, chance=chance, peers=peers, accepted=self._accepted, pid=pid
+        numbers, pid = Numbers(), os.getpid()
+        self.projector = Projector(
+            files=files, channels=channels, store=group.write, mark=group.write_unhurried, time=time, told=notify
         )
-        self.ingress = IngressPlanner(identity=identity, config=config, time=time, stored=self.projector.offer, pid=pid)
+        self.planner = AcceptPlanner(
+            identity=identity,
+            config=config,
+            time=time,
+            chance=chance,
+            peers=peers,
+            accepted=self._accepted,
+            numbers=numbers,
+            pid=pid,
+        )
+        self.ingress = IngressPlanner(
+            identity=identity, config=config, time=time, stored=self.projector.offer, numbers=numbers, pid=pid
+        )
         self._replays = _Replays(self._bring_back)
         self.sweep = Sweep(
             files=files,

@@ -50,7 +50,7 @@ class Link(Protocol):
         """These are taken, durably, when it returns. File names; the node's verb takes ids as well."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Drained:
     """One envelope in hand."""
 

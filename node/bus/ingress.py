@@ -19,7 +19,7 @@ from netsky.envelope.file import Proof, to_file
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import SKEW_NS, TIME_MAX
 from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE, INGRESS_RESERVE
-from netsky.node.bus.sealing import Fresh, SignerIdentity, arrival_name, message_row, seal_row
+from netsky.node.bus.sealing import Fresh, Numbers, SignerIdentity, arrival_name, message_row, seal_row
 from netsky.node.config import Config
 from netsky.node.db import actors, arrivals, inbox, messages, outcomes
 from netsky.node.db.group import Plan
@@ -66,6 +66,7 @@ class IngressPlanner:
         config: Callable[[], Config],
         time: Time,
         stored: Callable[[list[Fresh]], None],
+        numbers: Numbers,
         pid: int,
     ) -> None:
         """`stored` hears after the commit what is to be projected."""
@@ -73,6 +74,7 @@ class IngressPlanner:
         self._config = config
         self._time = time
         self._stored = stored
+        self._numbers = numbers
         self._pid = pid
         self._files = 0
 
@@ -81,6 +83,7 @@ class IngressPlanner:
             outcomes.find([_key(item) for item in items]),
             actors.all(),
             arrivals.waiting_counts(sorted({_recipient(item.header) for item in items})),
+            messages.newest_seq(),
         ]
 
     def plan(self, items: Sequence[Incoming], rows: list[list[Row]]) -> Plan[Ingressed]:
@@ -88,6 +91,7 @@ class IngressPlanner:
         known = {row.key: row for row in outcomes.rows(rows[0])}
         here = {row.name for row in actors.rows(rows[1])} | {"agent0"}
         waiting = arrivals.pairs(rows[2])
+        self._numbers.count_on(rows[3])
         new_outcomes: list[OutcomeRow] = []
         delivered: list[Incoming] = []
         results: list[Ingressed] = []
@@ -161,6 +165,7 @@ class IngressPlanner:
             assert isinstance(stated, Stated)
             h, actor = item.header, _recipient(item.header)
             self._files += 1
+            seq = self._numbers.next()
             file = arrival_name(h, item.leaf, self._pid, self._files)
             message_rows.append(
                 message_row(
@@ -170,10 +175,11 @@ class IngressPlanner:
                     position=item.position,
                     via="link",
                     now=now,
+                    seq=seq,
                 )
             )
-            inbox_rows.append(inbox.NewInbox(h.origin, h.id, actor, file, now, item.reign, item.life, item.number))
-            fresh.append(Fresh(actor, file, h, item.body, _proof(item), len(stated.body)))
+            inbox_rows.append(inbox.NewInbox(seq, actor, file, now, item.reign, item.life, item.number))
+            fresh.append(Fresh(seq, actor, file, h, item.body, _proof(item), len(stated.body)))
         seals = list(seal_of.values())
         return [messages.insert_seals(seals), messages.insert(message_rows), inbox.insert(inbox_rows)], fresh
 

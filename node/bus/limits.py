@@ -13,10 +13,13 @@ ESCAPED_BODY_BYTES_SAFE = 9 * 1024
 ACCEPT_DRAFTS_MAX = 256
 """Drafts of one call: a group commit's worth."""
 
-PROJECT_FILES = 64
+PROJECT_FILES = 128
 """Files written between two syncs of a folder: enough to share its cost, few enough to be seen soon."""
 
-PROJECT_YIELD = 16
+PROJECT_MARKS = 512
+"""Rows marked at once while more and more files are to be written; a crash before that finds their files."""
+
+PROJECT_YIELD = 32
 """Files written before other tasks get a turn: under a millisecond."""
 
 FRESH_BYTES_MAX = 16 << 20

@@ -1,8 +1,8 @@
 """The projector: rows that are `committed` become files in their actor's inbox.
 
 The row is the truth and the file a copy without fsync of its own: file → folder synced → `projected`, in a later
-group. A crash anywhere before that leaves the row `committed`, and the next start writes the file, unless one of that
-name stands anywhere under the actor's folder already.
+group, which nobody waits for. A crash anywhere before that leaves the row `committed`, and the next start writes the
+file, unless one of that name stands anywhere under the actor's folder already.
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from netsky.envelope.file import Proof, to_file
 from netsky.envelope.limits import FILE_BYTES_MAX
 from netsky.envelope.wire import decode_body, decode_header
 from netsky.node.bus.folders import Channel, open_channel
-from netsky.node.bus.limits import FRESH_BYTES_MAX, PROJECT_FILES, PROJECT_YIELD, RETRY_SWEEPS_MAX
+from netsky.node.bus.limits import FRESH_BYTES_MAX, PROJECT_FILES, PROJECT_MARKS, PROJECT_YIELD, RETRY_SWEEPS_MAX
 from netsky.node.bus.sealing import Fresh
-from netsky.node.db import arrivals, inbox
+from netsky.node.db import inbox
 from netsky.node.errors import NotFound, TryLater
 from netsky.node.seams.files import Files, HostileFile
 from netsky.node.seams.ledger import LedgerBroken, LedgerFull, Row, Statement
@@ -44,10 +44,12 @@ class Told(Protocol):
 class Projector:
     """One task runs `run`; it is told of new rows by `offer`, and finds old ones by itself after `reload`."""
 
-    def __init__(self, *, files: Files, channels: str, store: Store, time: Time, told: Told) -> None:
+    def __init__(self, *, files: Files, channels: str, store: Store, mark: Store, time: Time, told: Told) -> None:
+        """`mark` is for rows whose files stand there: nobody waits for it, so it may go along with another commit."""
         self._files = files
         self._channels = channels
         self._store = store
+        self._mark_in = mark
         self._time = time
         self._told = told
         self._fresh: deque[Fresh] = deque()
@@ -97,38 +99,41 @@ class Projector:
     async def catch_up(self, store: Store) -> None:
         """At a start, before any task runs and any drain is let in: one pass over all rows still `committed`."""
         self.reload()
-        while await self._turn(store):
+        while await self._turn(store, store):
             pass
 
     async def turn(self) -> bool:
         """One batch. False if there was nothing to do."""
-        return await self._turn(self._store)
+        return await self._turn(self._store, self._mark_in)
 
-    async def _turn(self, store: Store) -> bool:
+    async def _turn(self, store: Store, mark_in: Store) -> bool:
         batch = self._next_fresh()
         new = bool(batch)
         if not new:
             batch = await self._next_reloaded(store)
         if not batch:
             return self._pass or bool(self._fresh)
-        done: dict[str, list[str]] = {}
-        for actor, own in _by_actor(batch):
-            written = await self._write(actor, own, new)
-            if written:
-                done[actor] = written
+        done: list[int] = []
+        count = 0
+        while batch:
+            for actor, own in _by_actor(batch):
+                written = await self._write(actor, own, new)
+                if written:
+                    done += written
+                    self._told.arrived(actor)  # before the mark: a row may be claimed and taken without it
+            # What was committed meanwhile does not wait for the mark of what came before it.
+            count += len(batch)
+            batch = self._next_fresh() if new and count < PROJECT_MARKS else []
         if done:
-            await self._mark(store, done)
+            await self._mark(mark_in, done)
         return True
 
-    async def _mark(self, store: Store, done: dict[str, list[str]]) -> None:
-        at = self._time.wall()
+    async def _mark(self, store: Store, done: Sequence[int]) -> None:
         try:
-            await store([arrivals.mark_files_projected(actor, files, at) for actor, files in done.items()])
+            await store([inbox.mark_projected(done, self._time.wall())])
         except (TryLater, LedgerFull) as full:
             # The files are there and stay; only the mark is missing, and is made by the next try.
             self._failed(str(full))
-        for actor in done:
-            self._told.arrived(actor)
 
     def _next_fresh(self) -> list[Fresh]:
         batch = [self._fresh.popleft() for _ in range(min(len(self._fresh), PROJECT_FILES))]
@@ -163,19 +168,19 @@ class Projector:
         self._sweeps_to_wait = min(2**self._failed_passes, RETRY_SWEEPS_MAX)
         self._failed_passes = min(self._failed_passes + 1, 16)
 
-    async def _write(self, actor: str, batch: Sequence[Fresh], new: bool) -> list[str]:
-        """The names that now stand in the synced folder, or did already.
+    async def _write(self, actor: str, batch: Sequence[Fresh], new: bool) -> list[int]:
+        """The rows whose files now stand in the synced folder, or did already.
 
         `new`: they were committed by this process and never tried, so no file of theirs can stand anywhere.
         """
-        written: list[str] = []
+        written: list[int] = []
         try:
             with open_channel(self._files, self._channels, actor) as channel:
                 self._tell_displaced(channel)
                 try:
                     for count, one in enumerate(batch, 1):
                         write_file(channel, one, new=new)
-                        written.append(one.file)
+                        written.append(one.seq)
                         if count % PROJECT_YIELD == 0:
                             await trio.lowlevel.checkpoint()
                 except (OSError, HostileFile) as error:
@@ -225,7 +230,7 @@ def fresh_of(row: inbox.Unprojected) -> Fresh:
     """From the sealed bytes of its row."""
     header, body = decode_header(row.header), decode_body(row.body)
     proof = Proof(row.origin, row.id, row.leaf, row.reign, row.life, row.number)
-    return Fresh(row.actor, row.file, header, body, proof, len(row.body))
+    return Fresh(row.seq, row.actor, row.file, header, body, proof, len(row.body))
 
 
 def _by_actor(batch: Sequence[Fresh]) -> Iterator[tuple[str, list[Fresh]]]:

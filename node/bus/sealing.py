@@ -14,7 +14,7 @@ from netsky.envelope.kinds import Lane, lane_of
 from netsky.envelope.limits import BATCH_MAX, SKEW_NS
 from netsky.node.bus.draft import Accepted, Offer
 from netsky.node.db import idempotency, inbox, messages, outbox
-from netsky.node.seams.ledger import Statement
+from netsky.node.seams.ledger import Row, Statement
 
 
 class SignerIdentity(Protocol):
@@ -30,10 +30,29 @@ class SignerIdentity(Protocol):
     def sign(self) -> Callable[[bytes], bytes]: ...
 
 
+class Numbers:
+    """Numbers for new rows of `messages`, given when they are planned, so that the rows that refer to them need no
+    look-up. Shared by all planners that make some: those of one group do not see each other's rows."""
+
+    def __init__(self) -> None:
+        self._newest = 0
+
+    def count_on(self, found: list[Row]) -> None:
+        """From the answer to `messages.newest_seq`. Numbers of a group that was undone are not given again."""
+        [(newest,)] = found
+        assert isinstance(newest, int)
+        self._newest = max(self._newest, newest)
+
+    def next(self) -> int:
+        self._newest += 1
+        return self._newest
+
+
 @dataclass(slots=True)
 class Fresh:
     """An envelope that was just committed, with all that its file is made from."""
 
+    seq: int
     actor: str
     file: str
     header: Header
@@ -87,8 +106,9 @@ class _Rows:
 class Sealer:
     """Signs with the node's key and gives the files their names."""
 
-    def __init__(self, identity: SignerIdentity, pid: int) -> None:
+    def __init__(self, identity: SignerIdentity, numbers: Numbers, pid: int) -> None:
         self._identity = identity
+        self._numbers = numbers
         self._pid = pid
         self._files = 0
 
@@ -101,9 +121,10 @@ class Sealer:
                 seal, leaves = self._sign(part)
                 rows.seals.append(seal)
                 for position, (sealing, leaf) in enumerate(zip(part, leaves, strict=True)):
-                    row = _message(sealing, leaf, seal=seal.hash, position=position, now=now)
+                    seq = self._numbers.next()
+                    row = _message(sealing, leaf, seal=seal.hash, position=position, now=now, seq=seq)
                     rows.messages.append(row)
-                    self._place(sealing, leaf, now, rows=rows, done=done)
+                    self._place(sealing, leaf, now, seq=seq, rows=rows, done=done)
         if rows.messages:
             done.statements = rows.statements()
             done.fresh.sort(key=lambda one: one.header.clock)
@@ -112,18 +133,19 @@ class Sealer:
     def _sign(self, part: Sequence[Sealing]) -> tuple[messages.SealRow, list[bytes]]:
         identity = self._identity
         stated = [seals.Statement(one.header_bytes, one.offer.body_bytes) for one in part]
-        return seal_row(seals.seal(identity.sign, identity.key, "envelope", identity.mesh, stated))
+        batch, leaves = seals.seal_with_leaves(identity.sign, identity.key, "envelope", identity.mesh, stated)
+        return _seal_row(batch, leaves), leaves
 
-    def _place(self, sealing: Sealing, leaf: bytes, now: int, *, rows: _Rows, done: Sealed) -> None:
+    def _place(self, sealing: Sealing, leaf: bytes, now: int, *, seq: int, rows: _Rows, done: Sealed) -> None:
         """Into the inbox of an actor of this node, or into the outbox towards another."""
         h, offer = sealing.header, sealing.offer
         file = None
         if sealing.local:
             self._files += 1
             file = arrival_name(h, leaf, self._pid, self._files)
-            rows.inbox.append(inbox.NewInbox(h.origin, h.id, offer.to.actor, file, now))
+            rows.inbox.append(inbox.NewInbox(seq, offer.to.actor, file, now))
             proof = Proof(h.origin, h.id, leaf)
-            done.fresh.append(Fresh(offer.to.actor, file, h, offer.body, proof, len(offer.body_bytes)))
+            done.fresh.append(Fresh(seq, offer.to.actor, file, h, offer.body, proof, len(offer.body_bytes)))
         else:
             size = len(sealing.header_bytes) + len(offer.body_bytes)
             rows.outbox.append(outbox.NewOutbox(h.origin, h.id, h.destination, offer.lane, size))
@@ -144,12 +166,16 @@ def arrival_name(header: Header, leaf: bytes, pid: int, number: int) -> str:
 def seal_row(batch: seals.Batch) -> tuple[messages.SealRow, list[bytes]]:
     """The row of a batch, and the leaves of its statements."""
     leaves = seals.leaves(batch)
+    return _seal_row(batch, leaves), leaves
+
+
+def _seal_row(batch: seals.Batch, leaves: Sequence[bytes]) -> messages.SealRow:
     signed = seals.signing_bytes(batch.version, batch.type, batch.mesh, leaves)
     digest = hashlib.sha256(signed + batch.signature).digest()
-    return messages.SealRow(digest, batch.type, batch.mesh, batch.key, batch.signature, b"".join(leaves)), leaves
+    return messages.SealRow(digest, batch.type, batch.mesh, batch.key, batch.signature, b"".join(leaves))
 
 
-def _message(sealing: Sealing, leaf: bytes, *, seal: bytes, position: int, now: int) -> messages.MessageRow:
+def _message(sealing: Sealing, leaf: bytes, *, seal: bytes, position: int, now: int, seq: int) -> messages.MessageRow:
     offer = sealing.offer
     return message_row(
         sealing.header,
@@ -160,11 +186,12 @@ def _message(sealing: Sealing, leaf: bytes, *, seal: bytes, position: int, now: 
         position=position,
         via=offer.via,
         now=now,
+        seq=seq,
     )
 
 
 def message_row(
-    h: Header, header: bytes, body: bytes, *, leaf: bytes, seal: bytes, position: int, via: str, now: int
+    h: Header, header: bytes, body: bytes, *, leaf: bytes, seal: bytes, position: int, via: str, now: int, seq: int
 ) -> messages.MessageRow:
     return messages.MessageRow(
         origin=h.origin,
@@ -187,4 +214,5 @@ def message_row(
         expires=h.expires,
         via=via,
         accepted_at=now,
+        seq=seq,
     )

@@ -75,15 +75,6 @@ def waiting_counts(actors: Sequence[str]) -> Statement:
     )
 
 
-def mark_files_projected(actor: str, files: Sequence[str], at: int) -> Statement:
-    """Only once the folder is synced. A row that was taken meanwhile stays taken."""
-    return Statement(
-        "UPDATE inbox SET state = 'projected', projected_at = ? "
-        f"WHERE state = 'committed' AND actor = ? AND file {_SOME}",
-        (at, actor, texts(files)),
-    )
-
-
 def waiting_places(actor: str, limit: int, after: int = 0) -> Statement:
     """Not yet taken, oldest first."""
     return Statement(

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
 import trio
-from netsky.node.db.limits import RIDERS_MAX, RIDERS_PER_GROUP, SLOW_COMMIT_NS
+from netsky.node.db.limits import RIDERS_MAX, RIDERS_PER_GROUP, SLOW_COMMIT_NS, UNHURRIED_SECONDS
 from netsky.node.errors import NetskyError, TryLater
 from netsky.node.limits import GROUP_ITEMS_MAX, GROUP_QUEUE_MAX
 from netsky.node.seams.ledger import Ledger, LedgerFull, Row, Statement
@@ -80,7 +80,7 @@ class _Waiter:
         self.done.set()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Entry:
     planner: Planner[Any, Any]
     item: Any
@@ -99,6 +99,7 @@ class GroupCommit:
         self._items = items
         self._send, self._receive = trio.open_memory_channel[_Entry | None](queue)
         self._riders: deque[Statement] = deque()
+        self._unhurried: list[_Entry] = []  # each has a task of its own that waits for it, which bounds them
         self._writes = Writes()
         self._count = dict.fromkeys(GroupStatistics.__dataclass_fields__, 0)
         self.slow = False
@@ -138,6 +139,26 @@ class GroupCommit:
         """These, in one transaction with whatever else is in the group; their rows."""
         return await self.submit(self._writes, statements)
 
+    async def write_unhurried(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """The same for what nobody waits for: it goes first in the next group, and a busy node has one soon; only
+        where none comes within `UNHURRIED_SECONDS` does it cost a commit of its own."""
+        waiter = _Waiter(1)
+        self._unhurried.append(_Entry(self._writes, statements, waiter, 0))
+        if len(self._unhurried) == 1:
+            try:
+                self._send.send_nowait(None)
+            except trio.WouldBlock:
+                pass  # groups are coming anyway
+            except trio.BrokenResourceError:
+                raise _stopped() from None
+        await waiter.done.wait()
+        if waiter.failed:
+            raise _stopped()
+        rows: list[list[Row]] | NetskyError = waiter.results[0]
+        if isinstance(rows, NetskyError):
+            raise rows
+        return rows
+
     def ride(self, statement: Statement) -> None:
         """For what is observed: goes along with one of the next groups, never waits, never fails anybody's work."""
         if len(self._riders) >= RIDERS_MAX:
@@ -158,9 +179,20 @@ class GroupCommit:
                     first = None
                 else:
                     first = await self._receive.receive()
-                await self._commit(self._group(first))
+                entries = self._group(first)
+                if not entries and self._unhurried:
+                    entries = await self._next_group_soon()
+                await self._commit(entries)
         finally:
             self._fail_the_rest()
+
+    async def _next_group_soon(self) -> list[_Entry]:
+        """What comes while the unhurried ones can still wait; perhaps nothing."""
+        first = None
+        with trio.move_on_after(UNHURRIED_SECONDS):
+            while first is None and not self._riders:
+                first = await self._receive.receive()
+        return self._group(first)
 
     def _group(self, first: _Entry | None) -> list[_Entry]:
         """Everything that is queued now, first come first served, up to the bound."""
@@ -175,6 +207,7 @@ class GroupCommit:
         return entries
 
     async def _commit(self, entries: list[_Entry]) -> None:
+        entries, self._unhurried = [*self._unhurried, *entries], []  # first: what comes later builds upon them
         try:
             await self._commit_or_raise(entries)
         except LedgerFull as error:
@@ -234,6 +267,8 @@ class GroupCommit:
         return rows
 
     def _fail_the_rest(self) -> None:
+        while self._unhurried:
+            self._unhurried.pop().waiter.fail()
         while True:
             try:
                 entry = self._receive.receive_nowait()

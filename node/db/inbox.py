@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import cast
 
 from netsky.node.db.sets import numbers, texts
 from netsky.node.seams.ledger import Row, Statement
@@ -15,30 +16,13 @@ from netsky.node.seams.ledger import Row, Statement
 
 @dataclass(slots=True)
 class NewInbox:
-    origin: bytes
-    id: str
+    seq: int  # of its message
     actor: str
     file: str
     stored_at: int
     reign: int | None = None
     life: int | None = None
     number: int | None = None
-
-
-@dataclass(slots=True)
-class InboxRow:
-    seq: int
-    actor: str
-    file: str
-    state: str
-    reign: int | None
-    life: int | None
-    number: int | None
-    stored_at: int
-    projected_at: int | None
-    claimed_at: int | None
-    taken_at: int | None
-    taken_by: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,12 +61,10 @@ class Waiting:
 
 @dataclass(slots=True)
 class Taken:
-    seq: int
     id: str
     file: str
 
 
-_COLUMNS = "seq, actor, file, state, reign, life, number, stored_at, projected_at, claimed_at, taken_at, taken_by"
 _FILES = "file IN (SELECT value FROM json_each(?))"
 _ID = "(SELECT id FROM messages WHERE messages.seq = inbox.seq)"
 
@@ -91,8 +73,8 @@ def insert(arrivals: Sequence[NewInbox]) -> Statement:
     """After the messages of the same transaction."""
     return Statement(
         "INSERT INTO inbox (seq, actor, file, state, reign, life, number, stored_at) "
-        "SELECT seq, ?, ?, 'committed', ?, ?, ?, ? FROM messages WHERE id = ? AND origin = ?",
-        many=[(a.actor, a.file, a.reign, a.life, a.number, a.stored_at, a.id, a.origin) for a in arrivals],
+        "VALUES (?, ?, ?, 'committed', ?, ?, ?, ?)",
+        many=[(a.seq, a.actor, a.file, a.reign, a.life, a.number, a.stored_at) for a in arrivals],
     )
 
 
@@ -115,10 +97,10 @@ def mark_projected(seqs: Sequence[int], at: int) -> Statement:
 
 
 def claim(actor: str, files: Sequence[str], at: int) -> Statement:
-    """A drain has them in hand. Returns the `Taken` columns of those that wait; claiming again keeps the first time."""
+    """A drain has them in hand. Returns the files of those that wait; claiming again keeps the first time."""
     return Statement(
         f"UPDATE inbox SET claimed_at = coalesce(claimed_at, ?) WHERE actor = ? AND state != 'taken' AND {_FILES} "
-        f"RETURNING seq, {_ID}, file",
+        "RETURNING file",
         (at, actor, texts(files)),
     )
 
@@ -126,8 +108,7 @@ def claim(actor: str, files: Sequence[str], at: int) -> Statement:
 def release(actor: str, files: Sequence[str]) -> Statement:
     """Given back: as if never claimed."""
     return Statement(
-        f"UPDATE inbox SET claimed_at = NULL WHERE actor = ? AND state != 'taken' AND {_FILES} "
-        f"RETURNING seq, {_ID}, file",
+        f"UPDATE inbox SET claimed_at = NULL WHERE actor = ? AND state != 'taken' AND {_FILES}",
         (actor, texts(files)),
     )
 
@@ -139,29 +120,8 @@ def take_files(actor: str, files: Sequence[str], at: int, by: str) -> Statement:
     """
     return Statement(
         "UPDATE inbox SET state = 'taken', taken_at = ?, taken_by = ? WHERE actor = ? AND state != 'taken' "
-        f"AND {_FILES} RETURNING seq, {_ID}, file",
+        f"AND {_FILES} RETURNING {_ID}, file",
         (at, by, actor, texts(files)),
-    )
-
-
-def put_back(actor: str, ids: Sequence[str]) -> Statement:
-    """Replay: a taken row becomes `committed` again, so that its file is written again."""
-    return Statement(
-        "UPDATE inbox SET state = 'committed', projected_at = NULL, claimed_at = NULL, taken_at = NULL, "
-        "taken_by = NULL WHERE +actor = ? AND state = 'taken' "
-        "AND seq IN (SELECT seq FROM messages WHERE id IN (SELECT value FROM json_each(?)) AND body IS NOT NULL) "
-        f"RETURNING seq, {_ID}, file",
-        (actor, texts(ids)),
-    )
-
-
-def by_files(actor: str, files: Sequence[str]) -> Statement:
-    return Statement(f"SELECT {_COLUMNS} FROM inbox WHERE actor = ? AND {_FILES}", (actor, texts(files)))
-
-
-def by_seqs(seqs: Sequence[int]) -> Statement:
-    return Statement(
-        f"SELECT {_COLUMNS} FROM inbox WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY seq", (numbers(seqs),)
     )
 
 
@@ -174,11 +134,6 @@ def waiting(actor: str, limit: int, after: int = 0) -> Statement:
     )
 
 
-def waiting_count(actor: str) -> Statement:
-    """One row, one number: held against the cap of an actor's inbox."""
-    return Statement("SELECT count(*) FROM inbox WHERE actor = ? AND state != 'taken'", (actor,))
-
-
 def counts() -> Statement:
     """(actor, waiting, claimed among them, oldest stored_at) for each actor with anything waiting."""
     return Statement(
@@ -186,8 +141,8 @@ def counts() -> Statement:
     )
 
 
-def rows(found: list[Row]) -> list[InboxRow]:
-    return [InboxRow(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types
+def claimed_files(found: list[Row]) -> list[str]:
+    return [cast("str", file) for (file,) in found]
 
 
 def unprojected_rows(found: list[Row]) -> list[Unprojected]:

@@ -27,6 +27,9 @@ RIDERS_MAX = 1_024
 RIDERS_PER_GROUP = 64
 """A quarter of a group: what is observed never crowds out what is done."""
 
+UNHURRIED_SECONDS = 0.002
+"""What nobody waits for may wait so long for a group to go with: the length of one commit."""
+
 SLOW_COMMIT_NS = 10**9
 """A commit that took a second means a disk that cannot be promised upon."""
 

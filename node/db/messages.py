@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from operator import attrgetter
 
 from netsky.node.db.sets import blobs, texts
-from netsky.node.seams.ledger import Row, Statement
+from netsky.node.seams.ledger import Row, Statement, Value
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +42,10 @@ class MessageRow:
     expires: int
     via: str
     accepted_at: int
-    seq: int | None = None  # given when stored
+    seq: int | None = None  # its planner's number; without one SQLite gives the next
 
+
+_values: Callable[[MessageRow], tuple[Value, ...]] = attrgetter(*MessageRow.__slots__)
 
 _COLUMNS = (
     "origin, id, leaf, header, body, (SELECT hash FROM seals WHERE seals.seal = messages.seal), position, sender, "
@@ -64,16 +67,15 @@ def insert(messages: Sequence[MessageRow]) -> Statement:
     """New ones: (origin, id) is there at most once, the planner has looked before."""
     return Statement(
         "INSERT INTO messages (origin, id, leaf, header, body, seal, position, sender, recipient, destination, kind, "
-        "lane, in_reply_to, thread, parent, clock, ts, expires, via, accepted_at) "
-        "VALUES (?, ?, ?, ?, ?, (SELECT seal FROM seals WHERE hash = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        many=[
-            (
-                *(m.origin, m.id, m.leaf, m.header, m.body, m.seal, m.position, m.sender, m.recipient, m.destination),
-                *(m.kind, m.lane, m.in_reply_to, m.thread, m.parent, m.clock, m.ts, m.expires, m.via, m.accepted_at),
-            )
-            for m in messages
-        ],
+        "lane, in_reply_to, thread, parent, clock, ts, expires, via, accepted_at, seq) "
+        "VALUES (?, ?, ?, ?, ?, (SELECT seal FROM seals WHERE hash = ?), ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        many=[_values(message) for message in messages],
     )
+
+
+def newest_seq() -> Statement:
+    """One row, one number: what planners count on from."""
+    return Statement("SELECT coalesce(max(seq), 0) FROM messages")
 
 
 def leaves_of(origin: bytes, ids: Sequence[str]) -> Statement:

@@ -39,9 +39,10 @@ async def claim(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     actor = channel_of(node, caller, args.maybe_text("actor"))
     files = args.texts("files", GROUP_ITEMS_MAX)
     args.nothing_else()
-    claimed = inbox.claim(actor, files, node.now())
-    _, found = await node.group.write([claimed, arrivals.places_of_files(actor, files)])
-    states = {place.file: "taken" if place.state == "taken" else "ok" for place in arrivals.place_rows(found)}
+    [claimed] = await node.group.write([inbox.claim(actor, files, node.now())])
+    states = dict.fromkeys(inbox.claimed_files(claimed), "ok")
+    for place in await _places(node, actor, [name for name in files if name not in states]):
+        states[place.file] = "taken" if place.state == "taken" else "ok"
     return {"actor": actor, "files": {name: states.get(name, "unknown") for name in files}}
 
 
@@ -60,15 +61,15 @@ async def ack(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     asked = args.texts("ids", GROUP_ITEMS_MAX)
     args.nothing_else()
     files = [one for one in asked if parse_file_name(one) is not None]
-    ids = [one for one in asked if parse_file_name(one) is None]
+    ids = [one for one in asked if parse_file_name(one) is None] if len(files) < len(asked) else []
     named = await _named(node, actor, ids)
     known = {one.id for one in named}
     files += [one.file for one in named if one.state != "taken"]
-    taken, found = await node.group.write(
-        [inbox.take_files(actor, files, node.now(), "ack"), arrivals.places_of_files(actor, files)]
-    )
-    known |= {place.file for place in arrivals.place_rows(found)}
-    new = [row.id for row in inbox.taken_rows(taken)]
+    [found] = await node.group.write([inbox.take_files(actor, files, node.now(), "ack")])
+    taken = inbox.taken_rows(found)
+    new = [row.id for row in taken]
+    known |= {row.file for row in taken}
+    known |= {place.file for place in await _places(node, actor, [file for file in files if file not in known])}
     if ids:
         node.bus.acked(actor)
     if new:
@@ -101,6 +102,14 @@ async def _named(node: Node, actor: str, ids: list[str]) -> list[arrivals.Place]
                 code="id_used_twice",
             )
     return places
+
+
+async def _places(node: Node, actor: str, files: list[str]) -> list[arrivals.Place]:
+    """Where those stand that a claim or an ack did not change: taken before, or never here. Mostly there are none."""
+    if not files:
+        return []
+    [found] = await node.ledger.transaction([arrivals.places_of_files(actor, files)])
+    return arrivals.place_rows(found)
 
 
 async def inbox_ls(node: Node, caller: Caller, args: Args) -> dict[str, Any]:

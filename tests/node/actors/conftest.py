@@ -18,11 +18,12 @@ from netsky.node.bus.draft import Accepted, Draft
 from netsky.node.daemon.build import Surroundings, open_node
 from netsky.node.daemon.control import ControlServer, Desk
 from netsky.node.daemon.node import Node
-from netsky.node.db import inbox, messages
+from netsky.node.db import messages
 from netsky.node.db.actors import ActorRow
 from netsky.node.errors import NetskyError
 from netsky.node.home import Home
 from netsky.node.init import init_home
+from netsky.node.seams.ledger import Statement
 from netsky.node.seams.real import real_seams
 
 PATIENCE = 20
@@ -66,10 +67,9 @@ class Running:
 
     async def taken_by(self, sent: str) -> str | None:
         async def look() -> str | None:
-            [found] = await self.node.group.write([messages.by_id(sent)])
-            [rows] = await self.node.group.write([inbox.by_seqs([messages.rows(found)[0].seq or 0])])
-            row = inbox.rows(rows)[0]
-            return row.taken_by if row.state == "taken" else None
+            taken = "SELECT taken_by FROM inbox JOIN messages USING (seq) WHERE id = ? AND state = 'taken'"
+            [rows] = await self.node.group.write([Statement(taken, (sent,))])
+            return str(rows[0][0]) if rows else None
 
         return await until(look)
 

@@ -146,9 +146,9 @@ class NodeLink:
     async def _claim(self, names: list[str]) -> dict[str, str]:
         world = self._world
         _, found = await world.group.write(
-            [inbox.claim(self._actor, names, world.time.wall()), inbox.by_files(self._actor, names)]
+            [inbox.claim(self._actor, names, world.time.wall()), arrivals.places_of_files(self._actor, names)]
         )
-        states = {row.file: "taken" if row.state == "taken" else "ok" for row in inbox.rows(found)}
+        states = {row.file: "taken" if row.state == "taken" else "ok" for row in arrivals.place_rows(found)}
         return {name: states.get(name, "unknown") for name in names}
 
     async def _ack(self, names: list[str]) -> None:

@@ -50,8 +50,8 @@ class Link:
         self.states: dict[str, str] = {}
 
     async def learn(self, names: list[str]) -> None:
-        _, found = await self._group.write([inbox.claim("agent0", names, 1), inbox.by_files("agent0", names)])
-        self.states = {row.file: "taken" if row.state == "taken" else "ok" for row in inbox.rows(found)}
+        _, found = await self._group.write([inbox.claim("agent0", names, 1), arrivals.places_of_files("agent0", names)])
+        self.states = {row.file: "taken" if row.state == "taken" else "ok" for row in arrivals.place_rows(found)}
 
     def claim(self, names: Any) -> dict[str, str]:
         return {name: self.states.get(name, "unknown") for name in names}

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
+import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from netsky.envelope import batch as seals
 from netsky.envelope.batch import ZERO_MESH
@@ -124,3 +125,14 @@ async def test_a_flood_from_afar_ends_at_the_reserve(world: World) -> None:
     results = await take_in(world, items)
     assert sum(result.fate == "delivered" for result in results) == INGRESS_RESERVE + 1
     assert {result.code for result in results if result.fate == "dead"} == {"inbox_full"}
+
+
+async def test_what_comes_by_link_and_what_is_sent_here_share_a_group_and_no_number(world: World) -> None:
+    items = incoming([header(world, "from-afar-1"), header(world, "from-afar-2")])
+    groups = world.group.statistics().groups
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(take_in, world, items)
+        nursery.start_soon(world.send)
+    assert world.group.statistics().groups == groups + 1
+    await world.project()
+    assert sorted(await world.drained()) == ["from afar", "from afar", "hello"]

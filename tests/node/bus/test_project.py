@@ -10,10 +10,11 @@ from typing import Any
 import pytest
 import trio
 from netsky.node.bus.draft import Draft
-from netsky.node.bus.limits import FRESH_BYTES_MAX
+from netsky.node.bus.limits import FRESH_BYTES_MAX, PROJECT_FILES
 from netsky.node.db import arrivals, inbox
 from netsky.node.seams.ledger import LedgerBroken
 from netsky.node.seams.real_files import RealFiles
+from trio.testing import wait_all_tasks_blocked
 
 from tests.node.bus.conftest import World, open_world
 
@@ -180,3 +181,22 @@ async def test_what_the_projector_had_in_hand_when_it_crashed_is_written_by_its_
                 await trio.lowlevel.checkpoint()
         nursery.cancel_scope.cancel()
     assert world.names("agent0", "inbox") == [sent.file]
+
+
+async def test_files_are_told_of_at_once_and_marked_together(
+    tmp_path: pathlib.Path, mock_clock: trio.testing.MockClock
+) -> None:
+    """The clock stands still: the mark goes with other work or not at all."""
+    count = 2 * PROJECT_FILES + 1
+    async with open_world(tmp_path) as world:
+        for _ in range(count):
+            await world.send()
+        commits = world.group.statistics().commits
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.bus.projector.turn)
+            await wait_all_tasks_blocked()
+            assert len(world.names("agent0", "inbox")) == count
+            assert world.told.arrivals == ["agent0"] * 3
+            assert world.group.statistics().commits == commits
+            assert await world.states("agent0") == ["projected"] * count  # asking is such other work
+        assert world.group.statistics().commits == commits + 1

@@ -45,8 +45,9 @@ def seal(hash: bytes = b"s" * 32) -> SealRow:  # noqa: A002
     return SealRow(hash, "envelope", bytes(16), HERE, b"g" * 64, b"l" * 64)
 
 
-def arrival(id: str, actor: str = "agent1", **changes: Any) -> NewInbox:  # noqa: A002
-    return replace(NewInbox(HERE, id, actor, f"{id}.json", 20), **changes)
+def arrival(seq: int, id: str, actor: str = "agent1", **changes: Any) -> NewInbox:  # noqa: A002
+    """Of the message with this seq: those of a test that gives none count from 1."""
+    return replace(NewInbox(seq, actor, f"{id}.json", 20), **changes)
 
 
 async def run(ledger: SqliteLedger, *statements: Statement) -> list[list[Row]]:

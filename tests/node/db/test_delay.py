@@ -47,8 +47,11 @@ async def scan_rows(reader: Reader) -> None:
 
 
 async def stored(group: GroupCommit, name: str, count: int, body: int) -> None:
-    rows = [message(f"{name}{n:06}", body=b"x" * body) for n in range(count)]
-    await group.write([messages.insert(rows), inbox.insert([arrival(row.id) for row in rows])])
+    [[(newest,)]] = await group.write([messages.newest_seq()])
+    assert isinstance(newest, int)
+    new = {newest + n: f"{name}{n:06}" for n in range(1, count + 1)}
+    rows = [message(own, body=b"x" * body, seq=seq) for seq, own in new.items()]
+    await group.write([messages.insert(rows), inbox.insert([arrival(seq, own) for seq, own in new.items()])])
 
 
 async def commits_beside(group: GroupCommit, rows: int, body: int, work: Callable[[], Awaitable[None]]) -> list[float]:

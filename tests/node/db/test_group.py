@@ -6,7 +6,7 @@ import pytest
 import trio
 from netsky.node.db.group import GroupCommit, Plan
 from netsky.node.db.ledger import SqliteLedger, SqliteLedgers
-from netsky.node.db.limits import RIDERS_MAX, RIDERS_PER_GROUP
+from netsky.node.db.limits import RIDERS_MAX, RIDERS_PER_GROUP, UNHURRIED_SECONDS
 from netsky.node.errors import Conflict, NetskyError, TryLater
 from netsky.node.seams.ledger import LedgerBroken, LedgerFull, Row, Statement
 from trio.testing import Sequencer, wait_all_tasks_blocked
@@ -402,3 +402,62 @@ async def test_too_much_of_it_is_dropped_and_counted_and_never_crowds_a_group(
     assert (group.statistics().riders, group.statistics().riders_dropped) == (RIDERS_MAX, 5)
     assert await watched.content() == list(range(RIDERS_MAX))
     watched.close()
+
+
+async def test_what_nobody_waits_for_goes_first_in_the_next_group(
+    watched: Watched, time: SteppingTime, mock_clock: trio.testing.MockClock
+) -> None:
+    """The clock stands still: only other work brings it along."""
+    group, planner = GroupCommit(watched, time), Appender()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(group.run)
+        nursery.start_soon(group.write_unhurried, [insert(1)])
+        nursery.start_soon(group.write_unhurried, [insert(2)])
+        await wait_all_tasks_blocked()
+        assert await watched.content() == []
+        await group.submit(planner, 3)
+        assert sorted((await watched.content())[:2]) == [1, 2]
+        assert group.statistics().commits == 1
+        nursery.cancel_scope.cancel()
+    watched.close()
+
+
+async def test_what_nobody_waits_for_is_stored_soon_when_nothing_else_comes(
+    watched: Watched, time: SteppingTime, autojump_clock: trio.testing.MockClock
+) -> None:
+    group = GroupCommit(watched, time)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(group.run)
+        began = trio.current_time()
+        assert await group.write_unhurried([insert(1), insert(2)]) == [[(10,)], [(20,)]]
+        assert trio.current_time() - began == pytest.approx(UNHURRIED_SECONDS)
+        group.ride(insert(3))
+        assert await group.write_unhurried([insert(4)]) == [[(40,)]]
+        nursery.cancel_scope.cancel()
+    assert await watched.content() == [1, 2, 4, 3]
+    watched.close()
+
+
+async def test_what_nobody_waits_for_hears_of_a_full_disk_and_of_the_end(
+    watched: Watched, time: SteppingTime, autojump_clock: trio.testing.MockClock
+) -> None:
+    group = GroupCommit(watched, time)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(group.run)
+        watched.failure = LedgerFull("full")
+        with pytest.raises(TryLater):
+            await group.write_unhurried([insert(1)])
+        watched.failure = None
+        async with trio.open_nursery() as last:
+            last.start_soon(_hears_the_end, group)
+            await wait_all_tasks_blocked()
+            nursery.cancel_scope.cancel()
+    await _hears_the_end(group)
+    assert await watched.content() == []
+    watched.close()
+
+
+async def _hears_the_end(group: GroupCommit) -> None:
+    with trio.CancelScope(shield=True), pytest.raises(NetskyError) as error:
+        await group.write_unhurried([insert(1)])
+    assert error.value.code == "node_stopped"

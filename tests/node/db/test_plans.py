@@ -8,10 +8,13 @@ from netsky.node.db.ledger import SqliteLedger
 from netsky.node.seams.ledger import Statement
 
 BUSY = {
-    "put_back": inbox.put_back("agent1", ["a"]),
+    "put_back": arrivals.put_back(1),
+    "claim": inbox.claim("agent1", ["a"], 1),
+    "take_files": inbox.take_files("agent1", ["a"], 1, "ack"),
     "places_of_ids": arrivals.places_of_ids("agent1", ["a"]),
     "places_of_files": arrivals.places_of_files("agent1", ["a"]),
-    "mark_files_projected": arrivals.mark_files_projected("agent1", ["a"], 1),
+    "mark_projected": inbox.mark_projected([1], 1),
+    "newest_seq": messages.newest_seq(),
     "waiting_counts": arrivals.waiting_counts(["agent1"]),
     "by_id": messages.by_id("a"),
     "replies_to": messages.replies_to(["a"], 4),

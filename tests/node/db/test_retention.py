@@ -112,7 +112,7 @@ async def test_envelopes_that_are_over_go_with_all_that_belongs_to_them(
                 message("newest", **old),
             ]
         ),
-        inbox.insert([arrival("taken"), arrival("untaken")]),
+        inbox.insert([arrival(1, "taken"), arrival(6, "untaken")]),
         outbox.insert([outbox.NewOutbox(HERE, name, THERE, "work", 1) for name in ("sent", "unanswered")]),
         inbox.take_files("agent1", ["taken.json"], 6, "ack"),
         outbox.done(HERE, ["sent"], 7),
