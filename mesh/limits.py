@@ -69,6 +69,18 @@ CAPABILITY_BYTES_MAX = 32
 INBOX_BYTES_MAX = 512 * 1024
 """Frames read and not yet looked at: two of the largest, so that reading goes on during a commit."""
 
+DIRECT_ADDRESSES_MAX = 16
+"""Tried at once for one peer. A machine has a handful of interfaces; a longer list is somebody else's wish."""
+
+RELAY_LOOK_SECONDS = 30
+"""Between two looks whether the relays answer."""
+
+RELAY_ANSWER_SECONDS = 3
+"""For a relay to take a connection, and for iroh to choose one after the start."""
+
+VERSIONS_SECONDS = 2
+"""For a peer that speaks another protocol to say which; the sentence is worth no more."""
+
 BATCH_CACHE = 256
 """Verified batches remembered for each link: those that arrive cut into several frames."""
 

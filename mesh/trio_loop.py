@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager, suppress
-from typing import Any, cast
+from typing import Any, NoReturn, cast
 
 import outcome
 import trio
@@ -56,15 +56,26 @@ class TrioFuture:
         assert self._task is None, "one task waits for a future"
         if not self.done():
             self._task = trio.lowlevel.current_task()
-
-            def abort(_: object) -> trio.lowlevel.Abort:
-                # The work in the other thread goes on; its result finds a cancelled future and is dropped.
-                self._task, self._cancelled = None, True
-                return trio.lowlevel.Abort.SUCCEEDED
-
-            await trio.lowlevel.wait_task_rescheduled(abort)
+            await trio.lowlevel.wait_task_rescheduled(self._cancel)
         assert self._outcome is not None, "who was cancelled while waiting does not ask again"
         return self._outcome.unwrap()
+
+    def _cancel(self, raise_cancel: Callable[[], NoReturn]) -> trio.lowlevel.Abort:
+        """A result that is on its way already wins over the cancellation.
+
+        iroh's binding hands out a stream or a connection in two steps, *ready* and *fetched*. Whoever is cancelled
+        between the two leaks it: the peer then sees a stream that never ends. *Ready* is announced by
+        `call_soon_threadsafe` before this is called, and what is called soon is called in order.
+        """
+
+        def give_up() -> None:
+            if self._task is not None:
+                # The work in the other thread goes on; its result finds a cancelled future and is dropped.
+                task, self._task, self._cancelled = self._task, None, True
+                trio.lowlevel.reschedule(task, outcome.capture(raise_cancel))
+
+        self._loop.call_soon_threadsafe(give_up)
+        return trio.lowlevel.Abort.FAILED
 
 
 class TrioEventLoop:

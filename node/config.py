@@ -10,6 +10,8 @@ import tomllib
 from dataclasses import dataclass, fields
 from typing import Any
 
+from netsky.mesh.addresses import parse_address, relay_place
+from netsky.mesh.transport import TransportOptions
 from netsky.node import limits
 from netsky.node.errors import Usage
 from netsky.node.home import Home
@@ -30,6 +32,12 @@ class Config:
     log_mib: int = limits.LOG_BYTES_MAX >> 20
     log_files: int = limits.LOG_FILES_MAX
     link_bind: str = ""
+    link_relays: tuple[str, ...] = ()
+    link_n0: bool = False
+
+    @property
+    def transport(self) -> TransportOptions:
+        return TransportOptions(self.link_bind, self.link_relays, self.link_n0)
 
     @property
     def free_bytes_floor(self) -> int:
@@ -54,7 +62,7 @@ class Key:
     comment: str
     least: int = 0
     most: int = 0
-    """For numbers: the range. For texts: `most` is the length."""
+    """For numbers: the range. For texts: `most` is the length; for lists: of how many."""
 
 
 KEYS = (
@@ -69,7 +77,15 @@ KEYS = (
     Key("observe", "days", "observe_days", "how long rows that only explain (crashes, calls) are kept", 1, 3_650),
     Key("log", "mib", "log_mib", "size of one log file in MiB", 1, 1_024),
     Key("log", "files", "log_files", "how many of them", 1, 64),
-    Key("link", "bind", "link_bind", 'where links listen, "host:port"; empty: no links', most=64),
+    Key(
+        "link",
+        "bind",
+        "link_bind",
+        'where links listen, "address:port", "0.0.0.0:7000" for all; empty: no links',
+        most=64,
+    ),
+    Key("link", "relays", "link_relays", "URLs of relays of yours: netsky help network", most=8),
+    Key("link", "n0", "link_n0", "be found and relayed by n0's public servers, which then know your addresses"),
 )
 
 
@@ -104,7 +120,9 @@ def parse_config(data: bytes, path: str) -> Config:
             wrong = _wrong(key, value)
             if wrong is not None:
                 raise _fault(path, f"[{section}] {name}: {wrong}")
-            values[key.field] = value
+            values[key.field] = tuple(value) if isinstance(value, list) else value
+    if values.get("link_n0") and values.get("link_relays"):
+        raise _fault(path, "[link] n0: is n0's relays, and relays names others; keep one of the two")
     return Config(**values)
 
 
@@ -166,6 +184,8 @@ def _wrong(key: Key, value: object) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int):
             return "must be a whole number"
         return None if key.least <= value <= key.most else f"must be from {key.least} to {key.most}"
+    if isinstance(standard, tuple):
+        return _wrong_relays(key, value)
     if not isinstance(value, str):
         return "must be text"
     if len(value) > key.most or not value.isprintable():
@@ -176,11 +196,18 @@ def _wrong(key: Key, value: object) -> str | None:
 def _wrong_text(key: Key, value: str) -> str | None:
     if key.field == "name":
         return node_name_wrong(value)
-    if key.field == "link_bind" and value:
-        host, _, port = value.rpartition(":")
-        if not host or not port.isascii() or not port.isdigit() or int(port) > 65_535:
-            return 'must be "host:port", port 0 for any'
+    if key.field == "link_bind" and value and parse_address(value) is None:
+        return 'must be "address:port" with an IP address, 0.0.0.0 for all; port 0 for any'
     return None
+
+
+def _wrong_relays(key: Key, value: object) -> str | None:
+    if not isinstance(value, list) or len(value) > key.most:
+        return f"must be a list of at most {key.most} URLs"
+    for url in value:
+        if not isinstance(url, str) or len(url) > 200 or not url.isprintable() or relay_place(url) is None:
+            return 'each must be the URL of a relay, like "https://relay.example.org"'
+    return None if len(set(value)) == len(value) else "names a relay twice"
 
 
 def node_name_wrong(name: str) -> str | None:
@@ -197,6 +224,8 @@ def _toml(value: object) -> str:
     if isinstance(value, str):
         escaped = "".join(f"\\u{ord(c):04x}" if c in '"\\' or not c.isprintable() else c for c in value)
         return f'"{escaped}"'
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     return str(value)
 
 

@@ -15,7 +15,7 @@ from netsky.mesh.driver import run_link
 from netsky.mesh.effects import CLOSE_CODES, Alarm, Close, Notice, Up
 from netsky.mesh.limits import ALPN, DEAD_AFTER_NS, HELLO_WITHIN_NS
 from netsky.mesh.link import Ends, Link
-from netsky.mesh.transport import Connection, Incoming, PeerAddress, Transport, TransportError
+from netsky.mesh.transport import Connection, Incoming, PeerAddress, Transport, TransportError, TransportOptions
 from netsky.node.backoff import DIAL
 from netsky.node.bus.ingress import Incoming as Guest
 from netsky.node.bus.ingress import Ingressed, IngressPlanner
@@ -80,13 +80,13 @@ def make_links(node: Node) -> Links | None:
         log=node.log,
         crashed=node.crashes.report,
     )
-    return Links(parts, read_peers(node.home, node.seams.files, node.identity), node.config.link_bind)
+    return Links(parts, read_peers(node.home, node.seams.files, node.identity), node.config.transport)
 
 
 class Links:
-    def __init__(self, parts: Parts, peers: Mapping[bytes, Peer], bind: str) -> None:
+    def __init__(self, parts: Parts, peers: Mapping[bytes, Peer], options: TransportOptions) -> None:
         self._parts = parts
-        self._bind = bind
+        self._options = options
         self._slots = {key: Slot(peer) for key, peer in peers.items()}
         self._keys = {peer.name: key for key, peer in peers.items()}
         self._planner = LinkPlanner(parts.ingress, parts.seams.time, self._ended_here)
@@ -100,6 +100,11 @@ class Links:
     def address(self) -> PeerAddress | None:
         """Where this node listens, once it does."""
         return None if self._transport is None else self._transport.addresses()
+
+    @property
+    def transport(self) -> Transport | None:
+        """What this node listens with, once it does."""
+        return self._transport
 
     def status(self) -> list[dict[str, Any]]:
         """A row for each peer, for `netsky status`."""
@@ -121,12 +126,13 @@ class Links:
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Until cancelled; `ready` once it listens. Raises TransportError if it cannot."""
         seams, identity = self._parts.seams, self._parts.identity
-        self._transport = await seams.transport.open(identity.secret, [ALPN], self._bind)
+        self._transport = await seams.transport.open(identity.secret, [ALPN], self._options)
         assert self._transport.key == identity.key
         try:
             self._parts.log.event("links.listening", addresses=list(self._transport.addresses().direct))
             ready()
             async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._transport.watch)
                 for slot in self._slots.values():
                     if slot.peer.address is not None and dials(identity.name, slot.peer):
                         nursery.start_soon(self._dial_forever, self._transport, slot)

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import Sequence
 
-from netsky.mesh.transport import Transport
+from netsky.mesh.transport import Transport, TransportOptions
 from netsky.node.seams import Seams
 
 
@@ -41,10 +41,10 @@ class RealChance:
 class LazyTransport:
     """iroh, imported when a link is opened and not before: it costs 130 ms and 30 MB."""
 
-    async def open(self, secret: bytes, alpns: Sequence[bytes], bind: str) -> Transport:
+    async def open(self, secret: bytes, alpns: Sequence[bytes], options: TransportOptions) -> Transport:
         from netsky.mesh.iroh_transport import IrohTransport  # noqa: PLC0415
 
-        return await IrohTransport.open(secret, alpns, bind)
+        return await IrohTransport.open(secret, alpns, options)
 
 
 def real_seams() -> Seams:

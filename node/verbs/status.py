@@ -11,6 +11,7 @@ from netsky.node.verbs.bus import channel_counts
 from netsky.node.version import program_version
 
 if TYPE_CHECKING:
+    from netsky.mesh.transport import Transport
     from netsky.node.daemon.caller import Caller
     from netsky.node.daemon.node import Node
     from netsky.node.verbs.args import Args
@@ -57,6 +58,7 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
             for row in outbox.pending_rows(pending)
         ],
         "links": [] if node.links is None else node.links.status(),
+        "network": None if (network := _network(node)) is None else network.describe(),
         "ledger": dict(node.settings),
         "commits": asdict(node.group.statistics()),
         "faults": faults(node),
@@ -74,6 +76,10 @@ def _actor(state: dict[str, Any], channel: dict[str, Any]) -> dict[str, Any]:
         "oldest": channel.get("oldest"),
         "quarantined": channel.get("quarantined", 0),
     }
+
+
+def _network(node: Node) -> Transport | None:
+    return None if node.links is None else node.links.transport
 
 
 def faults(node: Node) -> list[dict[str, str]]:
@@ -100,6 +106,9 @@ def faults(node: Node) -> list[dict[str, str]]:
             add("folder_replaced", sentence, f"look at {kept} (files may be missing from the folder), then delete it")
     if node.log.lost:
         add("log", f"{node.log.lost} lines of the log could not be written", f"look at {node.home.logs}")
+    network = _network(node)
+    for sentence in [] if network is None else network.troubles():
+        add("network", sentence, f"look at [link] in {node.home.config}; netsky help network")
     for actor in node.actors.states():
         if actor["state"] == "degraded":
             sentence = f"{actor['name']} was given up: {actor['reason']}"

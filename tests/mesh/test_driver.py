@@ -14,7 +14,7 @@ from netsky.mesh.frames import CONTROL, Ack, Bye, Frame, Hello, Open, Ping, Pong
 from netsky.mesh.inbox import Inbox
 from netsky.mesh.limits import ALPN, CONTROL_FRAME_BYTES_MAX, CONTROL_QUEUE_MAX, DEAD_AFTER_NS, INBOX_BYTES_MAX
 from netsky.mesh.link import Link
-from netsky.mesh.transport import Connection, TransportError
+from netsky.mesh.transport import Connection, TransportError, TransportOptions
 
 from tests.mesh import network
 from tests.mesh.network import MemoryNetwork, MemoryTransport
@@ -46,7 +46,7 @@ class Couple:
     async def connect(self) -> tuple[Connection, Connection]:
         if not self.transports:
             for side in (self.left, self.right):
-                self.transports.append(await self.net.open(side.node.secret, [ALPN], "memory:0"))
+                self.transports.append(await self.net.open(side.node.secret, [ALPN], TransportOptions("memory:0")))
         left, right = self.transports
         ours = await left.dial(right.addresses(), ALPN)
         return ours, await (await right.next_incoming()).accept()
@@ -314,7 +314,7 @@ async def test_a_fourth_stream_ends_the_link() -> None:
         nursery.start_soon(couple.drive, couple.right, theirs, False)
         channels = await open_channels(ours, dialled=True)
         await channels[CONTROL].send(hello_of(couple.left))
-        await ours.open_stream()
+        await (await ours.open_stream()).send(b"x")
         assert "stream" in await ours.closed()
 
 

@@ -2,28 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+import importlib.metadata
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import iroh
 import pytest
 import trio
+import trio.testing
 from iroh import iroh_ffi
 from netsky.mesh.channel import refuse_more_streams
-from netsky.mesh.iroh_transport import IrohTransport, _sentence
-from netsky.mesh.transport import OpenTransport, Transport, TransportError
+from netsky.mesh.iroh_transport import IrohTransport, _sentence, iroh_options, received
+from netsky.mesh.transport import OpenTransport, Transport, TransportError, TransportOptions
 from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.mesh.uniffi_copy import _write_at_once, copy_at_once
 
-from tests.conformance.transport import ALPN, RULES, Rule, Two, exactly
+from tests.conformance import transport, transport_trouble
+from tests.conformance.transport import ALPN, Rule, Two, exactly
 from tests.mesh.network import MemoryNetwork
 from tests.mesh.world import Node
 
+HERE = TransportOptions("127.0.0.1:0")
 Opener = Callable[[], OpenTransport]
 KINDS: dict[str, tuple[Opener, Callable[[], AbstractContextManager[None]]]] = {
     "iroh": (lambda: IrohTransport, trio_as_event_loop),
     "memory": (MemoryNetwork, nullcontext),
 }
+
+RULES = (*transport.RULES, *transport_trouble.RULES)
 
 
 @pytest.mark.parametrize(("opener", "around"), KINDS.values(), ids=KINDS)
@@ -31,25 +39,132 @@ KINDS: dict[str, tuple[Opener, Callable[[], AbstractContextManager[None]]]] = {
 async def test_of_a_transport(opener: Opener, around: Callable[[], AbstractContextManager[None]], rule: Rule) -> None:
     with around(), trio.fail_after(20):
         network = opener()
-        left = await network.open(Node(1).secret, [], "127.0.0.1:0")
-        right = await network.open(Node(2).secret, [ALPN], "127.0.0.1:0")
+        left = await network.open(Node(1).secret, [], HERE)
+        right = await network.open(Node(2).secret, [ALPN], HERE)
         try:
             await rule(Two(left, right))
         finally:
-            with trio.CancelScope(shield=True):
+            with trio.CancelScope(shield=True), trio.move_on_after(0.5):  # iroh takes 3 s over a broken handshake
                 await left.close()
                 await right.close()
 
 
 async def iroh_pair() -> tuple[Transport, Transport]:
-    left = await IrohTransport.open(Node(1).secret, [], "127.0.0.1:0")
-    right = await IrohTransport.open(Node(2).secret, [ALPN], "127.0.0.1:0")
+    left = await IrohTransport.open(Node(1).secret, [], HERE)
+    right = await IrohTransport.open(Node(2).secret, [ALPN], HERE)
     return left, right
+
+
+@contextlib.asynccontextmanager
+async def listening(options: TransportOptions) -> AsyncIterator[IrohTransport]:
+    with trio_as_event_loop(), trio.fail_after(20):
+        transport = await IrohTransport.open(Node(1).secret, [ALPN], options)
+        try:
+            yield transport
+        finally:
+            with trio.CancelScope(shield=True):
+                await transport.close()
+
+
+async def test_the_options_are_shown_as_iroh_received_them() -> None:
+    async with listening(HERE) as transport:
+        [direct] = transport.addresses().direct
+        shown = transport.describe()
+        assert direct in shown.pop("sockets"), "beside the one for IPv6 that iroh always binds"
+        assert shown == {
+            "iroh": importlib.metadata.version("iroh"),
+            "bind": "127.0.0.1:0",
+            "alpns": [ALPN.decode(), "netsky/versions"],
+            "relays": [],
+            "discovery": "none",
+            "fast_copy": True,
+            "addresses": [direct],
+            "relay": None,
+        }
+        assert transport.troubles() == []
+
+
+def test_relays_and_n0_reach_iroh_as_the_config_has_them() -> None:
+    def asked(**options: Any) -> dict[str, Any]:
+        options_ = TransportOptions("127.0.0.1:0", **options)
+        return received(iroh_options(Node(1).secret, [ALPN], options_), options_)
+
+    own = asked(relays=("https://relay.example.org", "http://10.0.0.1:3340"))
+    assert own["relays"] == ["http://10.0.0.1:3340/", "https://relay.example.org/"], "as iroh writes a URL"
+    assert own["discovery"] == "none"
+    n0 = asked(n0=True)
+    assert n0["discovery"] == "n0"
+    assert n0["relays"]
+    assert all(".iroh." in url for url in n0["relays"])
+
+
+async def test_a_relay_that_nobody_answers_at_is_named_and_peers_are_told_of_it_all_the_same() -> None:
+    relays = ("http://127.0.0.1:9",)
+    async with listening(TransportOptions("127.0.0.1:0", relays)) as transport:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(transport.watch)
+            while not transport.troubles():
+                await trio.testing.wait_all_tasks_blocked(0.01)
+            nursery.cancel_scope.cancel()
+        assert transport.troubles() == ["the relay http://127.0.0.1:9 does not answer: Connection refused"]
+        assert transport.addresses().relay == "http://127.0.0.1:9"
+
+
+async def test_a_relay_that_answers_and_takes_nobody_is_a_trouble_after_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("netsky.mesh.iroh_transport.RELAY_ANSWER_SECONDS", 0.2)
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    async with listener:
+        port = listener.socket.getsockname()[1]
+        async with listening(TransportOptions("127.0.0.1:0", (f"http://127.0.0.1:{port}",))) as transport:
+            assert transport.troubles() == []
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(transport.watch)
+                while not transport.troubles():
+                    await trio.testing.wait_all_tasks_blocked(0.01)
+                nursery.cancel_scope.cancel()
+            assert transport.troubles() == [
+                "no relay has taken this node: peers reach it by its direct addresses alone"
+            ]
+
+
+async def test_a_relay_that_is_no_url_is_a_transport_error() -> None:
+    with trio_as_event_loop(), pytest.raises(TransportError, match="relay"):
+        await IrohTransport.open(Node(1).secret, [ALPN], TransportOptions("127.0.0.1:0", ("nonsense",)))
+
+
+async def test_a_thousand_cancelled_calls_leave_nothing_in_the_binding() -> None:
+    with trio_as_event_loop(), trio.fail_after(20):
+        left, right = await iroh_pair()
+        ours, theirs = await Two(left, right).connect()
+        waiting = iroh_ffi._UniffiContinuationHandleMap
+
+        async def cancel_soon(call: Callable[[], Awaitable[object]], moments: int) -> None:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(call)
+                for _ in range(moments):
+                    await trio.lowlevel.checkpoint()
+                nursery.cancel_scope.cancel()
+
+        before = len(waiting)
+        for number in range(250):
+            for call in (theirs.accept_stream, theirs.closed, right.next_incoming):
+                await cancel_soon(call, number % 4)
+            stream = await ours.open_stream()
+            await cancel_soon(lambda stream=stream: stream.receive(1), number % 4)  # type: ignore[misc]
+            if number % 50 == 49:  # the streams of before are given back
+                ours.close(0, b"")
+                ours, theirs = await Two(left, right).connect()
+        while len(waiting) > before:  # the last ones are told on another thread
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        await left.close()
+        await right.close()
 
 
 async def test_the_secret_key_of_a_node_is_its_name_on_the_wire() -> None:
     with trio_as_event_loop():
-        transport = await IrohTransport.open(Node(1).secret, [ALPN], "127.0.0.1:0")
+        transport = await IrohTransport.open(Node(1).secret, [ALPN], HERE)
         assert transport.key == transport.addresses().key == Node(1).key
         assert transport.addresses().relay is None
         await transport.close()
@@ -59,7 +174,7 @@ async def test_an_address_that_is_taken_or_nonsense_is_a_transport_error() -> No
     with trio_as_event_loop():
         for bind in ("nonsense", "192.0.2.1:5"):
             with pytest.raises(TransportError):
-                await IrohTransport.open(Node(1).secret, [ALPN], bind)
+                await IrohTransport.open(Node(1).secret, [ALPN], TransportOptions(bind))
 
 
 @pytest.mark.parametrize("kind", ["one-way", "two-way"])

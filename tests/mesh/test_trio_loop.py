@@ -55,6 +55,22 @@ async def test_a_cancelled_waiter_leaves_a_cancelled_future_and_a_late_result_is
     assert future.done()
 
 
+async def test_a_result_that_came_before_the_cancellation_wins_over_it() -> None:
+    loop = TrioEventLoop()
+    future = loop.create_future()
+    got: list[object] = []
+
+    async def wait_for_it() -> None:
+        got.append(await future)
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(wait_for_it)
+        await trio.testing.wait_all_tasks_blocked()
+        loop.call_soon_threadsafe(future.set_result, 7)
+        nursery.cancel_scope.cancel()
+    assert got == [7], "nobody else would ever fetch it"
+
+
 async def test_a_result_that_is_there_already_is_not_waited_for() -> None:
     future = TrioEventLoop().create_future()
     future.set_result(5)

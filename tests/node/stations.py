@@ -11,7 +11,7 @@ from typing import Any
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from netsky.envelope.batch import ZERO_MESH
-from netsky.mesh.transport import OpenTransport
+from netsky.mesh.transport import OpenTransport, TransportOptions
 from netsky.node.bus.bus import Bus
 from netsky.node.bus.draft import Accepted, Draft
 from netsky.node.config import Config
@@ -85,7 +85,7 @@ class Station:
             log=self.log,
             crashed=self.crashes.append,
         )
-        self.links = Links(parts, self._peers, self._bind)
+        self.links = Links(parts, self._peers, TransportOptions(self._bind))
 
     async def send(self, to: str, *texts: str, **fields: Any) -> list[Accepted]:
         answers = await self.bus.accept("agent0", "actor", [Draft(to, text, **fields) for text in texts])

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from netsky.mesh.transport import TransportOptions
 from netsky.node.config import KEYS, Config, LiveConfig, default_text, parse_config
 from netsky.node.errors import NetskyError, Usage
 from netsky.node.home import Home
@@ -16,8 +17,22 @@ from netsky.node.seams.real_files import RealFiles
 
 
 def test_what_init_writes_reads_back_as_it_was_meant() -> None:
-    for config in (Config(), Config(name="netsky7", label='a "quoted" \\ label', link_bind="127.0.0.1:0", log_mib=3)):
+    relays = ("https://relay.example.org", "http://10.0.0.1:3340/")
+    linked = Config(name="netsky7", link_bind="[::1]:0", link_relays=relays)
+    for config in (
+        Config(),
+        Config(name="netsky7", label='a "quoted" \\ label', link_bind="127.0.0.1:0", log_mib=3, link_n0=True),
+        linked,
+    ):
         assert parse_config(default_text(config).encode(), "config.toml") == config
+
+
+def test_the_transport_gets_what_the_config_says() -> None:
+    text = "[link]\nbind = '0.0.0.0:7000'\nrelays = ['https://relay.example.org']"
+    assert parse_config(text.encode(), "config.toml").transport == TransportOptions(
+        "0.0.0.0:7000", ("https://relay.example.org",), n0=False
+    )
+    assert Config().transport == TransportOptions("", (), n0=False), "no relay and no discovery unless asked for"
 
 
 def test_every_key_stands_in_the_written_file_with_what_it_means() -> None:
@@ -41,8 +56,16 @@ def test_every_key_stands_in_the_written_file_with_what_it_means() -> None:
         ("[bus]\ninbox_max = true", "[bus] inbox_max: must be a whole number"),
         ("[bus]\ninbox_max = 0", "[bus] inbox_max: must be from 1 to 100000"),
         ("[bus]\ninbox_max = 1.5", "[bus] inbox_max: must be a whole number"),
-        ("[link]\nbind = '127.0.0.1'", '[link] bind: must be "host:port"'),
-        ("[link]\nbind = ':99999'", '[link] bind: must be "host:port"'),
+        ("[link]\nbind = '127.0.0.1'", '[link] bind: must be "address:port"'),
+        ("[link]\nbind = ':99999'", '[link] bind: must be "address:port"'),
+        ("[link]\nbind = 'localhost:7000'", '[link] bind: must be "address:port" with an IP address'),
+        ("[link]\nn0 = 'yes'", "[link] n0: must be true or false"),
+        ("[link]\nrelays = 'https://r.example'", "[link] relays: must be a list of at most 8 URLs"),
+        ("[link]\nrelays = [1]", "[link] relays: each must be the URL of a relay"),
+        ("[link]\nrelays = ['relay.example']", "[link] relays: each must be the URL of a relay"),
+        ("[link]\nrelays = ['https://r.example/path']", "[link] relays: each must be the URL of a relay"),
+        ("[link]\nrelays = ['https://r.example', 'https://r.example']", "[link] relays: names a relay twice"),
+        ("[link]\nn0 = true\nrelays = ['https://r.example']", "[link] n0: is n0's relays, and relays names others"),
         ("[node]\nlabel = '" + "x" * 65 + "'", "[node] label: must be at most 64 printable"),
         ("[node", "is not TOML"),
         ("a" + "[" * 100_000, "is not TOML"),

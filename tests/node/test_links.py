@@ -16,7 +16,7 @@ from netsky.mesh.effects import Acked, Arrival, Arrived, Froze, Numbered, Record
 from netsky.mesh.iroh_transport import IrohTransport
 from netsky.mesh.limits import ALPN
 from netsky.mesh.link import Ends, Link, LinkState, Wanted
-from netsky.mesh.transport import PeerAddress, TransportError
+from netsky.mesh.transport import PeerAddress, TransportError, TransportOptions
 from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.node.daemon.told import OUTBOX_SIGNAL
 from netsky.node.errors import NetskyError, Usage
@@ -413,7 +413,7 @@ async def test_windows_and_refusals_are_kept_for_one_window_only(world: World, a
 
 
 async def stranger(net: MemoryNetwork, number: int) -> MemoryTransport:
-    return await net.open(identity(number).secret, [ALPN], "memory:0")
+    return await net.open(identity(number).secret, [ALPN], TransportOptions("memory:0"))
 
 
 async def test_a_stranger_is_closed_on_its_key_before_any_stream_is_accepted(
