@@ -14,7 +14,6 @@ from iroh import iroh_ffi
 from netsky.mesh.addresses import announced, dialable, relay_place
 from netsky.mesh.limits import (
     CHANNELS,
-    CONNECTION_BYTES_MAX,
     RELAY_ANSWER_SECONDS,
     RELAY_LOOK_SECONDS,
     VERSIONS_SECONDS,
@@ -101,9 +100,6 @@ class IrohStream:
             with trio.CancelScope(shield=True), suppress(iroh.IrohError):
                 await self._send.reset(0)
             raise
-        except TransportError:
-            self._send_broken = True
-            raise
 
 
 def _broken_off() -> TransportError:
@@ -114,9 +110,7 @@ class IrohConnection:
     """One connection whose peer has proven its key."""
 
     def __init__(self, connection: Any, *, accepted: bool) -> None:
-        # Stated before anything is read. A peer that heeds them holds no more than this on its way to us; one that
-        # does not is caught in `accept_stream`, and never has more than the 1.25 MB that iroh gives each stream.
-        connection.set_receive_window(CONNECTION_BYTES_MAX)
+        # No more than the handshake granted, which is a hundred: further ones are caught in `accept_stream`.
         connection.set_max_concurrent_bi_streams(CHANNELS if accepted else 0)
         connection.set_max_concurrent_uni_streams(0)
         self._connection = connection
@@ -125,7 +119,7 @@ class IrohConnection:
 
     def reached(self) -> PeerAddress:
         paths = sorted(self._connection.paths(), key=lambda path: not path.is_selected)
-        relays = [path.remote_addr for path in paths if path.is_relay]
+        relays = [path.remote_addr for path in paths if path.is_relay and relay_place(path.remote_addr)]
         direct = dialable(path.remote_addr for path in paths if path.is_ip)
         return PeerAddress(self.peer, direct, relays[0] if relays else None)
 

@@ -26,9 +26,6 @@ READ_BYTES = 64 * 1024
 WRITE_BYTES_MAX = 256 * 1024
 """One write call costs about 135 us whatever its size; beyond this nothing more is won."""
 
-CONNECTION_BYTES_MAX = 4 << 20
-"""What a peer may have on its way to us: the receive window of the whole connection."""
-
 WINDOW_ENVELOPES = 1_024
 """Numbered and not yet acknowledged, for each lane and direction."""
 

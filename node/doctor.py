@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from netsky.node.cli.text import listens_at
 from netsky.node.client import Client
 from netsky.node.config import Config, read_config
 from netsky.node.errors import NetskyError, TimedOut, Unreachable, Unusable
@@ -189,6 +190,8 @@ def _running(status: dict[str, Any]) -> Iterator[Check]:
         if actor["mode"] != "none" and not actor["fenced"]:
             sentence = f"{actor['name']} runs without a fence and counts as you"
             yield Check("fence", "warn", sentence, f"netsky agent rm {actor['name']}, and add it with one")
+    if status["network"] is not None and not any(fault["code"] == "network" for fault in status["faults"]):
+        yield Check("network", "ok", f"links listen at {listens_at(status['network'])}")
     for fault in status["faults"]:
         yield Check(fault["code"], "fail", fault["sentence"], fault["next"])
     if status["crashes"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 from netsky.node.cli.dial import Dialer
 from netsky.node.cli.output import Output
-from netsky.node.cli.text import age, length, plural, size, visible
+from netsky.node.cli.text import age, length, listens_at, plural, size, visible
 from netsky.node.errors import EXIT_DONE, Unreachable
 
 _CRASHES = "netsky query 'SELECT * FROM crashes'"
@@ -95,6 +95,8 @@ def _print_node(data: dict[str, Any], out: Output) -> None:
     out.wrapped(f"  disk   {journal}, {plural(commits.get('groups', 0), 'commit')} {slowest}".rstrip(), _SET_IN)
     fence = data["fence"] if not data["fence_missing"] else f"none: {visible(data['fence_missing'])}"
     out.wrapped(f"  fence  {fence}", _SET_IN)
+    if data.get("network") is not None:
+        out.wrapped(f"  links  at {visible(listens_at(data['network']))}", _SET_IN)
     if data["crashes"]:
         count = plural(data["crashes"], "crash", "crashes")
         out.line(f"  {count} of tasks since the start: {_CRASHES}")

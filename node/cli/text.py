@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 _UNITS = ((86_400, "d"), (3_600, "h"), (60, "m"), (1, "s"))
 
@@ -157,3 +158,11 @@ def _line(row: Sequence[str], widths: Sequence[int]) -> str:
     fitted = [cut(cell, room) for cell, room in zip(row, widths, strict=True)]
     padded = [cell + " " * (room - width(cell)) for cell, room in zip(fitted, widths, strict=True)]
     return "  ".join(padded).rstrip()
+
+
+def listens_at(network: dict[str, Any]) -> str:
+    """How this node is reached, in one line for people."""
+    shown = ", ".join(network["addresses"]) or "no address that says anything to a peer"
+    if network["relay"] is not None:
+        shown += f" and over the relay {network['relay']}"
+    return shown + (", found by n0's discovery" if network["discovery"] == "n0" else "")

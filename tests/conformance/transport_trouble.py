@@ -172,8 +172,13 @@ async def a_close_ends_whoever_waits(two: Two) -> None:
 async def a_peer_that_accepts_no_streams_is_given_a_bounded_number(two: Two) -> None:
     left, right = await two.connect()
     made: list[TransportStream] = []
-    await cancelled(lambda: open_all(left, made))
-    assert 3 <= len(made) <= 128
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(open_all, left, made)
+        while len(made) < 3:
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        nursery.cancel_scope.cancel()
+    assert len(made) <= 128
     first = await right.accept_stream()
     assert await first.receive(1) == b"x"
     await made[0].send(b"y")

@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
+from types import SimpleNamespace
 from typing import Any
 
 import iroh
@@ -14,8 +15,8 @@ import trio
 import trio.testing
 from iroh import iroh_ffi
 from netsky.mesh.channel import refuse_more_streams
-from netsky.mesh.iroh_transport import IrohTransport, _sentence, iroh_options, received
-from netsky.mesh.transport import OpenTransport, Transport, TransportError, TransportOptions
+from netsky.mesh.iroh_transport import IrohConnection, IrohTransport, _sentence, iroh_options, received
+from netsky.mesh.transport import OpenTransport, PeerAddress, Transport, TransportError, TransportOptions
 from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.mesh.uniffi_copy import _write_at_once, copy_at_once
 
@@ -127,6 +128,45 @@ async def test_a_relay_that_answers_and_takes_nobody_is_a_trouble_after_a_while(
             assert transport.troubles() == [
                 "no relay has taken this node: peers reach it by its direct addresses alone"
             ]
+
+
+async def test_a_relay_that_is_back_is_no_trouble(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("netsky.mesh.iroh_transport.RELAY_LOOK_SECONDS", 0.02)
+    [listener] = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    port = listener.socket.getsockname()[1]
+    await listener.aclose()
+    options = TransportOptions("127.0.0.1:0", (f"http://127.0.0.1:{port}",))
+    async with listening(options) as transport, trio.open_nursery() as nursery:
+        nursery.start_soon(transport.watch)
+        while not transport.troubles():
+            await trio.testing.wait_all_tasks_blocked(0.01)
+        async with (await trio.open_tcp_listeners(port, host="127.0.0.1"))[0]:
+            while any("does not answer" in sentence for sentence in transport.troubles()):
+                await trio.testing.wait_all_tasks_blocked(0.01)
+        nursery.cancel_scope.cancel()
+
+
+def test_the_path_in_use_is_remembered_first_and_the_relay_by_its_url() -> None:
+    def path(remote_addr: str, kind: str, *, is_selected: bool = False) -> SimpleNamespace:
+        return SimpleNamespace(
+            remote_addr=remote_addr, is_ip=kind == "ip", is_relay=kind == "relay", is_selected=is_selected
+        )
+
+    paths = [
+        path("192.0.2.1:7", "ip"),
+        path("odd", "relay"),
+        path("https://r/", "relay"),
+        path("192.0.2.2:7", "ip", is_selected=True),
+    ]
+    raw = SimpleNamespace(
+        paths=lambda: paths,
+        remote_id=lambda: SimpleNamespace(to_bytes=lambda: Node(2).key),
+        alpn=lambda: ALPN,
+        set_max_concurrent_bi_streams=lambda _: None,
+        set_max_concurrent_uni_streams=lambda _: None,
+    )
+    reached = IrohConnection(raw, accepted=False).reached()
+    assert reached == PeerAddress(Node(2).key, ("192.0.2.2:7", "192.0.2.1:7"), "https://r/")
 
 
 async def test_a_relay_that_is_no_url_is_a_transport_error() -> None:
