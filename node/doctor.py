@@ -190,7 +190,7 @@ def _running(status: dict[str, Any]) -> Iterator[Check]:
         if actor["mode"] != "none" and not actor["fenced"]:
             sentence = f"{actor['name']} runs without a fence and counts as you"
             yield Check("fence", "warn", sentence, f"netsky agent rm {actor['name']}, and add it with one")
-    if status["network"] is not None and not any(fault["code"] == "network" for fault in status["faults"]):
+    if status.get("network") is not None and not any(fault["code"] == "network" for fault in status["faults"]):
         yield Check("network", "ok", f"links listen at {listens_at(status['network'])}")
     for fault in status["faults"]:
         yield Check(fault["code"], "fail", fault["sentence"], fault["next"])

@@ -33,6 +33,7 @@ STATUS: dict[str, Any] = {
     "uptime_ns": 4_000 * 10**9, "you": "operator", "home": "/home/x/.netsky", "key": "a" * 64, "mesh": "b" * 32,
     "pid": 42, "started_at": NOW, "after_crash": False, "actors": ACTORS, "fence": "none",
     "fence_missing": "no bubblewrap", "links": [{"peer": "netsky1", "state": HOSTILE}],
+    "network": {"addresses": ["192.0.2.2:7", "[fd00::2]:7"], "relay": "https://r/" + HOSTILE, "discovery": "n0"},
     "outbox": [
         {"peer": "c" * 64, "lane": "work", "state": "open", "envelopes": 1, "bytes": 2048, "oldest": NOW},
         {"peer": "c" * 64, "lane": "work", "state": "done", "envelopes": 9, "bytes": 1, "oldest": None},
@@ -61,6 +62,7 @@ def test_status_is_one_screen_with_what_is_wrong_last(run: Run, node: StubNode) 
     assert lines[0] == "netsky0 (bad\\x1b[2J\\x0d\\u{202e}name), root: up for 1h 6m"
     assert "  disk   wal, synchronous full, 5 commits slowest 2.5 ms" in lines
     assert "  fence  none: no bubblewrap" in lines
+    assert any(line.startswith("  links  at 192.0.2.2:7, [fd00::2]:7 and over the relay https://r/") for line in lines)
     assert "outbox to cccccccccccccccc: 1 envelope, 2.0 KiB open (work)" in lines
     assert "9 envelopes" not in ran.out
     assert any(line.startswith("worker1  per-envelope  degraded, unfenced") for line in lines)
