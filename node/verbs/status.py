@@ -106,11 +106,15 @@ def faults(node: Node) -> list[dict[str, str]]:
             add("folder_replaced", sentence, f"look at {kept} (files may be missing from the folder), then delete it")
     if node.log.lost:
         add("log", f"{node.log.lost} lines of the log could not be written", f"look at {node.home.logs}")
-    network = _network(node)
-    for sentence in [] if network is None else network.troubles():
-        add("network", sentence, f"look at [link] in {node.home.config}; netsky help network")
     for actor in node.actors.states():
         if actor["state"] == "degraded":
             sentence = f"{actor['name']} was given up: {actor['reason']}"
             add("actor", sentence, f"netsky agent logs {actor['name']}, then add it again")
-    return found
+    return found + _network_faults(node)
+
+
+def _network_faults(node: Node) -> list[dict[str, str]]:
+    network = _network(node)
+    next_ = f"look at [link] in {node.home.config}; netsky help network"
+    troubles = [] if network is None else network.troubles()
+    return [{"code": "network", "sentence": sentence, "next": next_} for sentence in troubles]

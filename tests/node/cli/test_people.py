@@ -33,7 +33,7 @@ STATUS: dict[str, Any] = {
     "uptime_ns": 4_000 * 10**9, "you": "operator", "home": "/home/x/.netsky", "key": "a" * 64, "mesh": "b" * 32,
     "pid": 42, "started_at": NOW, "after_crash": False, "actors": ACTORS, "fence": "none",
     "fence_missing": "no bubblewrap", "links": [{"peer": "netsky1", "state": HOSTILE}],
-    "network": {"addresses": ["192.0.2.2:7", "[fd00::2]:7"], "relay": "https://r/" + HOSTILE, "discovery": "n0"},
+    "network": {"addresses": ["192.0.2.2:7", "[fd00::2]:7"], "relay": "https://r/", "discovery": "n0"},
     "outbox": [
         {"peer": "c" * 64, "lane": "work", "state": "open", "envelopes": 1, "bytes": 2048, "oldest": NOW},
         {"peer": "c" * 64, "lane": "work", "state": "done", "envelopes": 9, "bytes": 1, "oldest": None},
