@@ -15,9 +15,8 @@ from netsky.mesh.inbox import Inbox
 from netsky.mesh.limits import ALPN, CONTROL_FRAME_BYTES_MAX, CONTROL_QUEUE_MAX, DEAD_AFTER_NS, INBOX_BYTES_MAX
 from netsky.mesh.link import Link
 from netsky.mesh.transport import Connection, TransportError, TransportOptions
+from netsky.node.lab.network import MemoryNetwork, MemoryTransport
 
-from tests.mesh import network
-from tests.mesh.network import MemoryNetwork, MemoryTransport
 from tests.mesh.world import Node, Side
 
 
@@ -48,8 +47,15 @@ class Couple:
             for side in (self.left, self.right):
                 self.transports.append(await self.net.open(side.node.secret, [ALPN], TransportOptions("memory:0")))
         left, right = self.transports
-        ours = await left.dial(right.addresses(), ALPN)
-        return ours, await (await right.next_incoming()).accept()
+        accepted: list[Connection] = []
+
+        async def accept() -> None:
+            accepted.append(await (await right.next_incoming()).accept())
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(accept)
+            ours = await left.dial(right.addresses(), ALPN)
+        return ours, accepted[0]
 
     async def drive(self, side: Side, connection: Connection, dialled: bool) -> None:
         try:
@@ -330,11 +336,8 @@ async def test_streams_that_do_not_say_which_they_are_end_the_link(frames: list[
     assert couple.code("netsky2") == "frame"
 
 
-async def test_a_peer_that_does_not_read_its_answers_is_let_go(
-    monkeypatch: pytest.MonkeyPatch, autojump_clock: object
-) -> None:
-    monkeypatch.setattr(network, "WINDOW", 2_000)
-    couple = Couple()
+async def test_a_peer_that_does_not_read_its_answers_is_let_go(autojump_clock: object) -> None:
+    couple = Couple(net=MemoryNetwork(window=2_000))
     async with against(couple) as channels:
         await channels[CONTROL].send(hello_of(couple.left))
         pings = b"".join(encode_frame(Ping(count)) for count in range(2_000))
@@ -366,9 +369,8 @@ async def test_data_before_the_peers_hello_waits_for_it() -> None:
         assert couple.arrived() == ["a"]
 
 
-async def test_no_more_is_taken_from_the_outbox_than_the_peer_reads(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(network, "WINDOW", 64 * 1024)
-    couple = Couple()
+async def test_no_more_is_taken_from_the_outbox_than_the_peer_reads() -> None:
+    couple = Couple(net=MemoryNetwork(window=64 * 1024))
     for at in range(20):
         ids = (f"n{at}-{i}" for i in range(64))
         batch = couple.right.node.batch(couple.left.node, *ids, text="x" * 3_000)

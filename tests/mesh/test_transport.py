@@ -19,10 +19,10 @@ from netsky.mesh.iroh_transport import IrohConnection, IrohTransport, _sentence,
 from netsky.mesh.transport import OpenTransport, PeerAddress, Transport, TransportError, TransportOptions
 from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.mesh.uniffi_copy import _write_at_once, copy_at_once
+from netsky.node.lab.network import MemoryNetwork
 
 from tests.conformance import transport, transport_trouble
 from tests.conformance.transport import ALPN, Rule, Two, exactly
-from tests.mesh.network import MemoryNetwork
 from tests.mesh.world import Node
 
 HERE = TransportOptions("127.0.0.1:0")

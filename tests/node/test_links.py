@@ -20,6 +20,7 @@ from netsky.mesh.transport import PeerAddress, TransportError, TransportOptions
 from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.node.daemon.told import OUTBOX_SIGNAL
 from netsky.node.errors import NetskyError, Usage
+from netsky.node.lab.network import MemoryNetwork, MemoryTransport
 from netsky.node.lab.virtual import EPOCH_NS, SeededChance, VirtualTime
 from netsky.node.link_store import PeerStore
 from netsky.node.peers import Peer, dials, parse_peers
@@ -27,7 +28,6 @@ from netsky.node.seams import Seams
 from netsky.node.seams.ledger import LedgerFull, Row, Statement
 from trio.testing import wait_all_tasks_blocked
 
-from tests.mesh.network import MemoryNetwork, MemoryTransport
 from tests.node.stations import Station, identity, peer, seams_with, station
 
 ROOT_AT, SIBLING_AT = "memory:40", "memory:41"

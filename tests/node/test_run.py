@@ -19,14 +19,13 @@ from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.errors import Conflict
 from netsky.node.home import Home
 from netsky.node.init import init_home
+from netsky.node.lab.network import MemoryNetwork, MemoryTransport
 from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance, VirtualTime
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, Row, Statement
 from netsky.node.seams.real import LazyTransport, RealTime
 from netsky.node.seams.real_files import RealFiles
 from netsky.node.supervise import GaveUp, MustStop
-
-from tests.mesh.network import MemoryNetwork, MemoryTransport
 
 
 class Breaking:
