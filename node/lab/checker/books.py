@@ -1,0 +1,331 @@
+"""What the checker remembers of the events so far. Rules read it, and each event is entered after they judged it.
+
+Half a million envelopes fit because there is one small record for each, and eight bytes for each number of a stream.
+"""
+
+from __future__ import annotations
+
+from array import array
+from collections import Counter
+from dataclasses import dataclass, field
+from sys import intern
+from typing import Any
+
+from netsky.node.lab.checker.lines import Event
+
+StreamName = tuple[str, str, int]  # link "sender>receiver", lane, life
+
+
+class Envelope:
+    """Lines are numbers from 1, so 0 means never."""
+
+    __slots__ = (
+        *("archived", "claimed", "dead", "dead_reason", "delivered", "delivered_at", "dest", "digest", "hash"),
+        *("judged", "outcome", "outcome_line", "outcome_t", "submitted", "submitted_at"),
+    )
+
+    def __init__(self) -> None:
+        self.submitted = self.delivered = self.dead = self.claimed = self.archived = 0
+        self.outcome_line = self.outcome_t = 0
+        self.submitted_at = self.delivered_at = self.dead_reason = self.outcome = self.dest = ""
+        self.hash = self.digest = 0
+        self.judged: tuple[str | int, ...] = ()  # what nodes did with it, flat: node, event, line, node, event, line …
+
+    def decisions(self, node: str | None = None) -> list[tuple[str, str, int]]:
+        """By whom, what, in which line."""
+        flat: Any = self.judged
+        found = zip(flat[::3], flat[1::3], flat[2::3], strict=True)
+        return [one for one in found if node is None or one[0] == node]
+
+
+class Numbers:
+    """number → leaf, as eight bytes of hash; dense from 1, whatever a liar counts."""
+
+    def __init__(self) -> None:
+        self._dense = array("Q")
+        self._sparse: dict[int, int] = {}
+
+    def get(self, n: int) -> int:
+        return self._dense[n - 1] if 0 < n <= len(self._dense) else self._sparse.get(n, 0)
+
+    def put(self, n: int, leaf: int) -> None:
+        dense = self._dense
+        if 0 < n <= len(dense):
+            dense[n - 1] = leaf
+        elif len(dense) < n <= len(dense) + 4096:
+            dense.extend([0] * (n - len(dense) - 1))
+            dense.append(leaf)
+        else:
+            self._sparse[n] = leaf
+
+
+@dataclass(slots=True)
+class Stream:
+    sender: str
+    receiver: str
+    leaves: Numbers = field(default_factory=Numbers)
+    sent: int = 0  # the highest number that the sender gave
+    mark: int = 0  # everything up to this was consumed by the receiver
+    delivered: int = 0  # the last number delivered
+    acked: int = 0  # the highest ack that the sender saw
+    received: int = 0  # frames' envelopes that reached the receiver, in its present life
+    decided: int = 0  # and what became of them
+    received_line: int = 0
+
+
+@dataclass(slots=True)
+class Node:
+    up: bool = True
+    restored: bool = False  # its last start was from a backup, or from nothing
+    forgot: list[tuple[int, int]] = field(default_factory=list)  # lines between which it remembers nothing
+    backups: dict[str, tuple[int, dict[StreamName, int]]] = field(default_factory=dict)
+    enrolled: dict[str, bool] = field(default_factory=dict)  # key -> not revoked
+    root: tuple[str, int] = ("", 0)  # key and reign in force there
+    key: str = ""
+
+
+def number_of(text: str) -> int:
+    """Eight bytes for a leaf or a digest; never 0, which is none."""
+    return hash(text) & 0xFFFFFFFFFFFFFFFF or 1
+
+
+def node_in(address: str, otherwise: str) -> str:
+    return address.rpartition("@")[2] if "@" in address else otherwise
+
+
+def tells_a_loss(event: Event) -> bool:
+    return event["ev"] == "start" and event.get("reason") in {"restored", "lost"}
+
+
+def consumes(event: Event) -> bool:
+    """Whether a receiver used up a number with it."""
+    return "n" in event and "link" in event and event.get("reason") != "duplicate"
+
+
+class Books:
+    def __init__(self) -> None:
+        self.line = 0
+        self.envelopes: dict[str, Envelope] = {}
+        self.streams: dict[StreamName, Stream] = {}
+        self.nodes: dict[str, Node] = {}
+        self.names: dict[str, str] = {}  # node key -> name
+        self.unanswered: dict[tuple[str, str], int] = {}  # (node, idempotency key) -> line of the first call
+        self.floors: dict[tuple[str, str], int] = {}  # (link, lane) of a restored sender: lives used up
+        self.dests_watched: set[str] = set()
+        self.kinds: Counter[str] = Counter()
+        self.last_loss = 0
+        self.ends_for_good = False  # a key was revoked or replaced, or the root moved
+        self.exempt: list[str] = []
+        self._found: tuple[int, Envelope] = (0, Envelope())  # of the present line
+
+    # Finding.
+
+    def name(self, event: Event) -> str:
+        """The identity of an envelope: (origin, id)."""
+        origin = event.get("origin", "")
+        return f"{self.names.get(origin, origin)} {event['id']}"
+
+    def envelope(self, event: Event) -> Envelope:
+        line, found = self._found
+        if line != self.line:
+            name = self.name(event)
+            known = self.envelopes.get(name)
+            found = self.envelopes[name] = Envelope() if known is None else known
+            self._found = (self.line, found)
+        return found
+
+    def stream(self, event: Event) -> Stream:
+        link = event["link"]
+        name = (link, event.get("ln", ""), event.get("epoch", 0))
+        found = self.streams.get(name)
+        if found is None:
+            sender, _, receiver = link.partition(">")
+            found = self.streams[name] = Stream(sender, receiver)
+        return found
+
+    def node(self, name: str) -> Node:
+        found = self.nodes.get(name)
+        if found is None:
+            found = self.nodes[name] = Node()
+        return found
+
+    def forgot(self, node: str, line: int) -> int:
+        """The line of the loss by which this node no longer knows what it did at that line, or 0."""
+        found = self.nodes.get(node)
+        return next((high for low, high in found.forgot if low < line < high), 0) if found is not None else 0
+
+    def stands(self, envelope: Envelope) -> bool:
+        """Delivered, and still known to be at its destination."""
+        return bool(envelope.delivered) and not self.forgot(envelope.delivered_at, envelope.delivered)
+
+    # Entering.
+
+    def enter(self, event: Event) -> None:
+        kind = event["ev"]
+        self.kinds[kind] += 1
+        handler = _ENTER.get(kind)
+        if handler is not None:
+            handler(self, event)
+        if "n" in event and "link" in event and kind in _NUMBERED:
+            self._enter_number(event, kind)
+
+    def _enter_number(self, event: Event, kind: str) -> None:
+        stream, n = self.stream(event), event["n"]
+        if "hash" in event and event.get("reason") != "duplicate":
+            stream.leaves.put(n, number_of(event["hash"]))
+        if kind == "link_tx":
+            stream.sent = max(stream.sent, n)
+        elif kind == "link_rx":
+            stream.received += 1
+            stream.received_line = self.line
+        elif kind == "link_ack_rx":
+            stream.acked = max(stream.acked, n)
+        elif event["node"] == stream.receiver:
+            if event.get("reason") == "duplicate":
+                stream.decided += 1
+            elif n > stream.mark:
+                stream.mark = n
+                stream.decided += 1
+            if kind == "deliver":
+                stream.delivered = n
+
+    def _submit_call(self, event: Event) -> None:
+        if event.get("reason") != "hostile":
+            self.unanswered.setdefault((event["node"], event.get("key", "")), self.line)
+
+    def _submit_refused(self, event: Event) -> None:
+        self.unanswered.pop((event["node"], event.get("key", "")), None)
+
+    def _submit_ok(self, event: Event) -> None:
+        self.unanswered.pop((event["node"], event.get("key", "")), None)
+        found = self.envelope(event)
+        found.submitted = found.submitted or self.line
+        found.submitted_at = intern(event["node"])
+        found.dest = intern(event.get("dest", ""))
+        self._content(found, event)
+
+    def _judged(self, event: Event) -> None:
+        if "id" not in event:
+            return
+        found = self.envelope(event)
+        node, kind = intern(event["node"]), intern(event["ev"])
+        found.judged = (*found.judged, node, kind, self.line)
+        if kind == "deliver":
+            found.delivered, found.delivered_at = self.line, node
+            self._content(found, event)
+        elif kind == "dead_letter":
+            found.dead, found.dead_reason = self.line, intern(event.get("reason", ""))
+
+    def _content(self, found: Envelope, event: Event) -> None:
+        if "hash" in event:
+            found.hash = number_of(event["hash"])
+        if isinstance(event.get("value"), str):
+            found.digest = number_of(event["value"])
+
+    def _outcome(self, event: Event) -> None:
+        if event.get("by") == "node" and "link" in event:
+            return  # on its way through; only what its sender was told counts
+        found = self.envelope(event)
+        found.outcome, found.outcome_line, found.outcome_t = intern(event.get("reason", "")), self.line, event["t"]
+
+    def _claim(self, event: Event) -> None:
+        found = self.envelope(event)
+        found.claimed = self.line
+        self._content(found, event)
+        self.dests_watched.add(event.get("dest", ""))
+
+    def _archive(self, event: Event) -> None:
+        self.envelope(event).archived = self.line
+
+    def _trust(self, event: Event) -> None:
+        node, reason = self.node(event["node"]), event.get("reason")
+        if reason == "root":
+            self.ends_for_good = self.ends_for_good or node.root[0] not in {"", event["key"]}
+            node.root = (event["key"], event.get("epoch", 0))
+        else:
+            node.enrolled[event["key"]] = reason == "enrolled"
+            self.ends_for_good = self.ends_for_good or reason in {"revoked", "replaced"}
+
+    def _backup(self, event: Event) -> None:
+        name = event["node"]
+        known = {
+            key: stream.sent if stream.sender == name else stream.mark
+            for key, stream in self.streams.items()
+            if name in {stream.sender, stream.receiver}
+        }
+        self.node(name).backups[event.get("key", "")] = (self.line, known)
+
+    def _down(self, event: Event) -> None:
+        self.node(event["node"]).up = False
+        self._begin_again(event["node"])
+
+    def _start(self, event: Event) -> None:
+        node = self.node(event["node"])
+        if "link" in event:
+            self._found_stored(event, node)
+            return
+        node.up = True
+        if "key" in event and not tells_a_loss(event):
+            node.key, self.names[event["key"]] = event["key"], event["node"]
+        node.restored = tells_a_loss(event)
+        self._begin_again(event["node"])
+        if node.restored:
+            self._restore(event, node)
+
+    def _found_stored(self, event: Event, node: Node) -> None:
+        stream, n = self.stream(event), event["n"]
+        stream.mark = n
+        if node.restored:
+            stream.acked, stream.delivered = min(stream.acked, n), min(stream.delivered, n)
+
+    def _restore(self, event: Event, node: Node) -> None:
+        name = event["node"]
+        line, known = node.backups.get(event.get("key", ""), (0, {}))
+        node.forgot.append((line, self.line))
+        self.last_loss = self.line
+        for key, stream in self.streams.items():
+            if stream.sender == name:
+                stream.sent = known.get(key, 0)
+                self.floors[key[:2]] = 0
+            elif stream.receiver == name:
+                stream.mark = known.get(key, 0)
+                stream.delivered = min(stream.delivered, stream.mark)
+        self._raise_floors()
+
+    def _raise_floors(self) -> None:
+        """A restored sender goes on above every life that it or the other end still knows; the others never were."""
+        for key, stream in self.streams.items():
+            lane = key[:2]
+            if lane not in self.floors:
+                continue
+            if stream.sent or stream.mark:
+                self.floors[lane] = max(self.floors[lane], key[2])
+            else:
+                stream.leaves = Numbers()
+
+    def _begin_again(self, node: str) -> None:
+        """What had come in and was not decided went with the process."""
+        for stream in self.streams.values():
+            if stream.receiver == node:
+                stream.received = stream.decided
+
+
+_NUMBERED = frozenset(("link_tx", "link_rx", "link_ack_rx", "accept", "deliver", "dead_letter", "refuse", "outcome"))
+_ENTER = {
+    "submit_call": Books._submit_call,
+    "submit_unknown": Books._submit_call,
+    "submit_ok": Books._submit_ok,
+    "submit_refused": Books._submit_refused,
+    "accept": Books._judged,
+    "deliver": Books._judged,
+    "dead_letter": Books._judged,
+    "refuse": Books._judged,
+    "outcome": Books._outcome,
+    "claim": Books._claim,
+    "archive": Books._archive,
+    "trust_set": Books._trust,
+    "backup": Books._backup,
+    "crash": Books._down,
+    "power_cut": Books._down,
+    "start": Books._start,
+}

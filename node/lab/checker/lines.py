@@ -1,0 +1,73 @@
+"""Reads histories: one file in its own order, several by the time of their lines."""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+Event = dict[str, Any]
+
+KINDS = frozenset(
+    (
+        *("submit_call", "submit_ok", "submit_refused", "submit_unknown", "outcome", "dead_retry"),
+        *("link_tx", "link_rx", "link_ack_tx", "link_ack_rx", "accept", "deliver", "dead_letter", "quarantine"),
+        *("refuse", "claim", "archive", "attempt_start", "attempt_end", "result", "commit", "commit_refused"),
+        *("prune", "epoch_bump", "trust_set", "crash", "power_cut", "start", "gauge"),
+        *("backup", "proof", "fault", "heal"),
+    )
+)
+WITNESSED = frozenset(("submit_call", "submit_ok", "submit_refused", "submit_unknown", "claim", "archive"))
+"""What only clients and actors can say; a node that says it of itself voids the history."""
+
+
+class VoidHistory(Exception):
+    """This is no history that anything can be concluded from."""
+
+
+@dataclass
+class Tally:
+    """What was read, beside the events themselves."""
+
+    lines: int = 0
+    torn: int = 0  # lines that are no event: their writer was cut off
+    by_kind: dict[str, int] = field(default_factory=dict)
+
+
+def read(paths: Sequence[str], tally: Tally) -> Iterator[tuple[int, Event]]:
+    """Every event with its number, counted from 1 in the order in which they are judged."""
+    files = [_one(path, tally) for path in paths]
+    merged = files[0] if len(files) == 1 else heapq.merge(*files, key=_time)
+    by_kind = tally.by_kind
+    number = 0
+    for event in merged:
+        number += 1
+        kind = event["ev"]
+        by_kind[kind] = by_kind.get(kind, 0) + 1
+        yield number, event
+    tally.lines = number
+
+
+def _time(event: Event) -> int:
+    time: int = event["t"]
+    return time
+
+
+def _one(path: str, tally: Tally) -> Iterator[Event]:
+    loads = json.loads
+    with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
+        for line in lines:
+            try:
+                event = loads(line)
+            except ValueError:
+                tally.torn += line != "\n"
+                continue
+            if type(event) is not dict or type(event.get("t")) is not int:
+                raise VoidHistory(f"{path}: a line without a time: {line[:200]!r}")
+            if event.get("ev") not in KINDS:
+                raise VoidHistory(f"{path}: no such event: {line[:200]!r}")
+            if event.get("by") == "node" and event["ev"] in WITNESSED and event.get("reason") != "daemon":
+                raise VoidHistory(f"{path}: a node bears witness for its clients: {line[:200]!r}")
+            yield event

@@ -1,0 +1,98 @@
+"""Whether anything moves: I22. This catches what is alive and stuck."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from netsky.node.lab.checker.books import Books, Envelope, node_in
+from netsky.node.lab.checker.lines import Event
+from netsky.node.lab.checker.story import Violation
+
+STUCK_NS = 30 * 10**9
+ENDS = frozenset(("deliver", "dead_letter"))
+
+
+@dataclass(slots=True)
+class Head:
+    """What is open for one destination, and when the last of it moved."""
+
+    open: int = 0
+    moved_t: int = 0
+    moved_line: int = 0
+
+
+class Progress:
+    def __init__(self) -> None:
+        self.heads: dict[str, Head] = {}
+        self.faults: set[str] = set()
+        self.healed: tuple[int, int, int] = (0, 0, 0)  # line, t, ns within which all of before must have ended
+
+    def enter(self, books: Books, event: Event) -> None:
+        kind = event["ev"]
+        if kind == "fault":
+            self.faults.add(event.get("key", ""))
+            self.healed = (0, 0, 0)
+        elif kind in {"crash", "power_cut"}:
+            self.faults.add(f"down {event['node']}")
+            self.healed = (0, 0, 0)
+        elif kind == "start" and "link" not in event:
+            self.faults.discard(f"down {event['node']}")
+            self._calm(books, event)
+        elif kind == "heal":
+            self.faults = {one for one in self.faults if "key" in event and one != event["key"]}
+            self._calm(books, event)
+        elif kind == "submit_ok":
+            self._submitted(books, event)
+        elif kind in ENDS and "id" in event:
+            self._ended(books, event)
+
+    def _calm(self, books: Books, event: Event) -> None:
+        """Clocks begin again when the last trouble is over."""
+        if self.faults:
+            return
+        within = event.get("value")
+        if event["ev"] == "heal" and isinstance(within, int | float):
+            self.healed = (books.line, event["t"], int(within * 1e9))
+        for head in self.heads.values():
+            head.moved_t, head.moved_line = max(head.moved_t, event["t"]), books.line
+
+    def head(self, envelope: Envelope) -> Head:
+        return self.heads.setdefault(node_in(envelope.dest, envelope.submitted_at), Head())
+
+    def _submitted(self, books: Books, event: Event) -> None:
+        envelope = books.envelope(event)
+        if envelope.submitted != books.line or envelope.delivered or envelope.dead:
+            return
+        head = self.head(envelope)
+        if not head.open:
+            head.moved_t, head.moved_line = max(head.moved_t, event["t"]), books.line
+        head.open += 1
+
+    def _ended(self, books: Books, event: Event) -> None:
+        envelope = books.envelope(event)
+        if not envelope.submitted:
+            return
+        head = self.head(envelope)
+        if sum(kind in ENDS for _, kind, _ in envelope.decisions()) == 1:
+            head.open -= 1
+        head.moved_t, head.moved_line = max(head.moved_t, event["t"]), books.line
+
+
+def i22_progress(progress: Progress, books: Books, event: Event) -> Violation | None:
+    """Judged at each end of an envelope, before it is entered."""
+    if progress.faults or "id" not in event:
+        return None
+    envelope = books.envelope(event)
+    if not envelope.submitted or envelope.delivered or envelope.dead:
+        return None
+    head, name = progress.head(envelope), books.name(event)
+    waited = event["t"] - head.moved_t
+    if waited > STUCK_NS:
+        where = node_in(envelope.dest, envelope.submitted_at)
+        sentence = f"{head.open} envelopes for {where} stood still for {waited / 1e9:.0f} s in good weather"
+        return Violation("I22", sentence, (name,), lines=(head.moved_line, books.line))
+    line, since, within = progress.healed
+    if line and envelope.submitted < line and event["t"] > since + within:
+        sentence = f"{name} ended {(event['t'] - since) / 1e9:.0f} s after all was healed"
+        return Violation("I22", sentence, (name,), lines=(line, books.line))
+    return None

@@ -1,0 +1,158 @@
+"""Who signed what: I10 and I11, recomputed from the bytes with nothing of the code under test.
+
+A `proof` line names the bytes of one batch (its key) and holds them (its value, hex). An `accept` over a link names the
+origin's batch as `value.seal` and, at a sibling, the root's route as `value.route`. A history without a single proof is
+not judged here; in one that has them, what came by a link without proof is a violation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+
+import msgpack
+from cryptography.exceptions import InvalidSignature
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+from netsky.node.lab.checker.books import Books, Node
+from netsky.node.lab.checker.lines import Event
+from netsky.node.lab.checker.story import Violation
+
+LANES = {"reply": 1, "work": 2}
+KINDS = frozenset(("submit_ok", "accept"))
+SKEW_NS = 300 * 10**9
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    type: str
+    key: str
+    leaves: tuple[bytes, ...]
+    header: bytes  # of its first statement
+    valid: bool
+
+
+def open_proof(text: str) -> Proof | None:
+    """None if these bytes are no batch."""
+    try:
+        version, type_, mesh, key, signature, statements = msgpack.unpackb(bytes.fromhex(text))
+        head = b"\x00" + bytes([version]) + _prefixed(type_.encode()) + _prefixed(mesh)
+        leaves = tuple(one if isinstance(one, bytes) else _leaf(head, *one) for one in statements)
+        header = b"" if isinstance(statements[0], bytes) else statements[0][0]
+        signed = b"netsky seal over a batch of statements\n" + bytes([version]) + _prefixed(type_.encode())
+        signed += _prefixed(mesh) + len(leaves).to_bytes(4, "big") + sha256(b"".join(leaves)).digest()
+        return Proof(type_, key.hex(), leaves, header, _signed(key, signature, signed))
+    except (ValueError, TypeError, AttributeError, IndexError, OverflowError, msgpack.UnpackException):
+        return None
+
+
+def _prefixed(piece: bytes) -> bytes:
+    return len(piece).to_bytes(4, "big") + piece
+
+
+def _leaf(head: bytes, header: bytes, body: bytes) -> bytes:
+    return sha256(head + _prefixed(header) + sha256(body).digest()).digest()
+
+
+def _signed(key: bytes, signature: bytes, signed: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
+
+
+class Proofs:
+    def __init__(self) -> None:
+        self._known: dict[str, Proof | None] = {}
+        self.without = 0  # accepts over a link that named none
+
+    def enter(self, event: Event) -> None:
+        if event["ev"] == "proof":
+            self._known[event["key"]] = open_proof(event["value"])
+
+    def named(self, event: Event, what: str) -> Proof | None:
+        value = event.get("value")
+        return self._known.get(value[what]) if isinstance(value, dict) and what in value else None
+
+
+def i10_origin(proofs: Proofs, books: Books, event: Event) -> Violation | None:
+    if "link" not in event or _accepted_before(books, event):
+        return None
+    if not books.kinds["proof"]:
+        proofs.without += 1
+        return None
+    sentence = _origin_fault(proofs.named(event, "seal"), books, event)
+    if sentence is None:
+        return None
+    name = books.name(event)
+    return Violation("I10", f"{event['node']} accepted {name}: {sentence}", (name,), kinds=KINDS, lines=(books.line,))
+
+
+def _accepted_before(books: Books, event: Event) -> bool:
+    """What is delivered was judged when it was accepted, if it says that it was."""
+    if event["ev"] != "deliver":
+        return False
+    return any(kind == "accept" for _, kind, _ in books.envelope(event).decisions(event["node"]))
+
+
+def _origin_fault(proof: Proof | None, books: Books, event: Event) -> str | None:
+    if proof is None:
+        return "there are no sealed bytes for it"
+    if not proof.valid or proof.type != "envelope":
+        return "the seal over it is not valid"
+    if books.names.get(proof.key, proof.key) != books.names.get(event["origin"], event["origin"]):
+        return "another key sealed it than its origin's"
+    if bytes.fromhex(event["hash"]) not in proof.leaves:
+        return "its leaf is not in the batch that was sealed"
+    enrolled = books.node(event["node"]).enrolled
+    if enrolled and not enrolled.get(proof.key, False):
+        return "its origin's key was not enrolled then, or revoked"
+    return None
+
+
+def i11_routed_only(proofs: Proofs, books: Books, event: Event) -> Violation | None:
+    node = books.node(event["node"])
+    if "link" not in event or not books.kinds["proof"] or node.root[0] in {"", node.key}:
+        return None
+    if _accepted_before(books, event):
+        return None
+    seal, route = proofs.named(event, "seal"), proofs.named(event, "route")
+    sentence = "there is no route for it" if route is None else _route_fault(route, seal, node, event)
+    if sentence is None:
+        return None
+    name = books.name(event)
+    return Violation("I11", f"{event['node']} accepted {name}: {sentence}", (name,), kinds=KINDS, lines=(books.line,))
+
+
+def _route_fault(route: Proof, seal: Proof | None, node: Node, event: Event) -> str | None:
+    if not route.valid or route.type != "route" or route.key != node.root[0]:
+        return "its route is not sealed by the root in force there"
+    fields = msgpack.unpackb(route.header)
+    reign, lane, life, first, destination, count, leaves, bitmap = fields[:8]
+    if reign != node.root[1]:
+        return f"its route is of reign {reign}, and {node.root[1]} is in force"
+    if destination.hex() != node.key:
+        return "its route is for another node"
+    if (lane, life) != (LANES.get(event.get("ln", "")), event.get("epoch", 0)):
+        return "its route is for another stream"
+    if seal is None:
+        return None  # I10 says so
+    if leaves != sha256(b"".join(seal.leaves)).digest():
+        return "its route is over another batch"
+    return _position_fault(seal.leaves, int.from_bytes(bitmap, "big"), (first, count), event)
+
+
+def _position_fault(leaves: Sequence[bytes], bitmap: int, numbers: tuple[int, int], event: Event) -> str | None:
+    leaf = bytes.fromhex(event["hash"])
+    if leaf not in leaves:
+        return None  # I10 says so
+    at = leaves.index(leaf)
+    first, count = numbers
+    if not bitmap >> at & 1 or bitmap.bit_count() != count:
+        return "its route does not let it pass"
+    if event.get("n") != first + (bitmap & ((1 << at) - 1)).bit_count():
+        return "its route gives it another number"
+    if event["value"].get("expires", event["t"]) + SKEW_NS < event["t"]:
+        return "it had expired"
+    return None
