@@ -1,7 +1,7 @@
-"""A node in this process that is killed at a chosen seam call, and the people around it, who keep their own books.
+"""A node in this process that is killed at a chosen seam call, and the people around it, who write the history.
 
-The sender and the consumer below write down what they saw, never what the node says of itself, and try again as real
-ones would. Files and database are real; time, chance and sockets are virtual.
+The sender and the consumer below note what they saw, never what the node says of itself, and try again as real ones
+would. Files and database are real; time, chance and sockets are virtual.
 """
 
 from __future__ import annotations
@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import trio
+from netsky.envelope.file import FileEnvelope, read_file
 from netsky.node.bus.drop import drop_in_outbox
 from netsky.node.daemon.build import Surroundings
 from netsky.node.daemon.run import run
 from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.home import Home
 from netsky.node.init import init_home
+from netsky.node.lab.history import By, Writer, digest
 from netsky.node.lab.interpose import Killed, Life
 from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance, VirtualTime
 from netsky.node.seams import Seams
@@ -27,29 +29,21 @@ from netsky.node.seams.real_files import RealFiles
 
 Tale = Callable[["World", MemorySockets], Awaitable[None]]
 
-FOLDERS = ("inbox", "claimed", "archive", "quarantine")
 LIFE_SECONDS = 30.0
 """Of virtual time, for one life to bring the story to its end: beyond it the node is stuck."""
-
-
-@dataclass
-class Books:
-    """What sender and consumer saw with their own eyes, over all lives."""
-
-    accepted: dict[str, str] = field(default_factory=dict)  # key -> id
-    emitted: list[str] = field(default_factory=list)
-    acking: set[str] = field(default_factory=set)  # the consumer began to say that it has it
-    acked: set[str] = field(default_factory=set)  # and the node answered
-    emitted_after_ack: list[str] = field(default_factory=list)
 
 
 class World:
     def __init__(self, folder: str) -> None:
         self.home = Home(folder)
-        self.books = Books()
+        self.history: list[bytes] = []
+        self.accepted: dict[str, str] = {}  # key -> id
         self.lives = 0
         self._ledgers: list[Any] = []
         init_home(self.home, RealFiles(), SeededChance(1), VirtualTime(), root=True)
+
+    def witness(self, by: By) -> Writer:
+        return Writer(self.history.append, VirtualTime().wall, node="netsky0", by=by, boot=self.lives)
 
     def seams(self, sockets: MemorySockets) -> Seams:
         self.lives += 1
@@ -76,6 +70,7 @@ class World:
             except BaseException as error:
                 if not (life.dead and _was_killed(error)):
                     raise
+                self.witness("test").note("crash")
             finally:
                 sockets.cut()
                 people.cancel()
@@ -125,29 +120,37 @@ class Client:
         return found
 
 
+def file_at(path: str) -> FileEnvelope:
+    return read_file(Path(path).read_bytes())
+
+
 class Story:
     """agent0 sends three, one at a time; agent1 takes them and drops an answer into its outbox; agent0 takes that."""
 
     async def __call__(self, world: World, sockets: MemorySockets) -> None:
-        client = Client(world, sockets)
+        client, witness = Client(world, sockets), world.witness("client")
         await client.call("agent_add", actor="agent1", mode="none")
-        books = world.books
         for number in range(3):
             key = f"key-{number}"
-            if key not in books.accepted:
+            if key not in world.accepted:
                 draft = {"to": "agent1", "from": "agent0", "text": f"work {number}", "idempotency_key": key}
-                books.accepted[key] = (await client.call("send", **draft))["id"]
-        if "dropped" not in books.accepted:
+                witness.note("submit_call", key=key, dest="agent1")
+                sent = await client.call("send", **draft)
+                world.accepted[key] = sent["id"]
+                said = {"key": key, "id": sent["id"], "origin": "netsky0", "hash": sent["leaf"], "dest": "agent1"}
+                witness.note("submit_ok", **said, value=digest(draft["text"]))
+        if "dropped" not in world.accepted:
             folder = os.path.join(world.home.channels, "agent1")
             draft = {"to": "agent0", "text": "done", "idempotency_key": "dropped"}
+            witness.note("submit_call", key="dropped", dest="agent0")
             drop_in_outbox(RealFiles(), VirtualTime(), SeededChance(7), folder=folder, actor="agent1", draft=draft)
-            books.accepted["dropped"] = ""  # its id is the node's to give; it is known when it arrives
+            world.accepted["dropped"] = ""  # its id is the node's to give; it is known when it arrives
         await self.consume(world, client, "agent1", 3)
         await self.consume(world, client, "agent0", 1)
 
     async def consume(self, world: World, client: Client, actor: str, wanted: int) -> None:
         """Claim → emit → ack → archive, as a drain does it."""
-        books = world.books
+        witness = world.witness("actor")
         folder = os.path.join(world.home.channels, actor)
         while len(self.archived(world, actor)) < wanted:
             for place in ("claimed", "inbox"):
@@ -155,16 +158,16 @@ class Story:
                     if name.startswith("."):
                         continue
                     state = (await client.call("claim", actor=actor, files=[name]))["files"][name]
-                    os.rename(os.path.join(folder, place, name), os.path.join(folder, "claimed", name))
+                    claimed = os.path.join(folder, "claimed", name)
+                    os.rename(os.path.join(folder, place, name), claimed)
                     if state == "ok":
-                        if name in books.acked:
-                            books.emitted_after_ack.append(name)
-                        books.emitted.append(name)
-                        books.acking.add(name)
+                        shown = file_at(claimed)
+                        which = {"id": shown.id, "origin": "netsky0"}
+                        witness.note("claim", **which, dest=actor, value=digest(shown.text))
                         await client.call("ack", actor=actor, ids=[name])
-                        books.acked.add(name)
+                        witness.note("archive", **which)
                     assert state != "unknown", name
-                    os.rename(os.path.join(folder, "claimed", name), os.path.join(folder, "archive", name))
+                    os.rename(claimed, os.path.join(folder, "archive", name))
             await trio.sleep(0.1)
 
     @staticmethod

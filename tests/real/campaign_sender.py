@@ -1,4 +1,4 @@
-"""Sends COUNT envelopes to one actor and writes down each answer; started again it goes on where its book ends."""
+"""Sends COUNT envelopes to one actor and writes history; started again it goes on where its history ends."""
 
 from __future__ import annotations
 
@@ -9,32 +9,37 @@ import time
 from netsky.node.client import Client
 from netsky.node.errors import NetskyError, Unreachable
 from netsky.node.home import Home
+from netsky.node.lab.history import Appended, Writer, digest, read_history
 
 TOGETHER = 8
 
 
 def main() -> None:
-    home, actor, count, book = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
-    known = set()
-    if os.path.exists(book):
-        with open(book) as lines:
-            known = {line.split()[0] for line in lines if line.endswith("\n") and len(line.split()) == 2}
+    home, actor, count, path = sys.argv[1], sys.argv[2], int(sys.argv[3]), sys.argv[4]
+    known = {event["key"] for event in read_history(path) if event["ev"] == "submit_ok"}
     missing = [key for number in range(count) if (key := f"{actor}-{number}") not in known]
-    descriptor = os.open(book, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-    os.write(descriptor, b"\n")  # ends a line that a kill may have cut
+    history = Writer(Appended(path), time.time_ns, node="netsky0", by="client", boot=os.getpid())
     while missing:
         keys, missing = missing[:TOGETHER], missing[TOGETHER:]
         drafts = [{"to": actor, "from": "agent0", "text": f"work {key}", "idempotency_key": key} for key in keys]
-        for key, id_ in zip(keys, send(home, drafts), strict=True):
-            os.write(descriptor, f"{key} {id_}\n".encode())
+        history.note_all("submit_call", [{"key": key, "dest": actor} for key in keys])
+        answers = zip(keys, drafts, send(home, drafts), strict=True)
+        history.note_all(
+            "submit_ok",
+            [
+                {"key": key, "id": answer["id"], "origin": "netsky0", "hash": answer["leaf"], "dest": actor}
+                | {"value": digest(draft["text"])}
+                for key, draft, answer in answers
+            ],
+        )
 
 
-def send(home: str, drafts: list[dict[str, object]]) -> list[str]:
+def send(home: str, drafts: list[dict[str, object]]) -> list[dict[str, str]]:
     while True:
         try:
             with Client.connect(Home.find(home)) as client:
                 results = client.request("send", {"drafts": drafts, "wait_s": 60}, timeout=90)["results"]
-            return [result["data"]["id"] for result in results]
+            return [result["data"] for result in results]
         except Unreachable:
             time.sleep(0.05)  # the daemon was killed and comes back
         except NetskyError as error:

@@ -1,7 +1,7 @@
 """Senders, drainers and the daemon are killed with SIGKILL at random while 10,000 envelopes pass.
 
-The books are kept by the senders and drainers themselves. `NETSKY_CAMPAIGN_ENVELOPES` and `NETSKY_CAMPAIGN_SEED`
-change the size and the draw; the seed is printed.
+Senders and drainers write the history themselves, and the lab's checker judges it. `NETSKY_CAMPAIGN_ENVELOPES` and
+`NETSKY_CAMPAIGN_SEED` change the size and the draw; the seed is printed.
 """
 
 from __future__ import annotations
@@ -11,7 +11,6 @@ import json
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
@@ -19,11 +18,15 @@ from pathlib import Path
 
 import pytest
 from netsky.node.home import HOLDER_NAME, Home
+from netsky.node.lab.checker.__main__ import text
+from netsky.node.lab.checker.rules import check
+from netsky.node.lab.history import Appended, Writer
+
+from tests.node.end_state import note_end
 
 ENVELOPES = int(os.environ.get("NETSKY_CAMPAIGN_ENVELOPES", "10000"))
 SEED = int(os.environ.get("NETSKY_CAMPAIGN_SEED", str(random.SystemRandom().randrange(1 << 32))))
 ACTORS = ("agent1", "agent2")
-FOLDERS = ("inbox", "claimed", "archive", "quarantine")
 SECONDS_MAX = max(120.0, ENVELOPES / 40)
 HERE = Path(__file__).parent
 
@@ -35,6 +38,8 @@ class Campaign:
         self.chance = chance
         self.kills: collections.Counter[str] = collections.Counter()
         self.running: dict[str, subprocess.Popen[bytes]] = {}
+        self.histories: list[str] = []
+        self.note = Writer(Appended(self.path("test")), time.time_ns, node="netsky0", by="test").note
 
     def netsky(self, *command: str) -> None:
         argv = [sys.executable, "-m", "netsky.node.cli.main", "--home", self.home.path, *command]
@@ -42,19 +47,18 @@ class Campaign:
         assert done.returncode == 0, (command, done.stderr)
 
     def start(self, role: str, actor: str) -> None:
-        count = str(ENVELOPES // len(ACTORS))
-        book = str(self.book(role, actor))
-        arguments = [actor, count, book] if role == "sender" else [actor, book]
+        count, path = str(ENVELOPES // len(ACTORS)), self.path(role, actor)
+        arguments = [actor, count, path] if role == "sender" else [actor, path]
         argv = [sys.executable, str(HERE / f"campaign_{role}.py"), self.home.path, *arguments]
         with open(self.folder / "errors", "ab") as errors:
             self.running[f"{role} {actor}"] = subprocess.Popen(argv, stderr=errors)
 
-    def book(self, role: str, actor: str) -> Path:
-        return self.folder / f"{role}-{actor}.book"
-
-    def lines(self, role: str, actor: str) -> list[list[str]]:
-        path = self.book(role, actor)
-        return [line.split() for line in path.read_text().splitlines()] if path.exists() else []
+    def path(self, role: str, actor: str = "") -> str:
+        """Of a history: one file for each witness."""
+        path = str(self.folder / f"{role}{actor}.history")
+        if path not in self.histories:
+            self.histories.append(path)
+        return path
 
     def archived(self) -> int:
         return sum(
@@ -84,7 +88,9 @@ class Campaign:
         pid = json.loads((Path(self.home.path) / HOLDER_NAME).read_text())
         os.kill(pid["pid"], signal.SIGKILL)
         self.kills["daemon"] += 1
+        self.note("crash")
         self.netsky("up", "2")
+        self.note("start")
 
     def end(self) -> None:
         for process in self.running.values():
@@ -112,42 +118,13 @@ def test_killing_anybody_at_random_loses_nothing_and_doubles_nothing(
             campaign.kill_somebody()
     finally:
         campaign.end()
-    found = violations(campaign)
+    witness = Writer(Appended(campaign.path("end")), time.time_ns, node="netsky0", by="test")
+    left = note_end(witness, campaign.home, ACTORS)
+    report = check(campaign.histories)
     with capsys.disabled():
         kills = ", ".join(f"{count} {name}s" for name, count in sorted(campaign.kills.items()))
         print(f"\n{ENVELOPES} envelopes in {time.monotonic() - begun:.0f} s, killed {kills}; seed {SEED}")
-    assert found == [], f"seed {SEED}"
-
-
-def violations(campaign: Campaign) -> list[str]:
-    found: list[str] = []
-    query = "SELECT id, file, state FROM inbox JOIN messages USING (seq) WHERE actor = ?"
-    database = sqlite3.connect(f"file:{campaign.home.database}?mode=ro", uri=True)
-    for actor in ACTORS:
-        rows = database.execute(query, (actor,)).fetchall()
-        ids = {row[0] for row in rows}
-        files = {row[1]: row[2] for row in rows}
-        accepted = dict(line for line in campaign.lines("sender", actor) if len(line) == 2)
-        found += [f"{key} was accepted as {id_} and has no row" for key, id_ in accepted.items() if id_ not in ids]
-        if len(rows) != ENVELOPES // len(ACTORS):
-            found.append(f"{len(rows)} rows for {actor}")
-        shown, taking, took = set(), set(), set()
-        for word, name in (line for line in campaign.lines("consumer", actor) if len(line) == 2):
-            if word == "shown" and name in took:
-                found.append(f"{name} was shown again after it was taken")
-            {"shown": shown, "taking": taking, "took": took}[word].add(name)
-        places = collections.defaultdict(list)
-        for place in FOLDERS:
-            for name in os.listdir(os.path.join(campaign.home.channels, actor, place)):
-                if name[0] != ".":
-                    places[name].append(place)
-        for name, state in files.items():
-            if state != "taken" or places[name] != ["archive"]:
-                found.append(f"{name} is {state} and lies in {places[name]}")
-            if name not in shown:
-                found.append(f"{name} was never shown")
-            if name not in taking:
-                found.append(f"{name} was archived untaken")
-        found += [f"{name} lies in {where} without a row" for name, where in places.items() if name not in files]
-    database.close()
-    return found
+        print(text(report))
+    assert not report.violations, f"seed {SEED}"
+    assert left == [], f"seed {SEED}"
+    assert report.tally.by_kind["deliver"] == ENVELOPES
