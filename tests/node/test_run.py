@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import trio
 import trio.testing
-from netsky.mesh.transport import OpenTransport
+from netsky.mesh.transport import OpenTransport, TransportOptions
 from netsky.node.daemon.build import Surroundings
 from netsky.node.daemon.node import Node
 from netsky.node.daemon.run import run
@@ -59,10 +59,10 @@ class SlowNetwork(MemoryNetwork):
         super().__init__()
         self.asked, self.may = trio.Event(), trio.Event()
 
-    async def open(self, secret: bytes, alpns: Sequence[bytes], bind: str) -> MemoryTransport:
+    async def open(self, secret: bytes, alpns: Sequence[bytes], options: TransportOptions) -> MemoryTransport:
         self.asked.set()
         await self.may.wait()
-        return await super().open(secret, alpns, bind)
+        return await super().open(secret, alpns, options)
 
 
 class World:
@@ -124,7 +124,7 @@ class World:
 
     def listens(self) -> None:
         config = Path(self.home.config)
-        config.write_text(config.read_text().replace('# bind = ""', 'bind = "memory:7"'))
+        config.write_text(config.read_text().replace('# bind = ""', 'bind = "127.0.0.1:7"'))
 
     def logged(self) -> list[dict[str, Any]]:
         return [json.loads(line) for line in Path(self.home.node_log).read_text().splitlines()]
