@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from netsky.envelope.invalid import Invalid
-from netsky.mesh.frames import CONTROL, Frame, FrameSplitter, Open, decode_frame, encode_frame, frame_cap
+from netsky.mesh.frames import CONTROL, Frame, Open, decode_frame, encode_frame, frame_cap
 from netsky.mesh.limits import CHANNELS, READ_BYTES
+from netsky.mesh.splitter import FrameSplitter
 from netsky.mesh.transport import Connection, TransportError, TransportStream
 
 
@@ -16,8 +17,12 @@ class Channel:
         self._stream = stream
         self._splitter = FrameSplitter(frame_cap(number))
 
-    async def send(self, frame: Frame) -> None:
-        await self._stream.send(encode_frame(frame))
+    async def send(self, *frames: Frame) -> None:
+        await self.write(b"".join(map(encode_frame, frames)))
+
+    async def write(self, data: bytes) -> None:
+        """Whole frames, as bytes."""
+        await self._stream.send(data)
 
     async def receive(self) -> tuple[Frame, int] | None:
         """The next frame and its size; None when the peer finished between two frames. Raises Invalid otherwise."""

@@ -14,8 +14,8 @@ import trio
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
 from netsky.mesh.channel import Channel, open_channels, refuse_more_streams
-from netsky.mesh.effects import CLOSE_CODES, NOTHING, Close, Effects, Notice, Record
-from netsky.mesh.frames import CONTROL, LANE_CHANNELS, Bye, Frame
+from netsky.mesh.effects import CLOSE_CODES, Close, Effects, Notice, Record
+from netsky.mesh.frames import CONTROL, LANE_CHANNELS, Bye, Frame, encode_frame
 from netsky.mesh.inbox import Inbox
 from netsky.mesh.limits import (
     CONTROL_QUEUE_MAX,
@@ -24,8 +24,12 @@ from netsky.mesh.limits import (
     HELLO_WITHIN_NS,
     SENTENCE_BYTES_MAX,
     WINDOW_ENVELOPES,
+    WRITE_BYTES_MAX,
 )
-from netsky.mesh.link import LANES, Link, Offer, Wanted
+from netsky.mesh.link import Link
+from netsky.mesh.offer import Offer, Wanted
+from netsky.mesh.roster import Roster
+from netsky.mesh.streams import LANES
 from netsky.mesh.transport import Connection, TransportError
 
 
@@ -36,17 +40,28 @@ class LinkStore(Protocol):
         """All of them, durable, or an exception."""
 
     async def offers(self, lane: Lane, wanted: Wanted) -> Sequence[Offer]:
-        """Outbox rows that the machine may send now, oldest first; none of its batches needs a second frame's room."""
+        """Frames that the machine may send now, oldest first; each fits."""
 
     async def more(self) -> None:
-        """Returns when the outbox may have more than at the last `offers`."""
+        """Returns when there may be more than at the last `offers`, or when window, holds or roster have changed."""
 
     def tell(self, notice: Notice) -> None:
         """Something the node wants to know, once what it is about is durable."""
 
+    def window(self, lane: Lane) -> tuple[int, int]:
+        """Envelopes and bytes that the peer may have on its way to us now; (0, 0) for none."""
+
+    def held(self) -> frozenset[tuple[bytes, str]]:
+        """What the peer should hold back: on a sibling for its own actors alone."""
+
+    def roster(self) -> tuple[Roster | None, bytes]:
+        """The newest one in force here, and its sealed bytes."""
+
 
 class Clock(Protocol):
     def monotonic(self) -> int: ...
+
+    def wall(self) -> int: ...
 
     async def sleep_until(self, monotonic_ns: int) -> None: ...
 
@@ -127,12 +142,12 @@ class Driver:
         """Tells the machine what came in, obeys, offers it what may go out; until the link is over."""
         await self._obey(self._link.start(self._clock.monotonic()))
         while True:
-            turn = await self._inbox.take()
-            effects = NOTHING
+            turn = await self._inbox.take(data=not self._link.waits_for_roster)
+            effects = self._node_says()
             for channel, frame in turn.frames:
-                effects += self._link.receive(channel, frame, self._clock.monotonic())
                 if effects.close is not None:
                     break
+                effects += self._link.receive(channel, frame, self._clock.monotonic(), self._clock.wall())
             if effects.close is None and turn.ended is not None:
                 effects += Effects(close=turn.ended)
             elif effects.close is None and turn.ticked:
@@ -140,10 +155,23 @@ class Driver:
             await self._obey(effects)
             if turn.woken:
                 self._link.wake()
+            if self._is_idle(CONTROL):
+                await self._obey(self._link.pieces())
             for lane in LANES:
-                wanted = self._link.wanted(lane) if self._is_idle(lane) else None
+                wanted = self._link.wanted(lane) if self._is_idle(LANE_CHANNELS[lane]) else None
                 if wanted is not None:
-                    await self._obey(self._link.submit(lane, await self._store.offers(lane, wanted)))
+                    offers = await self._store.offers(lane, wanted)
+                    await self._obey(self._link.submit(lane, offers, self._clock.wall()))
+
+    def _node_says(self) -> Effects:
+        """First in a turn, so that who was revoked is so for the frames of this turn."""
+        effects = self._link.know(*self._store.roster())
+        if effects.close is not None:
+            return effects
+        effects += self._link.hold(self._store.held())
+        for lane in LANES:
+            effects += self._link.grant(lane, *self._store.window(lane))
+        return effects
 
     async def _obey(self, effects: Effects) -> None:
         """Commit, then send, then tell: the only way from the machine to the world.
@@ -175,9 +203,9 @@ class Driver:
             assert channel == CONTROL
             self._inbox.end(Close("slow", "The peer does not read what it is told."))
 
-    def _is_idle(self, lane: Lane) -> bool:
+    def _is_idle(self, channel: int) -> bool:
         """Nothing waits to be written there: the window bounds what is on its way, this what is held here."""
-        return self._queues[LANE_CHANNELS[lane]][1].statistics().current_buffer_used == 0
+        return self._queues[channel][1].statistics().current_buffer_used == 0
 
     async def _read(self, channel: Channel) -> None:
         if channel.number != CONTROL:
@@ -193,8 +221,8 @@ class Driver:
         queue = self._queues[channel.number][1]
         try:
             async for frame in queue:
-                await channel.send(frame)
-                if queue.statistics().current_buffer_used == 0:
+                await channel.write(_joined(frame, queue))
+                if self._is_idle(channel.number):
                     self._inbox.nudge()
         except TransportError as error:
             self._inbox.end(_close_for(error))
@@ -232,6 +260,16 @@ class Driver:
         self._queue(CONTROL, Bye(close.code, close.sentence))
         with trio.move_on_after(GOODBYE_SECONDS):
             await self._connection.closed()
+
+
+def _joined(frame: Frame, queue: trio.MemoryReceiveChannel[Frame]) -> bytes:
+    """This frame and those that wait behind it, for one write: its cost hardly depends on its size."""
+    pieces = [encode_frame(frame)]
+    size = len(pieces[0])
+    while size < WRITE_BYTES_MAX and queue.statistics().current_buffer_used:
+        pieces.append(encode_frame(queue.receive_nowait()))
+        size += len(pieces[-1])
+    return b"".join(pieces)
 
 
 def _close_for(error: Invalid | TransportError) -> Close:

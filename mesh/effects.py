@@ -10,29 +10,43 @@ from typing import Literal
 from netsky.envelope.batch import Batch
 from netsky.envelope.fields import Body, Header
 from netsky.envelope.kinds import Lane
-from netsky.mesh.frames import Ack, Frame
+from netsky.mesh.frames import Ack, Credit, Frame
+from netsky.mesh.outcome import Outcome
+from netsky.mesh.roster import Roster
+from netsky.mesh.route import Route
 
 Direction = Literal["in", "out"]
 
 
+Source = Literal["own", "forward", "outcomes"]
+"""Where a frame that goes out comes from: this node's outbox, the root's forward queue, the queue of outcomes."""
+
+
 @dataclass(frozen=True, slots=True)
 class Numbered:
-    """These outbox rows have the numbers first, first + 1 … from now on."""
+    """One frame: what stands in these rows of this source has the numbers first, first + 1 … It is kept until acked."""
 
     lane: Lane
     life: int
     first: int
+    leaves: tuple[bytes, ...]
+    seal: bytes  # the link seal or route that it goes out under, and again after a reconnect
+    source: Source
     rows: tuple[int, ...]
-    leaf: bytes  # under the last of these numbers
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.leaves) - 1
 
 
 @dataclass(frozen=True, slots=True)
 class Acked:
-    """The peer has everything up to this number."""
+    """The peer has everything up to this number, which is the last of a frame."""
 
     lane: Lane
     life: int
     number: int
+    leaf: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,10 +70,13 @@ class Arrived:
     lineage: bytes
     batch: Batch
     arrivals: tuple[Arrival, ...]
-    claim: bytes
+    claim: bytes  # the link seal or the route
     claim_first: int
-    leaves: tuple[bytes, ...]  # of the whole claim, which may begin below the mark
+    leaves: tuple[bytes, ...]
+    """All that the seal covers (`Seen.leaves`): its numbers may begin below the mark, and a route covers leaves that
+    have no number. So their count says nothing about `mark`."""
     reign: int
+    route: Route | None  # opened from `claim`; None where the receiver is the root itself
 
     @property
     def first(self) -> int:
@@ -75,6 +92,39 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
+class Answered:
+    """Outcomes that came in one frame of the reply lane and are new. The mark moves to the last number."""
+
+    lane: Lane  # "reply"
+    life: int
+    lineage: bytes
+    outcomes: tuple[Outcome, ...]
+    claim: bytes
+    claim_first: int
+    leaves: tuple[bytes, ...]  # of the whole claim, which may begin below the mark
+
+    @property
+    def mark(self) -> int:
+        return self.claim_first + len(self.leaves) - 1
+
+    @property
+    def first(self) -> int:
+        return self.mark - len(self.outcomes) + 1
+
+    @property
+    def mark_leaf(self) -> bytes:
+        return self.leaves[-1]
+
+
+@dataclass(frozen=True, slots=True)
+class Enrolled:
+    """The root sent a newer roster, which was verified."""
+
+    roster: Roster
+    sealed: bytes
+
+
+@dataclass(frozen=True, slots=True)
 class Froze:
     """This lane stands still in this direction, whatever connection comes next, until somebody has looked."""
 
@@ -83,12 +133,25 @@ class Froze:
     code: str
 
 
-Record = Numbered | Acked | Arrived | Froze
+Record = Numbered | Acked | Arrived | Answered | Enrolled | Froze
 
 
 @dataclass(frozen=True, slots=True)
 class Up:
     """Both hellos were exchanged and fit."""
+
+    program: str  # the peer's version
+    addresses: tuple[str, ...]  # where it says that it listens
+
+
+@dataclass(frozen=True, slots=True)
+class Holds:
+    """What the peer asks us not to send for now: (destination key, actor), actor "" for all of that node.
+
+    It replaces what the root said before, and lapses when it is not said again in time.
+    """
+
+    held: frozenset[tuple[bytes, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,11 +172,12 @@ class Alarm:
     sentence: str
 
 
-Notice = Up | Stored | Alarm
+Notice = Up | Stored | Holds | Alarm
 
 CLOSE_CODES = {
     "stopped": 0, "replaced": 1, "not_allowed": 2, "version": 3, "mesh": 4, "hello": 5, "frame": 6, "stream": 7,
-    "claim": 8, "gap": 9, "ack": 10, "silent": 11, "slow": 12, "store": 13, "bye": 14,
+    "claim": 8, "gap": 9, "ack": 10, "silent": 11, "slow": 12, "store": 13, "bye": 14, "route": 15, "credit": 16,
+    "reign": 17, "roster": 18, "revoked": 19,
 }  # fmt: skip
 """Why a connection ended, as the number that QUIC carries."""
 
@@ -136,12 +200,16 @@ class Effects:
     close: Close | None = None
 
     def __add__(self, later: Effects) -> Effects:
-        """Both, as one turn: what is stored is stored together, and only the last ack of a lane is sent."""
+        """Both, as one turn: what is stored is stored together; of a lane only the last ack and credit are sent."""
         assert self.close is None, "after the end nothing follows"
         send = self.send
-        acked = {frame.lane for _, frame in later.send if isinstance(frame, Ack)}
-        if acked:
-            send = tuple(item for item in send if not (isinstance(item[1], Ack) and item[1].lane in acked))
+        again = {(type(frame), frame.lane) for _, frame in later.send if isinstance(frame, Ack | Credit)}
+        if again:
+            send = tuple(
+                item
+                for item in send
+                if not (isinstance(item[1], Ack | Credit) and (type(item[1]), item[1].lane) in again)
+            )
         return Effects(
             self.persist + later.persist,
             send + later.send,
@@ -152,3 +220,11 @@ class Effects:
 
 
 NOTHING = Effects()
+
+
+def closing(code: str, sentence: str) -> Effects:
+    return Effects(close=Close(code, sentence))
+
+
+def freezing(lane: Lane, direction: Direction, code: str, sentence: str) -> Effects:
+    return Effects(persist=(Froze(lane, direction, code),), deliver=(Alarm(lane, direction, code, sentence),))

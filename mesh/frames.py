@@ -10,17 +10,25 @@ from dataclasses import dataclass
 from typing import Any
 
 import msgpack
-from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
 from netsky.envelope.limits import BATCH_MAX
 from netsky.envelope.msgpack_form import Reader
 from netsky.mesh.limits import (
+    ADDRESS_TEXT_BYTES_MAX,
+    ADDRESSES_MAX,
     CAPABILITIES_MAX,
     CAPABILITY_BYTES_MAX,
+    CLAIM_BYTES_MAX,
     CODE_BYTES_MAX,
     CONTROL_FRAME_BYTES_MAX,
     DATA_FRAME_BYTES_MAX,
+    HELD_ACTOR_BYTES_MAX,
+    HOLDS_MAX,
     NUMBER_MAX,
+    OUTCOME_BYTES_MAX,
+    PROGRAM_BYTES_MAX,
+    ROSTER_BYTES_MAX,
+    ROSTER_PIECE_BYTES_MAX,
     SENTENCE_BYTES_MAX,
 )
 
@@ -28,8 +36,10 @@ CONTROL = 0
 LANE_CHANNELS: dict[Lane, int] = {"reply": 1, "work": 2}
 CHANNEL_LANES: dict[int, Lane] = {channel: lane for lane, channel in LANE_CHANNELS.items()}
 HEAD_BYTES = 4
+KEY_BYTES = 32
 LEAF_BYTES = 32
 LINEAGE_BYTES = 16
+FIELDS_MAX = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,10 @@ class Hello:
     reign: int
     roster: int
     capabilities: tuple[str, ...]
+    program: str
+    """The version of the speaker's build, for people."""
+    addresses: tuple[str, ...]
+    """Where the speaker listens: "host:port", or the URL of a relay."""
     reply: LaneHello
     work: LaneHello
 
@@ -72,7 +86,8 @@ class Hello:
 
 @dataclass(frozen=True, slots=True)
 class Data:
-    claim: bytes
+    seal: bytes
+    """The link seal from sibling to root, the route from root to sibling."""
     batch: bytes
 
 
@@ -91,6 +106,8 @@ class Ping:
 @dataclass(frozen=True, slots=True)
 class Pong:
     count: int
+    wall: int
+    """Wall clock of who answers, in ns."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,15 +121,48 @@ class Evidence:
     lane: Lane
     life: int
     number: int
-    claim: bytes
+    seal: bytes
     leaves: tuple[bytes, ...]
+    """All that the seal covers: for a route those without a number too."""
 
 
-Frame = Open | Hello | Data | Ack | Ping | Pong | Bye | Evidence
+@dataclass(frozen=True, slots=True)
+class Outcomes:
+    seal: bytes
+    outcomes: tuple[bytes, ...]
+    """Packed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Credit:
+    """The peer may send up to this number of that life, and at most so many bytes beyond the last ack."""
+
+    lane: Lane
+    life: int
+    number: int
+    bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Hold:
+    """All that the root asks not to send for now: destination key and actor, "" for every actor there."""
+
+    held: tuple[tuple[bytes, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class RosterPiece:
+    version: int
+    total: int
+    offset: int
+    piece: bytes
+
+
+Frame = Open | Hello | Data | Ack | Ping | Pong | Bye | Evidence | Outcomes | Credit | Hold | RosterPiece
 
 
 class FrameReader(Reader):
-    """The reader of envelopes, with the two shapes more that frames have."""
+    """The reader of envelopes, with the shapes more that frames have."""
 
     __slots__ = ()
 
@@ -145,6 +195,13 @@ class FrameReader(Reader):
         if self.array(count) != count:
             raise self.damaged(f"lacks an array of {count} where one must be")
 
+    def plain(self, limit: int) -> str:
+        """Text that a terminal shows as it is."""
+        text = self.text(limit)
+        if not text.isascii() or not text.isprintable():
+            raise self.damaged("has a text that is not printable ASCII")
+        return text
+
     def lane(self) -> Lane:
         lane = CHANNEL_LANES.get(self.number())
         if lane is None:
@@ -159,14 +216,14 @@ def frame_cap(channel: int) -> int:
 def encode_frame(frame: Frame) -> bytes:
     kind, write = _WRITERS[type(frame)]
     payload: bytes = msgpack.packb((kind, *write(frame)))
-    assert len(payload) <= frame_cap(LANE_CHANNELS["work"] if isinstance(frame, Data) else CONTROL)
+    assert len(payload) <= frame_cap(LANE_CHANNELS["work"] if isinstance(frame, Data | Outcomes) else CONTROL)
     return len(payload).to_bytes(HEAD_BYTES, "big") + payload
 
 
 def decode_frame(payload: bytes) -> Frame:
     """Raises Invalid, whatever the bytes are. The length in front is already taken off."""
     reader = FrameReader(payload, "frame")
-    count = reader.array(8)
+    count = reader.array(FIELDS_MAX)
     kind = reader.number() if count else -1
     known = _READERS.get(kind)
     if known is None:
@@ -179,37 +236,6 @@ def decode_frame(payload: bytes) -> Frame:
     return frame
 
 
-class FrameSplitter:
-    """Cuts a stream of bytes into frames. Holds one frame and one read at most."""
-
-    __slots__ = ("_buffer", "cap")
-
-    def __init__(self, cap: int) -> None:
-        self._buffer = bytearray()
-        self.cap = cap
-
-    def feed(self, data: bytes) -> None:
-        self._buffer += data
-
-    def take(self) -> bytes | None:
-        """The next whole frame, without its length. Raises Invalid before a frame above the cap is collected."""
-        if len(self._buffer) < HEAD_BYTES:
-            return None
-        size = int.from_bytes(self._buffer[:HEAD_BYTES], "big")
-        if not 0 < size <= self.cap:
-            raise Invalid("frame", f"A frame here has 1 to {self.cap} bytes, this one says {size}.", "frame")
-        end = HEAD_BYTES + size
-        if len(self._buffer) < end:
-            return None
-        payload = bytes(memoryview(self._buffer)[HEAD_BYTES:end])
-        del self._buffer[:end]
-        return payload
-
-    @property
-    def between_frames(self) -> bool:
-        return not self._buffer
-
-
 def _write_position(position: Position) -> tuple[int, bytes, int, bytes]:
     return position.life, position.lineage, position.number, position.leaf
 
@@ -220,7 +246,7 @@ def _write_lane(lane: LaneHello) -> tuple[Any, ...]:
 
 def _write_hello(hello: Hello) -> tuple[Any, ...]:
     return (
-        *(hello.version, hello.mesh, hello.reign, hello.roster, hello.capabilities),
+        *(hello.version, hello.mesh, hello.reign, hello.roster, hello.capabilities, hello.program, hello.addresses),
         *(_write_lane(hello.reply), _write_lane(hello.work)),
     )
 
@@ -247,33 +273,71 @@ def _read_lane(reader: FrameReader) -> LaneHello:
 def _read_hello(reader: FrameReader) -> Hello:
     version, mesh, reign, roster = reader.number(), reader.exact(16), reader.number(), reader.number()
     capabilities = tuple(reader.text(CAPABILITY_BYTES_MAX) for _ in range(reader.array(CAPABILITIES_MAX)))
-    return Hello(version, mesh, reign, roster, capabilities, _read_lane(reader), _read_lane(reader))
+    program = reader.plain(PROGRAM_BYTES_MAX)
+    addresses = tuple(reader.plain(ADDRESS_TEXT_BYTES_MAX) for _ in range(reader.array(ADDRESSES_MAX)))
+    lanes = _read_lane(reader), _read_lane(reader)
+    return Hello(version, mesh, reign, roster, capabilities, program, addresses, *lanes)
 
 
 def _read_evidence(reader: FrameReader) -> Evidence:
     lane, life, number = reader.lane(), reader.number(), reader.number()
-    claim = reader.blob(CONTROL_FRAME_BYTES_MAX)
-    return Evidence(lane, life, number, claim, tuple(reader.exact(LEAF_BYTES) for _ in range(reader.array(BATCH_MAX))))
+    seal = reader.blob(CLAIM_BYTES_MAX)
+    return Evidence(lane, life, number, seal, tuple(reader.exact(LEAF_BYTES) for _ in range(reader.array(BATCH_MAX))))
+
+
+def _read_outcomes(reader: FrameReader) -> Outcomes:
+    seal, count = reader.blob(CLAIM_BYTES_MAX), reader.array(BATCH_MAX)
+    if not count:
+        raise reader.damaged("brings no outcome")
+    return Outcomes(seal, tuple(reader.blob(OUTCOME_BYTES_MAX) for _ in range(count)))
+
+
+def _read_hold(reader: FrameReader) -> Hold:
+    held = []
+    for _ in range(reader.array(HOLDS_MAX)):
+        reader.fields(2)
+        held.append((reader.exact(KEY_BYTES), reader.plain(HELD_ACTOR_BYTES_MAX)))
+    return Hold(tuple(held))
+
+
+def _read_roster_piece(reader: FrameReader) -> RosterPiece:
+    version, total, offset, piece = (
+        reader.number(),
+        reader.number(),
+        reader.number(),
+        reader.blob(ROSTER_PIECE_BYTES_MAX),
+    )
+    if not piece or total > ROSTER_BYTES_MAX or offset + len(piece) > total:
+        raise reader.damaged("is no piece of a roster")
+    return RosterPiece(version, total, offset, piece)
 
 
 _WRITERS: dict[type, tuple[int, Callable[[Any], tuple[Any, ...]]]] = {
     Open: (0, lambda f: (f.channel,)),
     Hello: (1, _write_hello),
-    Data: (2, lambda f: (f.claim, f.batch)),
+    Data: (2, lambda f: (f.seal, f.batch)),
     Ack: (3, lambda f: (LANE_CHANNELS[f.lane], f.life, f.number)),
     Ping: (4, lambda f: (f.count,)),
-    Pong: (5, lambda f: (f.count,)),
+    Pong: (5, lambda f: (f.count, f.wall)),
     Bye: (6, lambda f: (f.code, f.sentence)),
-    Evidence: (7, lambda f: (LANE_CHANNELS[f.lane], f.life, f.number, f.claim, f.leaves)),
+    Evidence: (7, lambda f: (LANE_CHANNELS[f.lane], f.life, f.number, f.seal, f.leaves)),
+    Outcomes: (8, lambda f: (f.seal, f.outcomes)),
+    Credit: (9, lambda f: (LANE_CHANNELS[f.lane], f.life, f.number, f.bytes)),
+    Hold: (10, lambda f: (f.held,)),
+    RosterPiece: (11, lambda f: (f.version, f.total, f.offset, f.piece)),
 }
 
 _READERS: dict[int, tuple[int, Callable[[FrameReader], Frame]]] = {
     0: (1, lambda r: Open(r.number())),
-    1: (7, _read_hello),
-    2: (2, lambda r: Data(r.blob(CONTROL_FRAME_BYTES_MAX), r.blob(DATA_FRAME_BYTES_MAX))),
+    1: (9, _read_hello),
+    2: (2, lambda r: Data(r.blob(CLAIM_BYTES_MAX), r.blob(DATA_FRAME_BYTES_MAX))),
     3: (3, lambda r: Ack(r.lane(), r.number(), r.number())),
     4: (1, lambda r: Ping(r.number())),
-    5: (1, lambda r: Pong(r.number())),
+    5: (2, lambda r: Pong(r.number(), r.number())),
     6: (2, lambda r: Bye(r.text(CODE_BYTES_MAX), r.text(SENTENCE_BYTES_MAX))),
     7: (5, _read_evidence),
+    8: (2, _read_outcomes),
+    9: (4, lambda r: Credit(r.lane(), r.number(), r.number(), r.number())),
+    10: (1, _read_hold),
+    11: (4, _read_roster_piece),
 }

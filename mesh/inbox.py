@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import trio
 from netsky.mesh.effects import Close
-from netsky.mesh.frames import CONTROL, Frame
-from netsky.mesh.limits import CONTROL_QUEUE_MAX, FRAMES_IN_TURN_MAX, INBOX_BYTES_MAX
+from netsky.mesh.frames import CHANNEL_LANES, CONTROL, Frame
+from netsky.mesh.limits import CONTROL_QUEUE_MAX, FRAMES_IN_TURN_MAX, LANE_INBOX_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +22,25 @@ class Turn:
 
 
 class Inbox:
-    """Many readers put, one driver takes. Control frames have room of their own and are taken first."""
+    """Many readers put, one driver takes. Each channel has room of its own, and control frames are taken first."""
 
     def __init__(self) -> None:
         self._control: deque[Frame] = deque()
         self._data: deque[tuple[int, Frame, int]] = deque()
-        self._bytes = 0
+        self._bytes = dict.fromkeys(CHANNEL_LANES, 0)
         self._woken = self._ticked = False
         self._ended: Close | None = None
         self._something = trio.Event()
         self._room = trio.lowlevel.ParkingLot()
 
     async def put(self, channel: int, frame: Frame, size: int) -> None:
-        while self._full(channel):
+        while self._full(channel, size):
             await self._room.park()
         if channel == CONTROL:
             self._control.append(frame)
         else:
             self._data.append((channel, frame, size))
-            self._bytes += size
+            self._bytes[channel] += size
         self._something.set()
 
     def wake(self) -> None:
@@ -60,24 +60,30 @@ class Inbox:
         self._ended = self._ended or close
         self._something.set()
 
-    async def take(self) -> Turn:
-        """Waits for something. What came before the end is still taken, the end alone last."""
-        await self._something.wait()
+    async def take(self, *, data: bool = True) -> Turn:
+        """Waits for something. What came before the end is still taken, the end alone last.
+
+        Without `data` that of the lanes is left here, and its readers read no further; then the end is not held back
+        by it, since nothing comes any more that it could wait for.
+        """
+        if data and self._data:
+            await trio.lowlevel.checkpoint()
+        else:
+            await self._something.wait()
         frames: list[tuple[int, Frame]] = [(CONTROL, frame) for frame in self._control]
         self._control.clear()
-        while self._data and len(frames) < FRAMES_IN_TURN_MAX:
+        while data and self._data and len(frames) < FRAMES_IN_TURN_MAX:
             channel, frame, size = self._data.popleft()
-            self._bytes -= size
+            self._bytes[channel] -= size
             frames.append((channel, frame))
-        ended = None if self._data else self._ended
+        ended = None if data and self._data else self._ended
         turn = Turn(frames, self._woken, self._ticked, ended)
         self._woken = self._ticked = False
-        if not self._data:
-            self._something = trio.Event()
+        self._something = trio.Event()
         self._room.unpark_all()
         return turn
 
-    def _full(self, channel: int) -> bool:
+    def _full(self, channel: int, size: int) -> bool:
         if channel == CONTROL:
             return len(self._control) >= CONTROL_QUEUE_MAX
-        return self._bytes >= INBOX_BYTES_MAX
+        return self._bytes[channel] + size > LANE_INBOX_BYTES_MAX

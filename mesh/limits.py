@@ -41,6 +41,12 @@ FRAMES_IN_TURN_MAX = 16
 HEARTBEAT_NS = 1_500_000_000
 """Between two heartbeats of ours."""
 
+CLOCK_SAMPLES = 32
+"""Heartbeats by which a peer's clock is measured: 48 s, in which no clock drifts by more than a way takes."""
+
+HOLD_EVERY_BEATS = 10
+"""A hold is said again with every tenth heartbeat, since it lapses when it is not."""
+
 DEAD_AFTER_NS = 4_000_000_000
 """Two heartbeats may be lost or late; iroh alone would need 33 s to notice."""
 
@@ -63,8 +69,52 @@ CAPABILITIES_MAX = 16
 CAPABILITY_BYTES_MAX = 32
 """What a build can do beyond its version: a handful of words."""
 
-INBOX_BYTES_MAX = 512 * 1024
-"""Frames read and not yet looked at: two of the largest, so that reading goes on during a commit."""
+PROGRAM_BYTES_MAX = 32
+"""A version, for people."""
+
+ADDRESSES_MAX = 16
+ADDRESS_TEXT_BYTES_MAX = 200
+"""Where a node listens: a machine has a handful of addresses, and a relay's URL is the longest."""
+
+HOLDS_MAX = 64
+"""Held destinations told to one peer; beyond it whole nodes are named instead of actors."""
+
+HELD_ACTOR_BYTES_MAX = 32
+"""The longest name of an actor takes 13."""
+
+OUTCOME_BYTES_MAX = 320
+"""Packed: four keys and hashes, an id, a word, three times. 64 of them are far from a data frame's cap."""
+
+ROSTER_PIECE_BYTES_MAX = 4 * 1024
+"""A roster travels on the control stream, where acks and heartbeats must not wait long behind it."""
+
+ROSTER_PIECES_IN_TURN = 8
+"""Given to the writer at once, when it has nothing left: far from the bound of its queue."""
+
+ROSTER_WITHIN_NS = 60_000_000_000
+"""How long data waits for the roster by which it was routed: a megabyte over a bad line."""
+
+LABEL_BYTES_MAX = 64
+"""What a person calls a machine."""
+
+NODE_NAME_BYTES_MAX = 16
+"""netsky and a number."""
+
+ROSTER_MEMBERS_MAX = 4_096
+"""Revoked ones too; ten times what one root was measured with."""
+
+ROSTER_BYTES_MAX = 1 << 20
+"""What a sibling collects before it looks at it."""
+
+HOLD_LAPSES_NS = 60_000_000_000
+"""A hold that was not said again for so long is over: four heartbeats of ten have failed to say it."""
+
+LANE_INBOX_BYTES_MAX = DATA_FRAME_BYTES_MAX
+"""Frames read and not yet looked at, of one lane: one of the largest, so that reading goes on during a commit. Neither
+lane waits for room that the other one holds."""
+
+INBOX_BYTES_MAX = 2 * LANE_INBOX_BYTES_MAX
+"""Of both. As much may wait for the roster by which it was routed."""
 
 DIRECT_ADDRESSES_MAX = 16
 """Tried at once for one peer. A machine has a handful of interfaces; a longer list is somebody else's wish."""
@@ -81,9 +131,37 @@ VERSIONS_SECONDS = 2
 BATCH_CACHE = 256
 """Verified batches remembered for each link: those that arrive cut into several frames."""
 
+TICKET_LETTERS_MAX = 6_000
+"""With sixteen of the longest addresses; an ordinary ticket has some 300."""
+
+JOIN_ALPN = b"netsky-join/1"
+"""The door for joining, apart from links: a stranger never speaks the language of links."""
+
+JOIN_FRAME_BYTES_MAX = 64 * 1024
+"""Towards the joiner, which knows whom it dialled. A piece of a roster fits in half of it."""
+
+JOIN_ASK_BYTES_MAX = 40 * 1024
+"""Towards the root: a piece of the roster that a former member shows."""
+
+JOIN_PIECE_BYTES = 32 * 1024
+"""Of a roster, in one frame."""
+
+JOIN_WITHIN_NS = 10_000_000_000
+"""From the proven key to a complete question; who is slower comes again."""
+
+JOIN_SIGN_NS = 5_000_000_000
+"""While a join is pending the root says so again: a wait that is alive can be told from a dead one."""
+
 assert DATA_FRAME_BYTES_MAX >= (
     CLAIM_BYTES_MAX + HEADER_BYTES_MAX + BODY_BYTES_MAX + STATEMENT_BYTES_OVER * (BATCH_MAX + 8)
 ), "one envelope always fits"
-assert INBOX_BYTES_MAX + 4 * CHANNELS * DATA_FRAME_BYTES_MAX <= 4 << 20, "what is read and waits is bounded as promised"
+assert (
+    (CONTROL_FRAME_BYTES_MAX + 2 * DATA_FRAME_BYTES_MAX + 3 * READ_BYTES)  # being read
+    + 2 * INBOX_BYTES_MAX  # waits, and was taken or is parked
+    + 2 * CONTROL_QUEUE_MAX * CONTROL_FRAME_BYTES_MAX  # control that came in, and that waits to go out
+    + 3 * WRITE_BYTES_MAX  # being written
+    + 2 * DATA_FRAME_BYTES_MAX  # of each lane, waiting to be written
+) <= 4 << 20, "what a peer can make the root hold is bounded as promised"
 assert 2 * HEARTBEAT_NS < DEAD_AFTER_NS < 5_000_000_000, "one late heartbeat ends nothing"
 assert DATA_FRAME_BYTES_MAX < WINDOW_BYTES, "a frame always fits an empty window"
+assert JOIN_PIECE_BYTES + 64 < JOIN_ASK_BYTES_MAX < JOIN_FRAME_BYTES_MAX, "a piece always fits"

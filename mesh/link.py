@@ -1,354 +1,296 @@
 """One link as a machine: it is told what came in and what time it is, and answers what to do.
 
-Inputs: `start`, `receive`, `submit`, `wake`, `beat`, `handle_timer`. Each answers with `Effects`, to be obeyed in the
-order that `driver.py` keeps. Getters: `is_open`, `wanted`. It lives as long as one connection; the next connection
-gets a new one, made from what is stored. If obeying an answer fails, the machine is ahead of the disk: throw it away.
+Inputs: `start`, `receive`, `submit`, `wake`, `beat`, `handle_timer`, and what the node says: `know` (the roster in
+force), `grant` (what the peer may send), `hold` (what it should not). Each answers with `Effects`, to be obeyed in the
+order that `driver.py` keeps. It lives as long as one connection; the next connection gets a new one, made from what is
+stored. If obeying an answer fails, the machine is ahead of the disk: throw it away.
 
 The table of states stands in README.md. No clock, no randomness, no socket, no SQL, no trio in here.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import get_args
+from collections.abc import Sequence
+from dataclasses import replace
 
-from netsky.envelope.batch import Batch, BatchCache, decode_batch, encode_batch, leaves
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
-from netsky.mesh.arrival import Judge
-from netsky.mesh.claim import Claim, leaves_hash, open_claim, seal_claim
-from netsky.mesh.effects import (
-    NOTHING,
-    Acked,
-    Alarm,
-    Arrived,
-    Close,
-    Direction,
-    Effects,
-    Froze,
-    Numbered,
-    Stored,
-    Up,
-)
+from netsky.mesh.effects import NOTHING, Close, Direction, Effects, Enrolled, Holds, Up, closing
+from netsky.mesh.ends import Ends, LinkState
 from netsky.mesh.frames import (
     CHANNEL_LANES,
     CONTROL,
-    LANE_CHANNELS,
     Ack,
     Bye,
+    Credit,
     Data,
     Evidence,
     Frame,
     Hello,
+    Hold,
     LaneHello,
+    Outcomes,
     Ping,
     Pong,
+    RosterPiece,
 )
 from netsky.mesh.limits import (
-    BATCH_CACHE,
+    ADDRESSES_MAX,
     DEAD_AFTER_NS,
     HELLO_WITHIN_NS,
+    HOLD_EVERY_BEATS,
+    HOLDS_MAX,
+    ROSTER_PIECES_IN_TURN,
 )
-from netsky.mesh.pieces import cut, full_positions, statement_size, with_only
-from netsky.mesh.streams import Incoming, IncomingState, Outgoing, OutgoingState, Seen
+from netsky.mesh.offer import Offer, Wanted
+from netsky.mesh.pulse import Pulse
+from netsky.mesh.receiver import Receiver
+from netsky.mesh.roster import Roster, open_roster, succession_invalid
+from netsky.mesh.roster_pieces import Collector, Pieces
+from netsky.mesh.sender import Sender
+from netsky.mesh.streams import LANES
 
 VERSION = 1
-LANES: tuple[Lane, ...] = get_args(Lane)
-
-
-@dataclass(frozen=True, slots=True)
-class LinkState:
-    """What is stored of a link between two connections."""
-
-    outgoing: Mapping[Lane, OutgoingState]
-    incoming: Mapping[Lane, IncomingState]
-
-
-@dataclass(frozen=True, slots=True)
-class Offer:
-    """Envelopes of one origin batch, for the peer: the full statements, and the outbox row of each."""
-
-    batch: Batch
-    rows: tuple[int, ...]
-    first: int | None = None  # the number of the first, if they have numbers already
-
-
-@dataclass(frozen=True, slots=True)
-class Wanted:
-    """What the machine would send now: numbered rows from `first` on, or open ones where it is None."""
-
-    life: int
-    first: int | None
-    envelopes: int
-    bytes: int
-
-
-@dataclass(frozen=True, slots=True)
-class Ends:
-    """The two nodes of a link, as this one sees them."""
-
-    me: bytes
-    peer: bytes
-    mesh: bytes
-    sign: Callable[[bytes], bytes]
-    origins: Mapping[bytes, str]  # whose envelopes may come in by this link: key and name of the node
-    reign: int = 0
-    capabilities: tuple[str, ...] = ()
 
 
 class Link:
     """See the head of this file."""
 
-    def __init__(self, ends: Ends, state: LinkState) -> None:
+    def __init__(self, ends: Ends, state: LinkState, roster: Roster | None, sealed_roster: bytes) -> None:
+        assert roster is not None or not ends.at_root
         self._ends = ends
-        self._outgoing = {lane: Outgoing(state.outgoing[lane]) for lane in LANES}
-        self._incoming = {lane: Incoming(state.incoming[lane]) for lane in LANES}
-        self._judge = Judge(ends.me, ends.mesh, ends.origins, BatchCache(BATCH_CACHE))
+        self._sender = Sender(ends, state.outgoing)
+        self._receiver = Receiver(ends, state.incoming, roster)
+        self._pulse = Pulse()
+        self._roster, self._sealed_roster = roster, sealed_roster
+        self._pieces, self._collector = Pieces(), Collector()
+        self._held: frozenset[tuple[bytes, str]] = frozenset()
         self._hello: Hello | None = None
-        self._dry: set[Lane] = set()
+        self._shown_version = 0  # of the roster that the peer knows us to have
         self._deadline = 0
-        self._pings = 0
-        self._pinged_at = 0
-        self.round_trip_ns: int | None = None
+
+    # Getters.
 
     @property
     def is_open(self) -> bool:
         return self._hello is not None
 
-    def frozen(self) -> dict[tuple[Lane, Direction], str]:
-        both: tuple[tuple[Direction, Mapping[Lane, Outgoing | Incoming]], ...]
-        both = (("out", self._outgoing), ("in", self._incoming))
-        return {
-            (lane, way): code for way, streams in both for lane in LANES if (code := streams[lane].frozen) is not None
-        }
+    @property
+    def round_trip_ns(self) -> int | None:
+        return self._pulse.round_trip_ns
 
-    # Inputs.
+    @property
+    def clock_offset_ns(self) -> int | None:
+        """The peer's wall clock minus ours."""
+        return self._pulse.clock_offset_ns
+
+    @property
+    def waits_for_roster(self) -> bool:
+        """Data has come that was routed by a newer roster: until that is here, no more data is of use."""
+        return self._receiver.waits_until is not None
+
+    def frozen(self) -> dict[tuple[Lane, Direction], str]:
+        found: dict[tuple[Lane, Direction], str | None] = {}
+        for lane in LANES:
+            found[lane, "out"] = self._sender.lanes[lane].frozen
+            found[lane, "in"] = self._receiver.lanes[lane].frozen
+        return {where: code for where, code in found.items() if code is not None}
+
+    def credit(self, lane: Lane) -> tuple[int, int]:
+        """Up to which number and how many bytes beyond its last ack the peer lets us send."""
+        return self._sender.lanes[lane].credit
+
+    def granted(self, lane: Lane) -> tuple[int, int]:
+        """Envelopes and bytes that the peer may have on its way to us."""
+        return self._receiver.lanes[lane].window
+
+    def wanted(self, lane: Lane) -> Wanted | None:
+        return self._sender.wanted(lane)
+
+    # Inputs from the connection.
 
     def start(self, now: int) -> Effects:
         """The connection is there and the peer's key is proven."""
         self._deadline = now + HELLO_WITHIN_NS
-        lanes = [LaneHello(self._outgoing[lane].position(), self._incoming[lane].position()) for lane in LANES]
-        hello = Hello(VERSION, self._ends.mesh, self._ends.reign, 0, self._ends.capabilities, *lanes)
+        ends, version = self._ends, self._version
+        self._shown_version = version
+        lanes = [
+            LaneHello(self._sender.lanes[lane].position(), self._receiver.lanes[lane].position()) for lane in LANES
+        ]
+        hello = Hello(
+            *(VERSION, ends.mesh, ends.reign, version, ends.capabilities, ends.program),
+            ends.addresses[:ADDRESSES_MAX],
+            *lanes,
+        )
         return Effects(send=((CONTROL, hello),), deadline=self._deadline)
 
-    def receive(self, channel: int, frame: Frame, now: int) -> Effects:
+    def receive(self, channel: int, frame: Frame, now: int, wall: int) -> Effects:
         if self._hello is None:
-            effects = self._greet(frame) if isinstance(frame, Hello) else _close("hello", "The first frame is hello.")
-        elif isinstance(frame, Data):
+            effects = self._greet(frame) if isinstance(frame, Hello) else closing("hello", "The first frame is hello.")
+        elif isinstance(frame, Data | Outcomes):
             lane = CHANNEL_LANES.get(channel)
-            effects = self._data(lane, frame, self._hello) if lane else _close("frame", "Data on the control stream.")
+            if lane is None:
+                effects = closing("frame", "Data on the control stream.")
+            else:
+                effects = self._receiver.receive(lane, frame, now)
         elif channel != CONTROL:
-            effects = _close("frame", "A control frame on a data stream.")
+            effects = closing("frame", "A control frame on a data stream.")
         else:
-            effects = self._control(frame, now)
+            effects = self._control(frame, now, wall)
         self._deadline = now + DEAD_AFTER_NS
-        return replace(effects, deadline=self._deadline)
+        return replace(effects, deadline=self._next_deadline())
 
-    def submit(self, lane: Lane, offers: Sequence[Offer]) -> Effects:
+    def submit(self, lane: Lane, offers: Sequence[Offer], wall: int) -> Effects:
         """What the store found for `wanted`; nothing, if it found nothing."""
-        out = self._outgoing[lane]
-        assert self._hello is not None
-        assert out.frozen is None
-        if not offers:
-            assert out.sent == out.last, "what has a number is kept until it is acknowledged"
-            self._dry.add(lane)
-        effects = NOTHING
-        for offer in offers:
-            effects += self._send(lane, out, offer)
-        return effects
+        return self._sender.submit(lane, offers, wall, self._version)
 
     def wake(self) -> None:
-        """The outbox may have something again."""
-        self._dry.clear()
+        """The store may have something again."""
+        self._sender.wake()
+
+    def pieces(self) -> Effects:
+        """The control stream has nothing to write: what is still to be said at length."""
+        return Effects(send=tuple((CONTROL, piece) for piece in self._pieces.take(ROSTER_PIECES_IN_TURN)))
 
     def beat(self, now: int) -> Effects:
         """The time of a heartbeat."""
         if self._hello is None:
             return NOTHING
-        self._pings += 1
-        self._pinged_at = now
-        return Effects(send=((CONTROL, Ping(self._pings)),))
+        ping = (CONTROL, self._pulse.ping(now))
+        again = self._held and self._pulse.count % HOLD_EVERY_BEATS == 0
+        return Effects(send=(ping, (CONTROL, self._hold_frame())) if again else (ping,))
 
     def handle_timer(self, now: int) -> Effects:
-        if now < self._deadline:
-            return Effects(deadline=self._deadline)
+        if now < self._next_deadline():
+            return Effects(deadline=self._next_deadline())
         if self._hello is None:
-            return _close("hello", "The peer did not say hello in time.")
-        return _close("silent", "Nothing came from the peer for too long.")
+            return closing("hello", "The peer did not say hello in time.")
+        if now >= self._deadline:
+            return closing("silent", "Nothing came from the peer for too long.")
+        return closing("roster", "The roster by which data was routed did not come in time.")
 
-    # Getters.
+    # Inputs from the node. Each turn says them again; nothing happens while nothing has changed.
 
-    def wanted(self, lane: Lane) -> Wanted | None:
-        out = self._outgoing[lane]
-        if self._hello is None or out.frozen is not None:
-            return None
-        envelopes, size = out.room()
-        if not envelopes:
-            return None
-        if out.sent < out.last:
-            return Wanted(out.life, out.sent + 1, min(envelopes, out.last - out.sent), size)
-        return None if lane in self._dry else Wanted(out.life, None, envelopes, size)
+    def know(self, roster: Roster | None, sealed: bytes) -> Effects:
+        """The newest roster in force here."""
+        if roster is None or roster.version <= self._version:
+            return NOTHING
+        if roster.reign != self._ends.reign:
+            return closing("reign", f"This node follows reign {roster.reign} of the charter by now.")
+        self._roster, self._sealed_roster = roster, sealed
+        if self._hello is None:
+            return self._receiver.adopt(roster)
+        refused = self._refused(roster)
+        if refused is not None:
+            return Effects(close=refused)
+        self._tell_roster(self._hello)
+        return self._receiver.adopt(roster)
+
+    def grant(self, lane: Lane, envelopes: int, size: int) -> Effects:
+        """What the peer may have on its way to us on this lane from now on; 0, 0 stops it."""
+        return self._receiver.grant(lane, envelopes, size)
+
+    def hold(self, held: frozenset[tuple[bytes, str]]) -> Effects:
+        """At the root: what this peer should hold back. At a sibling: for which of its own actors, itself."""
+        assert len(held) <= HOLDS_MAX
+        assert self._ends.at_root or all(key == self._ends.me for key, _ in held)
+        changed, self._held = held != self._held, held
+        return Effects(send=((CONTROL, self._hold_frame()),)) if changed and self._hello is not None else NOTHING
 
     # Hello.
 
-    def _greet(self, hello: Hello) -> Effects:
-        if hello.version != VERSION:
-            return _close("version", f"The peer speaks version {hello.version}, this build speaks {VERSION}.")
-        if hello.mesh != self._ends.mesh:
-            return _close("mesh", "The peer belongs to another mesh.")
-        self._hello = hello
-        effects = Effects(deliver=(Up(),))
-        for lane in LANES:
-            theirs, out, incoming = hello.lane(lane), self._outgoing[lane], self._incoming[lane]
-            if out.frozen is None:
-                fault = out.fault(theirs.received)
-                if fault is not None:
-                    effects += self._freeze(lane, "out", *fault)
-                elif theirs.received.life == out.life and out.ack(theirs.received.number):
-                    # An ack that was lost with the last connection: the mark says the same.
-                    effects += Effects(persist=(Acked(lane, out.life, out.acked),))
-            if incoming.frozen is None:
-                fault = incoming.fault(theirs.sends)
-                if fault is not None:
-                    effects += self._freeze(lane, "in", *fault)
-        return effects
+    @property
+    def _version(self) -> int:
+        return self._roster.version if self._roster is not None else 0
 
-    def _freeze(self, lane: Lane, direction: Direction, code: str, sentence: str) -> Effects:
-        stream = self._outgoing[lane] if direction == "out" else self._incoming[lane]
-        stream.frozen = code
-        return Effects(persist=(Froze(lane, direction, code),), deliver=(Alarm(lane, direction, code, sentence),))
+    def _greet(self, hello: Hello) -> Effects:
+        fault = self._hello_fault(hello)
+        if fault is not None:
+            return Effects(close=fault)
+        self._hello = hello
+        self._tell_roster(hello)
+        holds = Effects(send=((CONTROL, self._hold_frame()),) if self._held else ())
+        up = Effects(deliver=(Up(hello.program, hello.addresses),))
+        return up + holds + self._sender.greet(hello) + self._receiver.greet(hello)
+
+    def _hello_fault(self, hello: Hello) -> Close | None:
+        if hello.version != VERSION:
+            return Close("version", f"The peer speaks version {hello.version}, this build speaks {VERSION}.")
+        if hello.mesh != self._ends.mesh:
+            return Close("mesh", "The peer belongs to another mesh.")
+        if hello.reign != self._ends.reign:
+            ours, theirs = self._ends.reign, hello.reign
+            return Close("reign", f"The peer follows reign {theirs} of the charter, this node follows reign {ours}.")
+        return self._refused(self._roster)
+
+    def _refused(self, roster: Roster | None) -> Close | None:
+        """The root has no link with who is not, or no longer, on the roster."""
+        if roster is None or not self._ends.at_root:
+            return None
+        member = roster.by_key.get(self._ends.peer)
+        if member is None:
+            return Close("not_allowed", "The peer is not on the roster.")
+        return Close("revoked", f"{member.name} was revoked.") if member.revoked else None
+
+    def _tell_roster(self, hello: Hello) -> None:
+        """Ours is new to this connection; the peer may still have a newer one."""
+        if self._ends.at_root and hello.roster < self._version:
+            self._pieces.load(self._version, self._sealed_roster)
+
+    def _hold_frame(self) -> Hold:
+        return Hold(tuple(sorted(self._held)))
+
+    def _next_deadline(self) -> int:
+        waits = self._receiver.waits_until
+        return self._deadline if waits is None else min(self._deadline, waits)
 
     # Control.
 
-    def _control(self, frame: Frame, now: int) -> Effects:
+    def _control(self, frame: Frame, now: int, wall: int) -> Effects:
         match frame:
             case Ack():
-                return self._ack(frame)
+                return self._sender.ack(frame)
+            case Credit():
+                return self._sender.credit(frame)
             case Ping():
-                return Effects(send=((CONTROL, Pong(frame.count)),))
+                return Effects(send=((CONTROL, Pong(frame.count, wall)),))
             case Pong():
-                if frame.count == self._pings:
-                    self.round_trip_ns = now - self._pinged_at
+                self._pulse.pong(frame, now, wall)
                 return NOTHING
+            case Hold():
+                if self._ends.at_root and any(key != self._ends.peer for key, _ in frame.held):
+                    return closing("frame", "A sibling speaks of holds for itself alone.")
+                return Effects(deliver=(Holds(frozenset(frame.held)),))
+            case RosterPiece():
+                return self._piece(frame)
             case Evidence():
-                return self._evidence(frame)
+                return self._sender.evidence(frame)
             case Bye():
-                return _close("bye", f"The peer ended the link: {frame.code!r}, {frame.sentence!r}.")
+                return closing("bye", f"The peer ended the link: {frame.code!r}, {frame.sentence!r}.")
             case _:
-                return _close("hello", f"{type(frame).__name__} has no place here.")
+                return closing("hello", f"{type(frame).__name__} has no place here.")
 
-    def _ack(self, ack: Ack) -> Effects:
-        out = self._outgoing[ack.lane]
-        if out.frozen is not None:
-            return NOTHING
-        if ack.life != out.life or ack.number > out.sent:
-            return _close("ack", "The peer acknowledged what was never sent.")
-        return Effects(persist=(Acked(ack.lane, ack.life, ack.number),)) if out.ack(ack.number) else NOTHING
-
-    def _evidence(self, evidence: Evidence) -> Effects:
-        """The peer says that we once sent something else under a number, and has to prove it by our own seal."""
-        out, number = self._outgoing[evidence.lane], evidence.number
+    def _piece(self, piece: RosterPiece) -> Effects:
         try:
-            claim = open_claim(evidence.claim, self._ends.me, self._ends.mesh)
+            if self._ends.at_root or piece.version <= self._shown_version:
+                raise Invalid("roster", "The peer sent a roster that this node does not take.", "roster")
+            if piece.version <= self._version:
+                return NOTHING  # our node had it from elsewhere while it was on its way
+            sealed = self._collector.add(piece)
+            if sealed is None:
+                return NOTHING
+            roster = self._successor(sealed, piece.version)
         except Invalid as fault:
-            return _close("claim", fault.sentence)
-        proven = (
-            (claim.receiver, claim.lane, claim.life) == (self._ends.peer, evidence.lane, evidence.life)
-            and len(evidence.leaves) == claim.count
-            and leaves_hash(evidence.leaves) == claim.leaves
-            and claim.first <= number < claim.first + claim.count
-        )
-        if not proven:
-            return _close("claim", "The peer's evidence does not show what it says.")
-        if out.frozen is not None:
-            return NOTHING
-        return self._freeze(
-            evidence.lane, "out", "diverged", f"Under our seal the peer holds something else as number {number}."
-        )
+            return closing("roster", fault.sentence)
+        self._roster, self._sealed_roster = roster, sealed
+        self._shown_version = roster.version
+        return Effects(persist=(Enrolled(roster, sealed),)) + self._receiver.adopt(roster)
 
-    # Data, out.
-
-    def _send(self, lane: Lane, out: Outgoing, offer: Offer) -> Effects:
-        full = full_positions(offer.batch)
-        assert len(full) == len(offer.rows) > 0
-        all_leaves = leaves(offer.batch)
-        own = [all_leaves[at] for at in full]
-        persist: tuple[Numbered, ...] = ()
-        if offer.first is None:
-            first = out.number(own)
-            persist = (Numbered(lane, out.life, first, offer.rows, own[-1]),)
-        else:
-            first = offer.first
-            for at, leaf in enumerate(own):
-                assert leaf == out.leaf(first + at), "what is stored is what was numbered"
-        frames: list[tuple[int, Frame]] = []
-        for positions in cut(offer.batch):
-            piece = with_only(offer.batch, all_leaves, positions)
-            hashed = leaves_hash([all_leaves[at] for at in positions])
-            claim = Claim(self._ends.reign, lane, out.life, first, len(positions), hashed, self._ends.peer)
-            sealed = seal_claim(self._ends.sign, self._ends.me, self._ends.mesh, claim)
-            frames.append((LANE_CHANNELS[lane], Data(sealed, encode_batch(piece))))
-            out.note_sent(first, [statement_size(piece, at) for at in positions])
-            first += len(positions)
-        return Effects(persist=persist, send=tuple(frames))
-
-    # Data, in.
-
-    def _data(self, lane: Lane, data: Data, hello: Hello) -> Effects:
-        incoming, sends = self._incoming[lane], hello.lane(lane).sends
-        if incoming.frozen is not None:
-            return NOTHING
-        try:
-            claim = open_claim(data.claim, self._ends.peer, self._ends.mesh)
-        except Invalid as fault:
-            return _close("claim", fault.sentence)
-        try:
-            batch = decode_batch(data.batch)
-        except Invalid as fault:
-            return _close("frame", fault.sentence)
-        all_leaves = leaves(batch)
-        own = tuple(all_leaves[at] for at in full_positions(batch))
-        expected = Claim(hello.reign, lane, sends.life, claim.first, len(own), leaves_hash(own), self._ends.me)
-        if claim != expected:
-            return _close("claim", "The link seal does not belong to this frame.")
-        incoming.begin(sends.life, sends.lineage)
-        if claim.first > incoming.mark + 1:
-            return _close("gap", f"Number {claim.first} came where {incoming.mark + 1} is next.")
-        seen = Seen(claim.first, own, data.claim)
-        known = self._known(lane, incoming, seen)
-        if known is not None:
-            return known
-        return self._arrive(lane, incoming, seen, batch, hello.reign)
-
-    def _known(self, lane: Lane, incoming: Incoming, seen: Seen) -> Effects | None:
-        """The answer to numbers that were consumed before; None if there are none, or the frame goes on beyond them."""
-        for number in range(seen.first, min(seen.last, incoming.mark) + 1):
-            before = incoming.seen(number)
-            if before is None:
-                return _close("gap", f"Number {number} is too long ago to be told from another.")
-            if before.leaf(number) != seen.leaf(number):
-                evidence = Evidence(lane, incoming.life, number, before.claim, before.leaves)
-                sentence = f"The peer sent something else again as number {number}: it was restored or cloned."
-                return Effects(send=((CONTROL, evidence),)) + self._freeze(lane, "in", "diverged", sentence)
-        if seen.last <= incoming.mark:
-            return Effects(send=((CONTROL, Ack(lane, incoming.life, incoming.mark)),))
-        return None
-
-    def _arrive(self, lane: Lane, incoming: Incoming, seen: Seen, batch: Batch, reign: int) -> Effects:
-        known = incoming.mark + 1 - seen.first
-        arrivals = self._judge.arrivals(batch, lane, seen, known)
-        incoming.advance(seen)
-        arrived = Arrived(
-            *(lane, incoming.life, incoming.lineage, batch, arrivals, seen.claim, seen.first, seen.leaves, reign)
-        )
-        stored = sum(arrival.refusal is None for arrival in arrivals)
-        return Effects(
-            persist=(arrived,),
-            send=((CONTROL, Ack(lane, incoming.life, incoming.mark)),),
-            deliver=(Stored(lane, stored),),
-        )
-
-
-def _close(code: str, sentence: str) -> Effects:
-    return Effects(close=Close(code, sentence))
+    def _successor(self, sealed: bytes, version: int) -> Roster:
+        roster = open_roster(sealed, self._ends.root, self._ends.mesh)
+        if (roster.reign, roster.version) != (self._ends.reign, version):
+            raise Invalid("roster", "The roster is of another reign or version than was said.", "roster")
+        wrong = succession_invalid(self._roster, roster) if self._roster is not None else None
+        if wrong is not None:
+            raise Invalid("roster", wrong, "roster")
+        return roster

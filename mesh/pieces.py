@@ -8,6 +8,9 @@ from dataclasses import replace
 from netsky.envelope.batch import Batch, Statement
 from netsky.mesh.limits import CLAIM_BYTES_MAX, DATA_FRAME_BYTES_MAX, STATEMENT_BYTES_OVER
 
+FRAME_BYTES_OVER = CLAIM_BYTES_MAX + 6 * STATEMENT_BYTES_OVER
+"""What a data frame takes beside its statements or outcomes: the seal, the head of the batch, the lengths."""
+
 
 def full_positions(batch: Batch) -> list[int]:
     return [at for at, statement in enumerate(batch.statements) if isinstance(statement, Statement)]
@@ -21,7 +24,7 @@ def statement_size(batch: Batch, position: int) -> int:
 
 def cut(batch: Batch) -> list[list[int]]:
     """The positions of the full statements, in as few pieces as fit."""
-    budget = DATA_FRAME_BYTES_MAX - CLAIM_BYTES_MAX - STATEMENT_BYTES_OVER * (len(batch.statements) + 6)
+    budget = DATA_FRAME_BYTES_MAX - FRAME_BYTES_OVER - STATEMENT_BYTES_OVER * len(batch.statements)
     pieces: list[list[int]] = []
     filled = budget
     for at in full_positions(batch):

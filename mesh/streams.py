@@ -1,4 +1,4 @@
-"""One lane in one direction: numbers without gaps, cumulative acks, and what two ends compare when they meet again.
+"""One lane in one direction: numbers without gaps, cumulative acks, credit, and what two ends compare when they meet.
 
 Pure arithmetic on what was loaded. `Outgoing` and `Incoming` answer with values and never with an effect; the link
 makes effects of them.
@@ -9,9 +9,27 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import get_args
 
+from netsky.envelope.kinds import Lane
+from netsky.envelope.limits import BATCH_MAX
 from netsky.mesh.frames import NOWHERE, Position
 from netsky.mesh.limits import DATA_FRAME_BYTES_MAX, WINDOW_BYTES, WINDOW_ENVELOPES
+from netsky.mesh.route import routed_positions
+
+LANES: tuple[Lane, ...] = get_args(Lane)
+
+
+@dataclass(frozen=True, slots=True)
+class FrameState:
+    """One frame that has numbers and no ack yet: its first number, and the leaf under each."""
+
+    first: int
+    leaves: tuple[bytes, ...]
+
+    @property
+    def last(self) -> int:
+        return self.first + len(self.leaves) - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,25 +38,20 @@ class Seen:
 
     first: int
     leaves: tuple[bytes, ...]
+    """All that the seal covers, in order: for a route those of the batch that have no number too."""
     claim: bytes
-
-    @property
-    def last(self) -> int:
-        return self.first + len(self.leaves) - 1
-
-    def leaf(self, number: int) -> bytes:
-        return self.leaves[number - self.first]
+    """The link seal or the route."""
 
 
 @dataclass(frozen=True, slots=True)
 class OutgoingState:
-    """As stored. `leaves` are those of acked + 1 … the last number given."""
+    """As stored. `frames` hold the numbers acked + 1 … the last one given, oldest first."""
 
     life: int
     lineage: bytes
     acked: int = 0
     acked_leaf: bytes = b""
-    leaves: tuple[bytes, ...] = ()
+    frames: tuple[FrameState, ...] = ()
     frozen: str | None = None
 
 
@@ -55,28 +68,30 @@ class IncomingState:
 
 
 class Outgoing:
-    """What this node sends on one lane. Invariant: acked <= sent <= last, and `unacked` is acked + 1 … last."""
+    """What this node sends on one lane. Invariant: acked <= sent <= last, each the end of a frame."""
 
     def __init__(self, state: OutgoingState) -> None:
         assert state.life > 0
         assert len(state.lineage) == 16
         self.life = state.life
         self.lineage = state.lineage
-        self.acked = state.acked
+        self.acked = self.last = state.acked
         self.sent = state.acked  # in this connection; what is numbered beyond it goes out again
         self.frozen = state.frozen
-        self._acked_leaf = state.acked_leaf
-        self._unacked = deque(state.leaves)
-        self._sizes: deque[int] = deque()  # of acked + 1 … sent
+        self.credit = (0, 0)  # as the peer states it in this connection: up to this number, and bytes beyond the ack
+        self.acked_leaf = state.acked_leaf
+        self._frames: deque[FrameState] = deque()
+        self._sizes: deque[int] = deque()  # of the frames acked + 1 … sent
         self._bytes = 0
-
-    @property
-    def last(self) -> int:
-        return self.acked + len(self._unacked)
+        for frame in state.frames:
+            self._append(frame)
 
     def leaf(self, number: int) -> bytes:
         assert self.acked <= number <= self.last
-        return self._acked_leaf if number == self.acked else self._unacked[number - self.acked - 1]
+        if number == self.acked:
+            return self.acked_leaf
+        frame = next(frame for frame in self._frames if number <= frame.last)
+        return frame.leaves[number - frame.first]
 
     def position(self) -> Position:
         return Position(self.life, self.lineage, self.last, self.leaf(self.last))
@@ -96,36 +111,46 @@ class Outgoing:
         return None
 
     def room(self) -> tuple[int, int]:
-        """Envelopes and bytes that may follow now. A frame fits while any room is left."""
-        envelopes = WINDOW_ENVELOPES - (self.sent - self.acked)
-        return (max(0, envelopes), DATA_FRAME_BYTES_MAX) if self._bytes < WINDOW_BYTES else (0, 0)
+        """Envelopes and bytes that may follow now: what the peer allows, and never more than a window."""
+        number, size = self.credit
+        envelopes = min(number - self.sent, WINDOW_ENVELOPES - (self.sent - self.acked))
+        left = min(size, WINDOW_BYTES) - self._bytes
+        return (envelopes, min(left, DATA_FRAME_BYTES_MAX)) if envelopes > 0 and left > 0 else (0, 0)
 
-    def number(self, leaves: Sequence[bytes]) -> int:
-        """The first of the numbers that these get."""
+    def next_frame(self) -> FrameState | None:
+        """The first that has numbers and was not sent in this connection."""
+        return next((frame for frame in self._frames if frame.first > self.sent), None)
+
+    def number(self, leaves: Sequence[bytes]) -> FrameState:
+        """Gives these the next numbers."""
         assert self.sent == self.last, "what has a number goes first"
-        first = self.last + 1
-        self._unacked.extend(leaves)
-        return first
+        assert 0 < len(leaves) <= BATCH_MAX
+        frame = FrameState(self.last + 1, tuple(leaves))
+        self._append(frame)
+        return frame
 
-    def note_sent(self, first: int, sizes: Sequence[int]) -> None:
-        assert first == self.sent + 1
-        self.sent += len(sizes)
-        assert self.sent <= self.last
-        self._sizes.extend(sizes)
-        self._bytes += sum(sizes)
+    def note_sent(self, frame: FrameState, size: int) -> None:
+        assert frame.first == self.sent + 1
+        self.sent = frame.last
+        self._sizes.append(size)
+        self._bytes += size
 
     def ack(self, number: int) -> bool:
-        """Whether that is news. The number was checked against `last` by the caller."""
+        """Whether that is news. It counts down to the last end of a frame; the caller has checked it against `last`."""
         assert number <= self.last
-        if number <= self.acked:
-            return False
-        while self.acked < number:
-            self._acked_leaf = self._unacked.popleft()
-            self.acked += 1
+        before = self.acked
+        while self._frames and self._frames[0].last <= number:
+            frame = self._frames.popleft()
+            self.acked, self.acked_leaf = frame.last, frame.leaves[-1]
             if self._sizes:
                 self._bytes -= self._sizes.popleft()
         self.sent = max(self.sent, self.acked)
-        return True
+        return self.acked > before
+
+    def _append(self, frame: FrameState) -> None:
+        assert frame.first == self.last + 1, "numbers have no gaps"
+        self._frames.append(frame)
+        self.last = frame.last
 
 
 class Incoming:
@@ -138,6 +163,9 @@ class Incoming:
         self.frozen = state.frozen
         self._mark_leaf = state.mark_leaf
         self._recent = deque(state.recent)
+        self._window = (0, 0)  # granted to the peer
+        self._stated = 0  # the number it was told last in this connection
+        self.allowed = 0  # the highest it was told
 
     def position(self) -> Position:
         return Position(self.life, self.lineage, self.mark, self._mark_leaf) if self.life else NOWHERE
@@ -160,14 +188,47 @@ class Incoming:
             self.life, self.lineage, self.mark, self._mark_leaf = life, lineage, 0, b""
             self._recent.clear()
 
-    def seen(self, number: int) -> Seen | None:
-        """The frame that brought this number, if it is still remembered."""
+    def seen(self, number: int) -> tuple[Seen, bytes] | None:
+        """The frame that brought this number, and the leaf under it, if it is still remembered."""
         assert number <= self.mark
-        return next((seen for seen in reversed(self._recent) if seen.first <= number <= seen.last), None)
+        # Frames follow one another without gaps, so the newest that begins at it or before is the one.
+        seen = next((seen for seen in reversed(self._recent) if seen.first <= number), None)
+        return None if seen is None else (seen, _numbered(seen)[number - seen.first])
 
-    def advance(self, seen: Seen) -> None:
-        assert seen.first <= self.mark + 1 <= seen.last
-        self.mark, self._mark_leaf = seen.last, seen.leaves[-1]
+    def advance(self, seen: Seen, last: int, leaf: bytes) -> None:
+        """The frame came in; this is its last number, and the leaf under it."""
+        assert seen.first <= self.mark + 1 <= last
+        self.mark, self._mark_leaf = last, leaf
         self._recent.append(seen)
-        while self._recent[0].last <= self.mark - WINDOW_ENVELOPES:
+        # Where the next one begins, a frame has ended.
+        while len(self._recent) > 1 and self._recent[1].first - 1 <= self.mark - WINDOW_ENVELOPES:
             self._recent.popleft()
+
+    def grant(self, window: tuple[int, int]) -> bool:
+        """What the peer may have on its way from now on; whether that is another window than before."""
+        envelopes, size = window
+        # A frame has up to a batch of numbers: a peer that may send fewer could have one that never fits.
+        assert (envelopes >= BATCH_MAX and size > 0) or (envelopes, size) == (0, 0)
+        changed, self._window = self._window != window, window
+        return changed
+
+    @property
+    def window(self) -> tuple[int, int]:
+        return self._window
+
+    def credit(self) -> tuple[int, int]:
+        """The number and the bytes to state now."""
+        self._stated = self.mark + self._window[0]
+        self.allowed = max(self.allowed, self._stated)
+        return self._stated, self._window[1]
+
+    def owes_credit(self) -> bool:
+        """The mark has moved by a quarter of the window, or less than a whole batch could follow what was stated."""
+        envelopes, due = self._window[0], self.mark + self._window[0] - self._stated
+        return bool(envelopes) and due > 0 and (4 * due >= envelopes or self._stated - self.mark < BATCH_MAX)
+
+
+def _numbered(seen: Seen) -> tuple[bytes, ...]:
+    """The leaves that took numbers: a route says which, a link seal covers no others."""
+    positions = routed_positions(seen.claim)
+    return seen.leaves if positions is None else tuple(seen.leaves[at] for at in positions)

@@ -2,27 +2,52 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import pytest
 import trio
 import trio.testing
 from netsky.mesh.channel import Channel, open_channels
-from netsky.mesh.driver import run_link
-from netsky.mesh.effects import Arrived, Close, Numbered, Record, Stored, Up
-from netsky.mesh.frames import CONTROL, Ack, Bye, Frame, Hello, Open, Ping, Pong, encode_frame
+from netsky.mesh.driver import _joined, run_link
+from netsky.mesh.effects import Acked, Answered, Arrived, Close, Enrolled, Holds, Numbered, Record, Stored, Up
+from netsky.mesh.frames import (
+    CONTROL,
+    Ack,
+    Bye,
+    Credit,
+    Frame,
+    Hello,
+    Hold,
+    Open,
+    Ping,
+    Pong,
+    RosterPiece,
+    encode_frame,
+)
 from netsky.mesh.inbox import Inbox
-from netsky.mesh.limits import ALPN, CONTROL_FRAME_BYTES_MAX, CONTROL_QUEUE_MAX, DEAD_AFTER_NS, INBOX_BYTES_MAX
+from netsky.mesh.limits import (
+    ALPN,
+    CONTROL_FRAME_BYTES_MAX,
+    CONTROL_QUEUE_MAX,
+    DEAD_AFTER_NS,
+    LANE_INBOX_BYTES_MAX,
+    WRITE_BYTES_MAX,
+)
 from netsky.mesh.link import Link
+from netsky.mesh.roster import Roster
 from netsky.mesh.transport import Connection, TransportError, TransportOptions
-from netsky.node.lab.network import MemoryNetwork, MemoryTransport
+from netsky.node.lab.network import MemoryNetwork, MemoryStream, MemoryTransport
 
-from tests.mesh.world import Node, Side
+from tests.mesh.pair import Pair, both_ways
+from tests.mesh.world import NOW, OTHER, ROOT, SIBLING, Node, Side, outcome, roster, sealed
 
 
 class TrioClock:
     def monotonic(self) -> int:
         return int(trio.current_time() * 1e9)
+
+    def wall(self) -> int:
+        return NOW + self.monotonic()
 
     async def sleep_until(self, monotonic_ns: int) -> None:
         await trio.sleep_until(monotonic_ns / 1e9)
@@ -34,13 +59,21 @@ class BrokenError(Exception):
 
 @dataclass
 class Couple:
-    """Two nodes on a network in memory; `linked` runs one connection between them, with both real drivers."""
+    """Two nodes on a network in memory; `linked` runs one connection between them, with both real drivers.
 
-    left: Side = field(default_factory=lambda: Side(Node(1), Node(2)))
-    right: Side = field(default_factory=lambda: Side(Node(2), Node(1)))
+    The left one sends in most stories: up to the root, or down from it.
+    """
+
+    down: bool = False
+    left: Side = field(init=False)
+    right: Side = field(init=False)
     net: MemoryNetwork = field(default_factory=MemoryNetwork)
     ends: dict[str, Close | Exception] = field(default_factory=dict)
     transports: list[MemoryTransport] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        one, two = (ROOT, SIBLING) if self.down else (SIBLING, ROOT)
+        self.left, self.right = Side(one, two), Side(two, one)
 
     async def connect(self) -> tuple[Connection, Connection]:
         if not self.transports:
@@ -64,7 +97,7 @@ class Couple:
             )
         except BrokenError as error:
             ended = error
-        self.ends[side.node.name] = ended
+        self.ends["left" if side is self.left else "right"] = ended
 
     @asynccontextmanager
     async def linked(self) -> AsyncIterator[None]:
@@ -95,14 +128,16 @@ async def settle() -> None:
     await trio.testing.wait_all_tasks_blocked()
 
 
-async def test_an_envelope_crosses_and_the_node_is_told_after_it_is_stored() -> None:
-    couple = Couple()
+@both_ways
+async def test_an_envelope_crosses_and_the_node_is_told_after_it_is_stored(down: bool) -> None:
+    couple = Couple(down)
     couple.send("a", "b")
     async with couple.linked():
         await settle()
         assert couple.arrived() == ["a", "b"]
         assert couple.acked() == 2
-    assert couple.right.store.notices == [Up(), Stored("work", 2)]
+    number = couple.left.node.name[-1]
+    assert couple.right.store.notices == [Up(f"1.{number}", (f"127.0.0.{number}:7",)), Stored("work", 2)]
 
 
 async def test_what_is_put_into_the_outbox_later_goes_out_at_once() -> None:
@@ -140,16 +175,17 @@ STEPS: dict[str, tuple[str, type, str, list[str], list[int | None]]] = {
 }
 
 
+@both_ways
 @pytest.mark.parametrize(("who", "kind", "when", "stored", "given"), STEPS.values(), ids=STEPS)
-async def test_broken(who: str, kind: type, when: str, stored: list[str], given: list[int | None]) -> None:
+async def test_broken(down: bool, who: str, kind: type, when: str, stored: list[str], given: list[int | None]) -> None:
     """Nothing depends on what was not stored, and the next connection ends with each envelope there once."""
-    couple = Couple()
+    couple = Couple(down)
     couple.send("a", "b")
     side = couple.left if who == "left" else couple.right
     setattr(side.store, when, fail_at(kind))
     async with couple.linked():
         await settle()
-        assert isinstance(couple.ends[side.node.name], BrokenError)
+        assert isinstance(couple.ends[who], BrokenError)
         assert couple.arrived() == stored
         assert couple.acked() == 0
         assert [row.number for row in couple.left.store.rows] == given
@@ -161,6 +197,59 @@ async def test_broken(who: str, kind: type, when: str, stored: list[str], given:
         assert [row.number for row in couple.left.store.rows] == [1, 2]
     arrivals = [record for record in couple.right.store.log if isinstance(record, Arrived)]
     assert len(arrivals) == 1
+
+
+# Where it breaks -> the outcomes that are stored there, how many are acknowledged, before the next connection.
+OUTCOME_STEPS: dict[str, tuple[str, type, str, list[str], int]] = {
+    "before the receiver's commit": ("right", Answered, "before_commit", [], 0),
+    "between the receiver's commit and its ack": ("right", Answered, "after_commit", ["a", "b"], 0),
+    "before the sender's commit": ("left", Numbered, "before_commit", [], 0),
+    "between the sender's commit and the frame": ("left", Numbered, "after_commit", [], 0),
+    "before the ack is stored": ("left", Acked, "before_commit", ["a", "b"], 0),
+    "after the ack is stored": ("left", Acked, "after_commit", ["a", "b"], 2),
+}
+
+
+@both_ways
+@pytest.mark.parametrize(("who", "kind", "when", "stored", "acked"), OUTCOME_STEPS.values(), ids=OUTCOME_STEPS)
+async def test_broken_while_outcomes_go(
+    down: bool, who: str, kind: type, when: str, stored: list[str], acked: int
+) -> None:
+    couple = Couple(down)
+    couple.left.store.answer(outcome("a"), outcome("b"))
+    side = couple.left if who == "left" else couple.right
+    setattr(side.store, when, fail_at(kind))
+    async with couple.linked():
+        await settle()
+        assert isinstance(couple.ends[who], BrokenError)
+        assert couple.right.store.outcomes == stored
+        assert couple.left.store.state.outgoing["reply"].acked == acked
+    setattr(side.store, when, nothing)
+    async with couple.linked():
+        await settle()
+    assert couple.right.store.outcomes == ["a", "b"]
+    assert couple.left.store.state.outgoing["reply"].acked == 2
+
+
+@pytest.mark.parametrize(("when", "stored"), [("before_commit", 0), ("after_commit", 1)])
+async def test_broken_while_a_roster_is_stored_with_what_came_by_it(when: str, stored: int) -> None:
+    couple = Couple(down=True)
+    couple.left.store.known = sealed(roster(6, numbers=(0, 1, 2, 3)))
+    couple.left.store.forward("work", Node(3).batch(SIBLING, "a"))
+    setattr(couple.right.store, when, fail_at(Enrolled))
+    async with couple.linked():
+        await settle()
+        assert isinstance(couple.ends["right"], BrokenError)
+        known, _ = couple.right.store.known
+        assert known is not None
+        assert known.version == 5 + stored
+        assert couple.acked() == 0
+    setattr(couple.right.store, when, nothing)
+    async with couple.linked():
+        await settle()
+    assert couple.arrived() == ["a"]
+    assert couple.acked() == 1
+    assert couple.right.store.known == couple.left.store.known
 
 
 async def test_cancelled_in_the_middle_of_a_commit_no_ack_leaves() -> None:
@@ -187,6 +276,87 @@ async def test_cancelled_in_the_middle_of_a_commit_no_ack_leaves() -> None:
         assert (couple.arrived(), couple.acked()) == (["a"], 1)
 
 
+# What the node says in between.
+
+
+async def test_a_window_that_opens_or_closes_is_told_at_once() -> None:
+    couple = Couple()
+    couple.right.store.windows["work"] = (0, 0)
+    couple.send("a")
+    async with couple.linked():
+        await settle()
+        assert couple.arrived() == []
+        couple.right.store.windows["work"] = (64, 1_000)
+        couple.right.store.changed.set()
+        await settle()
+        assert couple.arrived() == ["a"]
+        assert couple.left.machine.credit("work") == (65, 1_000)
+        couple.right.store.windows["work"] = (0, 0)
+        couple.right.store.changed.set()
+        await settle()
+        couple.send("b")
+        await settle()
+        assert couple.arrived() == ["a"]
+
+
+async def test_holds_are_told_when_they_change_and_again_with_heartbeats(autojump_clock: object) -> None:
+    couple = Couple(down=True)
+    held = frozenset({(OTHER.key, "agent4")})
+    async with couple.linked():
+        await settle()
+        couple.left.store.holds = held
+        couple.left.store.changed.set()
+        await settle()
+        assert couple.right.store.told_holds() == [held]
+        await trio.sleep(31)
+        assert couple.right.store.told_holds() == [held] * 3
+        couple.left.store.holds = frozenset()
+        couple.left.store.changed.set()
+        await trio.sleep(31)
+        assert couple.right.store.told_holds() == [held, held, held, frozenset()]
+        assert Holds(held) in couple.right.store.notices
+
+
+def large(version: int) -> Roster:
+    return roster_of(version, 4_096)
+
+
+def roster_of(version: int, count: int) -> Roster:
+    first = roster(version)
+    more = (
+        replace(first.members[2], key=bytes([1, at // 256, at % 256]) + bytes(29), name=f"netsky{at}")
+        for at in range(3, count)
+    )
+    return replace(first, members=(*first.members, *more))
+
+
+async def test_the_largest_roster_goes_through_while_envelopes_come_and_go() -> None:
+    couple = Couple(down=True)
+    async with couple.linked():
+        await settle()
+        for side, peer in ((couple.left, couple.right), (couple.right, couple.left)):
+            for at in range(5):
+                side.store.add("work", side.node.batch(peer.node, *(f"n{at}-{i}" for i in range(64))))
+        couple.left.store.known = sealed(large(6))
+        couple.left.store.changed.set()
+        await settle()
+        assert couple.ends == {}
+        assert couple.right.store.known == sealed(large(6))
+        assert len(couple.left.store.stored) == len(couple.right.store.stored) == 320
+
+
+async def test_who_is_revoked_is_so_for_the_frames_of_the_same_turn() -> None:
+    couple = Couple()
+    async with against(couple) as channels:
+        pair = await met(couple, channels)
+        couple.right.store.known = sealed(roster(6, revoked=[1]))
+        await channels[2].send(pair.data(pair.batch("a"), 1))
+        bye = await until(channels[CONTROL], Bye)
+        assert isinstance(bye, Bye)
+        assert bye.code == "revoked"
+        assert couple.arrived() == []
+
+
 async def test_two_nodes_that_flood_each_other_with_slow_disks_do_not_lock_up(autojump_clock: object) -> None:
     couple = Couple()
     text = "x" * 3_000
@@ -211,8 +381,8 @@ async def test_an_idle_link_stays_and_knows_its_way(autojump_clock: object) -> N
     async with couple.linked():
         await trio.sleep(60)
         assert couple.ends == {}
-        assert couple.left.link is not None
-        assert couple.left.link.round_trip_ns is not None
+        assert couple.left.machine.round_trip_ns is not None
+        assert couple.left.machine.clock_offset_ns == 0
 
 
 async def test_a_commit_that_takes_a_minute_is_no_dead_node(autojump_clock: object) -> None:
@@ -257,6 +427,143 @@ async def received(channel: Channel) -> Frame:
     return found[0]
 
 
+async def until(channel: Channel, kind: type[Frame]) -> Frame:
+    """The next frame of this kind; the others are what a link says beside it."""
+    while not isinstance(frame := await received(channel), kind):
+        pass
+    return frame
+
+
+async def met(couple: Couple, channels: dict[int, Channel]) -> Pair:
+    """Says hello. What makes frames by hand, in the direction of this couple."""
+    await channels[CONTROL].send(hello_of(couple.left))
+    await settle()
+    return Pair(down=couple.down)
+
+
+async def test_data_waits_unread_for_the_roster_by_which_it_was_routed() -> None:
+    couple = Couple(down=True, net=MemoryNetwork(window=64 * 1024))
+    async with against(couple) as channels:
+        pair = await met(couple, channels)
+        batches = [pair.batch(*(f"n{at}-{i}" for i in range(4)), text="x" * 48_000) for at in range(9)]
+        frames = [pair.data(batch, 1 + 4 * at, roster=6) for at, batch in enumerate(batches)]
+
+        async def flood() -> None:
+            for frame in frames:
+                await channels[2].send(frame)
+
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(flood)
+            await settle()
+            await channels[CONTROL].send(Ping(7))  # a turn, in which nothing of it is looked at
+            await settle()
+            assert couple.ends == {}
+            assert couple.arrived() == []
+            assert couple.right.machine.waits_for_roster
+            assert nursery.child_tasks  # the reader has stopped
+            known, data = sealed(roster(6, numbers=(0, 1, 2, 3)))
+            half = len(data) // 2
+            await channels[CONTROL].send(
+                RosterPiece(6, len(data), 0, data[:half]), RosterPiece(6, len(data), half, data[half:])
+            )
+        await settle()
+        assert couple.ends == {}
+        assert len(couple.arrived()) == 36
+        assert couple.right.store.known == (known, data)
+
+
+async def test_a_peer_that_goes_before_the_roster_came_is_gone(autojump_clock: object) -> None:
+    couple = Couple(down=True)
+    async with against(couple) as channels:
+        pair = await met(couple, channels)
+        for number in (1, 2):
+            await channels[2].send(pair.data(pair.batch("a"), number, roster=6))
+            await settle()
+        await channels[CONTROL]._stream.finish()
+        await trio.sleep(2)
+        assert couple.code("right") == "stream"
+        assert couple.arrived() == []
+
+
+async def test_a_roster_that_never_comes_ends_the_link(autojump_clock: object) -> None:
+    couple = Couple(down=True)
+    async with against(couple) as channels:
+        pair = await met(couple, channels)
+        await channels[2].send(pair.data(pair.batch("a"), 1, roster=6))
+
+        async def live_on() -> None:
+            while True:
+                await channels[CONTROL].send(Ping(1))
+                await trio.sleep(1)
+
+        with pytest.raises(TransportError, match="did not come in time"):
+            await live_on()
+        assert couple.code("right") == "roster"
+
+
+@pytest.mark.parametrize(
+    ("frame", "code"),
+    [
+        (Credit("work", 9, 1, 1), "credit"),
+        (Hold(((b"k" * 32, "agent1"),)), "frame"),
+        (RosterPiece(9, 1, 0, b"x"), "roster"),
+    ],
+)
+async def test_what_a_sibling_may_not_say_ends_the_link(frame: Frame, code: str) -> None:
+    couple = Couple()
+    async with against(couple) as channels:
+        await met(couple, channels)
+        await channels[CONTROL].send(frame)
+        bye = await until(channels[CONTROL], Bye)
+        assert isinstance(bye, Bye)
+        assert bye.code == code
+
+
+async def test_what_is_queued_together_is_written_in_one_call(monkeypatch: pytest.MonkeyPatch) -> None:
+    couple = Couple()
+    async with against(couple) as channels:
+        await met(couple, channels)
+        writes: list[int] = []
+        really = MemoryStream.send
+
+        async def counted(stream: MemoryStream, data: bytes) -> None:
+            writes.append(len(data))
+            await really(stream, data)
+
+        pings = [Ping(count) for count in range(30)]
+        await channels[CONTROL].send(*pings)
+        monkeypatch.setattr(MemoryStream, "send", counted)
+        await settle()
+        for ping in pings:
+            pong = await until(channels[CONTROL], Pong)
+            assert isinstance(pong, Pong)
+            assert pong.count == ping.count
+        assert len(writes) <= 3
+
+
+async def test_no_write_grows_beyond_its_bound() -> None:
+    put, take = trio.open_memory_channel[Frame](64)
+    hold = Hold(((b"k" * 32, "a" * 32),) * 64)
+    for _ in range(64):
+        put.send_nowait(hold)
+    size = len(encode_frame(hold))
+    first = _joined(take.receive_nowait(), take)
+    second = _joined(take.receive_nowait(), take)
+    assert WRITE_BYTES_MAX <= len(first) < WRITE_BYTES_MAX + size
+    assert len(first) + len(second) == 64 * size
+
+
+async def test_a_roster_waits_while_the_peer_does_not_read() -> None:
+    couple = Couple(net=MemoryNetwork(window=2_000))
+    couple.right.store.known = sealed(large(6))
+    async with against(couple) as channels:
+        await met(couple, channels)
+        for count in range(20):  # each is a turn
+            await channels[CONTROL].send(Ping(count))
+            await settle()
+        assert couple.ends == {}
+
+
 async def test_a_peer_that_falls_silent_is_dead_in_under_five_seconds(autojump_clock: object) -> None:
     couple = Couple()
     async with against(couple) as channels:
@@ -265,7 +572,7 @@ async def test_a_peer_that_falls_silent_is_dead_in_under_five_seconds(autojump_c
         await trio.sleep(DEAD_AFTER_NS / 1e9 - 0.01)
         assert couple.ends == {}
         await trio.sleep(0.9)
-        assert couple.code("netsky2") == "silent"
+        assert couple.code("right") == "silent"
 
 
 async def test_a_peer_that_opens_no_streams_or_says_no_hello_is_let_go(autojump_clock: object) -> None:
@@ -273,10 +580,10 @@ async def test_a_peer_that_opens_no_streams_or_says_no_hello_is_let_go(autojump_
     _, theirs = await couple.connect()
     with trio.fail_after(5):
         await couple.drive(couple.right, theirs, False)
-    assert couple.code("netsky2") == "hello"
+    assert couple.code("right") == "hello"
     async with against(couple):
         await trio.sleep(6)
-        assert couple.code("netsky2") == "hello"
+        assert couple.code("right") == "hello"
 
 
 async def test_a_goodbye_says_why_before_the_connection_goes() -> None:
@@ -285,7 +592,7 @@ async def test_a_goodbye_says_why_before_the_connection_goes() -> None:
         await channels[CONTROL].send(hello_of(couple.left))
         assert isinstance(await received(channels[CONTROL]), Hello)
         await channels[CONTROL].send(Ack("work", 1, 5))
-        bye = await received(channels[CONTROL])
+        bye = await until(channels[CONTROL], Bye)
         assert isinstance(bye, Bye)
         assert bye.code == "ack"
 
@@ -296,7 +603,7 @@ async def test_bytes_that_are_no_frame_end_the_connection(raw: bytes, autojump_c
     async with against(couple) as channels:
         await channels[CONTROL]._stream.send(raw)
         await trio.sleep(2)
-        assert couple.code("netsky2") == "frame"
+        assert couple.code("right") == "frame"
 
 
 async def test_a_stream_that_ends_ends_the_link_and_in_the_middle_of_a_frame_it_is_a_fault(
@@ -310,7 +617,7 @@ async def test_a_stream_that_ends_ends_the_link_and_in_the_middle_of_a_frame_it_
                 await channels[CONTROL]._stream.send(raw)
             await channels[CONTROL]._stream.finish()
             await trio.sleep(2)
-            assert couple.code("netsky2") == code
+            assert couple.code("right") == code
 
 
 async def test_a_fourth_stream_ends_the_link() -> None:
@@ -333,7 +640,7 @@ async def test_streams_that_do_not_say_which_they_are_end_the_link(frames: list[
         for frame in frames:
             await Channel(await ours.open_stream(), CONTROL).send(frame)
         await ours.closed()
-    assert couple.code("netsky2") == "frame"
+    assert couple.code("right") == "frame"
 
 
 async def test_a_peer_that_does_not_read_its_answers_is_let_go(autojump_clock: object) -> None:
@@ -343,7 +650,7 @@ async def test_a_peer_that_does_not_read_its_answers_is_let_go(autojump_clock: o
         pings = b"".join(encode_frame(Ping(count)) for count in range(2_000))
         with pytest.raises(TransportError):
             await channels[CONTROL]._stream.send(pings)
-        assert couple.code("netsky2") == "slow"
+        assert couple.code("right") == "slow"
 
 
 async def test_data_before_the_peers_hello_waits_for_it() -> None:
@@ -354,10 +661,11 @@ async def test_data_before_the_peers_hello_waits_for_it() -> None:
         # A hello that is slower than the data on another stream: the frames are those of a real machine.
         right_hello = await received(channels[CONTROL])
         start = pair_left.start(0)
-        pair_left.receive(CONTROL, right_hello, 0)
+        pair_left.receive(CONTROL, right_hello, 0, NOW)
+        pair_left.receive(CONTROL, Credit("work", 1, 64, 1_000), 0, NOW)
         wanted = pair_left.wanted("work")
         assert wanted is not None
-        effects = pair_left.submit("work", couple.left.store.find("work", wanted))
+        effects = pair_left.submit("work", couple.left.store.find("work", wanted), NOW)
         for channel, frame in effects.send:
             await channels[channel].send(frame)
         await settle()
@@ -365,7 +673,7 @@ async def test_data_before_the_peers_hello_waits_for_it() -> None:
         assert couple.arrived() == []
         for channel, frame in start.send:
             await channels[channel].send(frame)
-        assert await received(channels[CONTROL]) == Ack("work", 1, 1)
+        assert await until(channels[CONTROL], Ack) == Ack("work", 1, 1)
         assert couple.arrived() == ["a"]
 
 
@@ -378,7 +686,7 @@ async def test_no_more_is_taken_from_the_outbox_than_the_peer_reads() -> None:
     really = couple.right.store.find
     couple.right.store.find = lambda lane, wanted: really(lane, wanted)[:1]  # type: ignore[method-assign]
     async with against(couple) as channels:
-        await channels[CONTROL].send(hello_of(couple.left))
+        await channels[CONTROL].send(hello_of(couple.left), Credit("work", 1, 1_024, 2 << 20))
         for count in range(8):  # each is a turn in which more could be taken
             await channels[CONTROL].send(Ping(count))
             await settle()
@@ -391,7 +699,7 @@ async def test_no_more_is_taken_from_the_outbox_than_the_peer_reads() -> None:
 
 async def test_a_reader_waits_while_what_was_read_is_not_looked_at() -> None:
     inbox = Inbox()
-    half = INBOX_BYTES_MAX // 2
+    half = LANE_INBOX_BYTES_MAX // 2
     async with trio.open_nursery() as nursery:
         for _ in range(3):
             nursery.start_soon(inbox.put, 1, Ping(0), half)
@@ -401,11 +709,44 @@ async def test_a_reader_waits_while_what_was_read_is_not_looked_at() -> None:
         assert len((await inbox.take()).frames) == 1
 
 
+async def test_no_more_than_its_bound_waits_of_a_lane() -> None:
+    inbox = Inbox()
+    await inbox.put(1, Ping(0), LANE_INBOX_BYTES_MAX - 1)
+    with trio.move_on_after(0) as scope:
+        await inbox.put(1, Ping(1), 2)
+    assert scope.cancelled_caught
+    await inbox.put(1, Ping(2), 1)
+    await inbox.put(2, Ping(3), LANE_INBOX_BYTES_MAX)  # the other lane has its own
+    assert len((await inbox.take()).frames) == 3
+
+
+async def test_data_can_be_left_waiting_and_the_end_is_not_held_back_by_it() -> None:
+    inbox = Inbox()
+    await inbox.put(1, Ping(0), 5)
+    async with trio.open_nursery() as nursery:
+        turns: list[object] = []
+
+        async def take() -> None:
+            turns.append(await inbox.take(data=False))
+
+        await inbox.put(CONTROL, Ping(1), 5)
+        nursery.start_soon(take)
+        await settle()
+        nursery.start_soon(take)
+        await settle()
+        assert len(turns) == 1  # it waits, with data there
+        inbox.end(Close("stream", "x"))
+    [first, second] = turns
+    assert first.frames == [(CONTROL, Ping(1))]  # type: ignore[attr-defined]
+    assert (second.frames, second.ended) == ([], Close("stream", "x"))  # type: ignore[attr-defined]
+    assert (await inbox.take()).frames == [(1, Ping(0))]
+
+
 async def test_control_is_taken_before_data_and_has_room_of_its_own() -> None:
     inbox = Inbox()
-    await inbox.put(2, Ping(0), INBOX_BYTES_MAX)
-    await inbox.put(CONTROL, Pong(1), CONTROL_FRAME_BYTES_MAX)
-    assert (await inbox.take()).frames == [(CONTROL, Pong(1)), (2, Ping(0))]
+    await inbox.put(2, Ping(0), LANE_INBOX_BYTES_MAX)
+    await inbox.put(CONTROL, Pong(1, 1), CONTROL_FRAME_BYTES_MAX)
+    assert (await inbox.take()).frames == [(CONTROL, Pong(1, 1)), (2, Ping(0))]
     async with trio.open_nursery() as nursery:
         for count in range(CONTROL_QUEUE_MAX + 1):
             nursery.start_soon(inbox.put, CONTROL, Ping(count), 1)

@@ -1,25 +1,49 @@
-"""Two nodes, their envelopes and a store in memory that can fail at each step: what the tests of a link stand on."""
+"""Nodes of one mesh, their envelopes and a store in memory that can fail at each step.
+
+`Node(0)` is the root; it enrolled 1 and 2. Everybody else is a stranger.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from netsky.envelope.batch import ZERO_MESH, Batch, Statement, leaves, seal
+from netsky.envelope.batch import Batch, Statement, leaves, seal
 from netsky.envelope.fields import Body, Header
 from netsky.envelope.kinds import Lane
 from netsky.envelope.wire import encode_body, encode_header
-from netsky.mesh.effects import Acked, Alarm, Arrived, Froze, Notice, Numbered, Record
-from netsky.mesh.link import LANES, Ends, Link, LinkState, Offer, Wanted
-from netsky.mesh.streams import IncomingState, OutgoingState, Seen
+from netsky.mesh.effects import (
+    Acked,
+    Alarm,
+    Answered,
+    Arrived,
+    Enrolled,
+    Froze,
+    Holds,
+    Notice,
+    Numbered,
+    Record,
+    Source,
+)
+from netsky.mesh.ends import Ends, LinkState
+from netsky.mesh.limits import WINDOW_BYTES, WINDOW_ENVELOPES
+from netsky.mesh.link import Link
+from netsky.mesh.offer import Offer, Wanted
+from netsky.mesh.outcome import NOT_RELAYED, Outcome, pack_outcome
+from netsky.mesh.pieces import cut, with_only
+from netsky.mesh.roster import Member, Roster, seal_roster
+from netsky.mesh.streams import LANES, FrameState, IncomingState, OutgoingState, Seen
 
 NOW = 1_700_000_000 * 10**9
+MESH = b"m" * 16
+REIGN = 3
 
 
 class Node:
-    def __init__(self, number: int, mesh: bytes = ZERO_MESH) -> None:
+    def __init__(self, number: int, mesh: bytes = MESH) -> None:
         self.secret = bytes([number]) * 32
         private = Ed25519PrivateKey.from_private_bytes(self.secret)
         self.key = private.public_key().public_bytes_raw()
@@ -41,7 +65,35 @@ class Node:
         return seal(self.sign, self.key, "envelope", self.mesh, statements)
 
     def ends(self, peer: Node) -> Ends:
-        return Ends(self.key, peer.key, self.mesh, self.sign, {peer.key: peer.name})
+        return Ends(
+            *(self.key, peer.key, self.mesh, self.sign, ROOT.key, REIGN),
+            program=f"1.{self.name[-1]}",
+            addresses=(f"127.0.0.{self.name[-1]}:7",),
+        )
+
+
+ROOT, SIBLING, OTHER = Node(0), Node(1), Node(2)
+
+
+def roster(version: int = 5, *, numbers: Sequence[int] = (0, 1, 2), revoked: Sequence[int] = ()) -> Roster:
+    members = [
+        Member(Node(number).key, f"netsky{number}", f"machine {number}", (), NOW, NOW if number in revoked else 0)
+        for number in numbers
+    ]
+    return Roster(MESH, ROOT.key, REIGN, version, 1, NOW, tuple(members))
+
+
+@cache
+def _sealed(one: Roster) -> bytes:
+    return seal_roster(one, ROOT.sign)
+
+
+def sealed(one: Roster) -> tuple[Roster, bytes]:
+    return one, _sealed(one)
+
+
+def outcome(id_: str, origin: Node = SIBLING) -> bytes:
+    return pack_outcome(Outcome(origin.key, id_, b"l" * 32, "delivered", "", OTHER.key, NOT_RELAYED, 0, 0, NOW))
 
 
 class Killed(BaseException):
@@ -50,15 +102,15 @@ class Killed(BaseException):
 
 @dataclass
 class Row:
+    """One statement of our own, one batch that is passed on, or the outcomes of one frame."""
+
     id: int
     lane: Lane
-    batch: Batch
-    position: int
+    source: Source
+    batch: Batch | None = None
+    positions: tuple[int, ...] = ()
+    packed: tuple[bytes, ...] = ()
     number: int | None = None
-
-    @property
-    def leaf(self) -> bytes:
-        return leaves(self.batch)[self.position]
 
 
 def fresh(life: int = 1, lineage: bytes = b"L" * 16) -> LinkState:
@@ -71,11 +123,18 @@ class MemoryStore:
 
     state: LinkState = field(default_factory=fresh)
     rows: list[Row] = field(default_factory=list)
+    numbered: list[Numbered] = field(default_factory=list)  # and not acknowledged
     stored: dict[tuple[bytes, str], bytes] = field(default_factory=dict)  # the inbox: (origin, id) -> leaf
+    outcomes: list[str] = field(default_factory=list)  # ids
     refused: list[tuple[int, str]] = field(default_factory=list)
     again: list[str] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     log: list[Record] = field(default_factory=list)
+    known: tuple[Roster | None, bytes] = field(default_factory=lambda: sealed(roster()))
+    windows: dict[Lane, tuple[int, int]] = field(
+        default_factory=lambda: dict.fromkeys(LANES, (WINDOW_ENVELOPES, WINDOW_BYTES))
+    )
+    holds: frozenset[tuple[bytes, str]] = frozenset()
     before_commit: Callable[[Sequence[Record]], None] = lambda _: None
     after_commit: Callable[[Sequence[Record]], None] = lambda _: None
     changed: trio.Event = field(default_factory=trio.Event)
@@ -84,11 +143,26 @@ class MemoryStore:
 
     def add(self, lane: Lane, batch: Batch) -> None:
         for at in range(len(batch.statements)):
-            self.rows.append(Row(len(self.rows), lane, batch, at))
+            self.rows.append(Row(len(self.rows), lane, "own", batch, (at,)))
+        self.changed.set()
+
+    def forward(self, lane: Lane, batch: Batch, *positions: int) -> None:
+        self.rows.append(Row(len(self.rows), lane, "forward", batch, positions or tuple(range(len(batch.statements)))))
+        self.changed.set()
+
+    def answer(self, *packed: bytes) -> None:
+        for at in range(0, len(packed), 64):
+            self.rows.append(Row(len(self.rows), "reply", "outcomes", packed=packed[at : at + 64]))
         self.changed.set()
 
     def open_ids(self) -> list[int]:
         return [row.id for row in self.rows if row.number is None]
+
+    def alarms(self) -> list[str]:
+        return [notice.code for notice in self.notices if isinstance(notice, Alarm)]
+
+    def told_holds(self) -> list[frozenset[tuple[bytes, str]]]:
+        return [notice.held for notice in self.notices if isinstance(notice, Holds)]
 
     # What the link asks.
 
@@ -112,55 +186,64 @@ class MemoryStore:
     def tell(self, notice: Notice) -> None:
         self.notices.append(notice)
 
-    def alarms(self) -> list[str]:
-        return [notice.code for notice in self.notices if isinstance(notice, Alarm)]
+    def window(self, lane: Lane) -> tuple[int, int]:
+        return self.windows[lane]
+
+    def held(self) -> frozenset[tuple[bytes, str]]:
+        return self.holds
+
+    def roster(self) -> tuple[Roster | None, bytes]:
+        return self.known
 
     def find(self, lane: Lane, wanted: Wanted) -> list[Offer]:
-        rows = [row for row in self.rows if row.lane == lane]
-        if wanted.first is None:
-            rows = [row for row in rows if row.number is None]
-        else:
-            rows = [row for row in rows if row.number is not None and row.number >= wanted.first]
+        if wanted.first is not None:
+            frames = [frame for frame in self.numbered if frame.lane == lane and frame.first >= wanted.first]
+            return [self._offer([self.rows[row] for row in one.rows], one.first, one.seal) for one in frames]
         offers: list[Offer] = []
-        for row in rows[: wanted.envelopes]:
-            statements = list(leaves(row.batch))
-            statements[row.position] = row.batch.statements[row.position]  # type: ignore[call-overload]
-            last = offers[-1] if offers else None
-            if (
-                last
-                and last.batch.signature == row.batch.signature
-                and self.rows[last.rows[-1]].position < row.position
-            ):
-                joined = list(last.batch.statements)
-                joined[row.position] = row.batch.statements[row.position]
-                offers[-1] = replace(
-                    last, batch=replace(last.batch, statements=tuple(joined)), rows=(*last.rows, row.id)
-                )
-            else:
-                offers.append(Offer(replace(row.batch, statements=tuple(statements)), (row.id,), row.number))
-        return offers
+        group: list[Row] = []
+        for row in [row for row in self.rows if row.lane == lane and row.number is None][: wanted.envelopes]:
+            if group and not _joins(group, row):
+                offers += self._pieces(group)
+                group = []
+            group.append(row)
+        return offers + (self._pieces(group) if group else [])
+
+    def _pieces(self, group: list[Row]) -> list[Offer]:
+        """In as many frames as it takes."""
+        whole = self._offer(group)
+        if group[0].source != "own":
+            return [whole]
+        assert whole.batch is not None
+        rows = {row.positions[0]: row for row in group}
+        return [self._offer([rows[at] for at in piece]) for piece in cut(whole.batch)]
+
+    def _offer(self, group: list[Row], first: int | None = None, seal_: bytes = b"") -> Offer:
+        rows, batch, source = tuple(row.id for row in group), group[0].batch, group[0].source
+        if batch is None:
+            return Offer(source, rows, None, group[0].packed, first, seal_)
+        positions = [at for row in group for at in row.positions]
+        return Offer(source, rows, with_only(batch, leaves(batch), positions), (), first, seal_, received=NOW - 1)
 
     def commit(self, records: Sequence[Record]) -> None:
         outgoing, incoming = dict(self.state.outgoing), dict(self.state.incoming)
         for record in records:
             self.log.append(record)
-            lane = record.lane
             match record:
-                case Numbered():
-                    own = []
+                case Numbered(lane=lane):
                     for index, row in enumerate(record.rows):
                         assert self.rows[row].number is None
                         self.rows[row].number = record.first + index
-                        own.append(self.rows[row].leaf)
-                    outgoing[lane] = replace(outgoing[lane], leaves=(*outgoing[lane].leaves, *own))
-                case Acked():
+                    self.numbered.append(record)
+                    frame = FrameState(record.first, record.leaves)
+                    outgoing[lane] = replace(outgoing[lane], frames=(*outgoing[lane].frames, frame))
+                case Acked(lane=lane):
                     old = outgoing[lane]
-                    count = record.number - old.acked
-                    assert count > 0
-                    outgoing[lane] = replace(
-                        old, acked=record.number, acked_leaf=old.leaves[count - 1], leaves=old.leaves[count:]
-                    )
-                case Arrived():
+                    [end] = [frame for frame in old.frames if frame.last == record.number]
+                    assert end.leaves[-1] == record.leaf
+                    left = tuple(frame for frame in old.frames if frame.last > record.number)
+                    outgoing[lane] = replace(old, acked=record.number, acked_leaf=record.leaf, frames=left)
+                    self.numbered = [f for f in self.numbered if f.lane != lane or f.last > record.number]
+                case Arrived(lane=lane) | Answered(lane=lane):
                     self._arrived(record)
                     old_in = incoming[lane]
                     if record.life > old_in.life:
@@ -170,13 +253,18 @@ class MemoryStore:
                     incoming[lane] = replace(
                         old_in, mark=record.mark, mark_leaf=record.mark_leaf, recent=(*old_in.recent, seen)
                     )
-                case Froze() if record.direction == "out":
+                case Enrolled():
+                    self.known = (record.roster, record.sealed)
+                case Froze(lane=lane) if record.direction == "out":
                     outgoing[lane] = replace(outgoing[lane], frozen=record.code)
-                case Froze():
+                case Froze(lane=lane):
                     incoming[lane] = replace(incoming[lane], frozen=record.code)
         self.state = LinkState(outgoing, incoming)
 
-    def _arrived(self, record: Arrived) -> None:
+    def _arrived(self, record: Arrived | Answered) -> None:
+        if isinstance(record, Answered):
+            self.outcomes += [one.id for one in record.outcomes]
+            return
         for arrival in record.arrivals:
             if arrival.refusal is not None:
                 self.refused.append((arrival.number, arrival.refusal))
@@ -189,6 +277,13 @@ class MemoryStore:
                 self.stored[key] = arrival.leaf
 
 
+def _joins(group: list[Row], row: Row) -> bool:
+    last = group[-1]
+    if row.source != last.source or row.batch is None or last.batch is None or row.source == "forward":
+        return False
+    return row.batch.signature == last.batch.signature and last.positions < row.positions
+
+
 @dataclass
 class Side:
     """One node with its store, and the machine of the present connection."""
@@ -198,6 +293,11 @@ class Side:
     store: MemoryStore = field(default_factory=MemoryStore)
     link: Link | None = None
 
+    @property
+    def machine(self) -> Link:
+        assert self.link is not None
+        return self.link
+
     def new_link(self) -> Link:
-        self.link = Link(self.node.ends(self.peer), self.store.load())
+        self.link = Link(self.node.ends(self.peer), self.store.load(), *self.store.known)
         return self.link
