@@ -1,0 +1,56 @@
+"""What the root decides about an envelope that came in for another node: it passes, or why it ends here.
+
+The link has checked what is about bytes and keys; here the checks are about meaning, in a fixed order, cheap first,
+each with its code. Whatever passes is stored before it is acknowledged; whatever does not is ended by the root with an
+outcome that its sender gets to know.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netsky.envelope.address import parse_address
+from netsky.envelope.fields import Header
+from netsky.envelope.limits import EXPIRES_MAX_NS, SKEW_NS
+from netsky.mesh.roster import Roster
+from netsky.relay.authority import refusal
+from netsky.relay.holds import Queues
+from netsky.relay.routes import RouteLine
+
+CODES = (
+    "expired", "expires_range", "dest_unknown", "dest_revoked", "address", "authority", "dest_full",
+)  # fmt: skip
+"""In the order in which they are asked."""
+
+
+@dataclass(frozen=True, slots=True)
+class Border:
+    """What the root decides by at one moment."""
+
+    roster: Roster
+    routes: Sequence[RouteLine]
+    queues: Queues
+    now: int  # wall clock, ns
+
+
+def refusal_code(header: Header, border: Border) -> str | None:
+    """Why this envelope may not pass, or None. Its origin's seal and name were verified."""
+    if header.expires < border.now:
+        return "expired"
+    if header.expires > border.now + EXPIRES_MAX_NS + SKEW_NS:
+        return "expires_range"  # remembered until it expires, so that has to be soon enough, whatever its clock says
+    destination = border.roster.by_key.get(header.destination)
+    if destination is None:
+        return "dest_unknown"
+    if destination.revoked:
+        return "dest_revoked"
+    sender, recipient = parse_address(header.sender), parse_address(header.to)
+    if recipient.node != destination.name:
+        return "address"
+    allowed = refusal(sender, recipient, header.kind) is None or any(
+        line.allows(sender, recipient, header.kind) for line in border.routes
+    )
+    if not allowed:
+        return "authority"
+    return "dest_full" if border.queues.is_over(header.destination, header.origin) else None
