@@ -15,7 +15,13 @@ from netsky.mesh.transport import TransportOptions
 from netsky.node import limits
 from netsky.node.errors import Usage
 from netsky.node.home import Home
+from netsky.node.membership.limits import INSTALL
 from netsky.node.seams.files import Files, HostileFile
+from netsky.relay.limits import ROUTES_MAX
+from netsky.relay.routes import RouteLine, parse_route
+
+ANY_PORT = "0.0.0.0:0"
+"""Where a node listens whose config does not say. A root that invites writes the port that it got into its config."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,10 +40,12 @@ class Config:
     link_bind: str = ""
     link_relays: tuple[str, ...] = ()
     link_n0: bool = False
+    mesh_install: str = INSTALL
+    routes: tuple[RouteLine, ...] = ()
 
     @property
     def transport(self) -> TransportOptions:
-        return TransportOptions(self.link_bind, self.link_relays, self.link_n0)
+        return TransportOptions(self.link_bind or ANY_PORT, self.link_relays, self.link_n0)
 
     @property
     def free_bytes_floor(self) -> int:
@@ -66,7 +74,7 @@ class Key:
 
 
 KEYS = (
-    Key("node", "name", "name", "this node's name in the mesh; the root is netsky0, `join` sets the others", most=16),
+    Key("node", "name", "name", "this node's name while it is in no mesh; in a mesh its roster says it", most=16),
     Key("node", "label", "label", "a free name for people", most=64),
     Key("node", "local_work", "local_work", "let work that was typed on a sibling start here without the root"),
     Key("bus", "inbox_max", "inbox_envelopes_max", "envelopes an actor may leave untaken", 1, 100_000),
@@ -81,11 +89,12 @@ KEYS = (
         "link",
         "bind",
         "link_bind",
-        'where links listen, "address:port", "0.0.0.0:7000" for all; empty: no links',
+        'where links listen, "address:port", "0.0.0.0:7000" for all; empty: any free port',
         most=64,
     ),
     Key("link", "relays", "link_relays", "URLs of relays of yours: netsky help network", most=8),
     Key("link", "n0", "link_n0", "be found and relayed by n0's public servers, which then know your addresses"),
+    Key("mesh", "install", "mesh_install", "what a new machine types before `netsky join`", most=500),
 )
 
 
@@ -111,6 +120,9 @@ def parse_config(data: bytes, path: str) -> Config:
     known = {(key.section, key.name): key for key in KEYS}
     values: dict[str, Any] = {}
     for section, entries in found.items():
+        if section == "routes":
+            values["routes"] = _routes(path, entries)
+            continue
         if not isinstance(entries, dict) or section not in {key.section for key in KEYS}:
             raise _fault(path, f"has {section!r}, which is not one of its sections {_sections()}")
         for name, value in entries.items():
@@ -126,6 +138,19 @@ def parse_config(data: bytes, path: str) -> Config:
     return Config(**values)
 
 
+def _routes(path: str, entries: object) -> tuple[RouteLine, ...]:
+    """Any name, and a line after it: what the owner lets pass between two nodes."""
+    if not isinstance(entries, dict) or len(entries) > ROUTES_MAX:
+        raise _fault(path, f"[routes] must be a section of at most {ROUTES_MAX} lines")
+    lines = []
+    for name, text in entries.items():
+        line = parse_route(name, text) if isinstance(text, str) else "must be text"
+        if isinstance(line, str):
+            raise _fault(path, f"[routes] {name}: {line}")
+        lines.append(line)
+    return tuple(lines)
+
+
 def default_text(config: Config) -> str:
     """A `config.toml` that says what each line means. Lines with a default stand as comments."""
     lines = ["# The config of this node. Unknown keys are errors; `netsky status` shows a fault in this file.", ""]
@@ -138,7 +163,21 @@ def default_text(config: Config) -> str:
         value = getattr(config, key.field)
         set_here = value != getattr(standard, key.field) or key.field == "name"
         lines += [f"# {key.comment}", f"{'' if set_here else '# '}{key.name} = {_toml(value)}"]
-    return "\n".join(lines) + "\n"
+    return "\n".join([*lines, *_ROUTES_HELP]) + "\n"
+
+
+def with_line(text: str, section: str, name: str, value: object) -> str:
+    """The text of a config with this key set: in its place if it stands there, commented out or not, else added."""
+    wanted = f"{name} = {_toml(value)}"
+    lines, inside = text.splitlines(), False
+    for at, line in enumerate(lines):
+        if line.startswith("["):
+            if inside:
+                return "\n".join([*lines[:at], wanted, *lines[at:]]) + "\n"
+            inside = line.strip() == f"[{section}]"
+        elif inside and line.lstrip("# ").partition("=")[0].strip() == name:
+            return "\n".join([*lines[:at], wanted, *lines[at + 1 :]]) + "\n"
+    return "\n".join([*lines, *([] if inside else ["", f"[{section}]"]), wanted]) + "\n"
 
 
 class LiveConfig:
@@ -241,4 +280,11 @@ def _fault(path: str, sentence: str) -> Usage:
     return Usage(f"{path} {sentence}", next=f"correct {path}; netsky doctor checks it", code="bad_config")
 
 
-assert {key.field for key in KEYS} == {field.name for field in fields(Config)}
+_ROUTES_HELP = (
+    "",
+    "[routes]",
+    "# on netsky0: what may pass between two other nodes, beside the authority table; * is any actor, or all kinds",
+    '# review = "agent4@netsky1 -> agent2@netsky2: text reply"',
+)
+
+assert {*(key.field for key in KEYS), "routes"} == {field.name for field in fields(Config)}

@@ -62,6 +62,10 @@ class Home:
         return self.at("charter")
 
     @property
+    def roster(self) -> str:
+        return self.at("roster")
+
+    @property
     def database(self) -> str:
         return self.at("meta.db")
 
@@ -278,3 +282,14 @@ def take_lock(home: Home, files: Files) -> HomeLock | None:
     finally:
         files.close(folder)
     return None if descriptor is None else HomeLock(descriptor, files)
+
+
+def read_home_file(home: Home, files: Files, name: str, cap: int) -> bytes:
+    """Nothing if it is not there or cannot be used."""
+    folder = files.open_folder(home.path)
+    try:
+        return files.read(folder, name, cap)
+    except (FileNotFoundError, HostileFile):
+        return b""
+    finally:
+        files.close(folder)

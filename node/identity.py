@@ -8,10 +8,14 @@ from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from netsky.envelope.batch import ZERO_MESH
-from netsky.node.charter import Charter, read_charter
+from netsky.envelope.invalid import Invalid
+from netsky.mesh.charter import Charter
+from netsky.mesh.limits import ROSTER_BYTES_MAX
+from netsky.mesh.roster import open_roster
+from netsky.node.charter import read_charter
 from netsky.node.config import Config
 from netsky.node.errors import NetskyError, NotFound, Refused
-from netsky.node.home import Home
+from netsky.node.home import Home, read_home_file
 from netsky.node.seams.files import Files, HostileFile
 from netsky.node.seams.ledger import Value
 
@@ -78,19 +82,17 @@ def read_key(home: Home, files: Files, name: str = "node.key") -> bytes:
 
 
 def read_identity(home: Home, files: Files, config: Config) -> Identity:
-    """This home's identity; refuses a charter that is damaged or whose root has our name and another key."""
+    """This home's identity; refuses a charter that is damaged or whose root has our name and another key.
+
+    In a mesh the roster gives the name. The config's counts where there is no mesh, or no roster that knows us.
+    """
     secret = read_key(home, files)
     private = Ed25519PrivateKey.from_private_bytes(secret)
     key = private.public_key().public_bytes_raw()
     charter = read_charter(home, files)
     root = charter is not None and charter.root_key == key
-    if root and config.name != "netsky0":
-        raise Refused(
-            f"the charter makes this node the root, but its config names it {config.name}",
-            next=f'set name = "netsky0" under [node] in {home.config}',
-            code="wrong_name",
-        )
-    if not root and config.name == "netsky0":
+    name = "netsky0" if root else _name_in_roster(home, files, charter, key) or config.name
+    if not root and name == "netsky0":
         raise Refused(
             "the config names this node netsky0, but " + _why_not_root(charter),
             next=f"set another name under [node] in {home.config}, or bring its charter back",
@@ -99,7 +101,7 @@ def read_identity(home: Home, files: Files, config: Config) -> Identity:
     return Identity(
         mesh=charter.mesh if charter is not None else ZERO_MESH,
         key=key,
-        name=config.name,
+        name=name,
         root=root,
         sign=private.sign,
         secret=secret,
@@ -116,6 +118,18 @@ def check_owner(home: Home, identity: Identity, owner: Value) -> None:
             next="put the node.key back that belongs to it, or move meta.db away to start with an empty one",
             code="foreign_database",
         )
+
+
+def _name_in_roster(home: Home, files: Files, charter: Charter | None, key: bytes) -> str | None:
+    """By the file; a revoked node keeps its name. One that cannot be used is overlooked: the database has it too."""
+    sealed = b"" if charter is None else read_home_file(home, files, "roster", ROSTER_BYTES_MAX)
+    if charter is None or not sealed:
+        return None
+    try:
+        member = open_roster(sealed, charter.root_key, charter.mesh).by_key.get(key)
+    except Invalid:
+        return None
+    return None if member is None else member.name
 
 
 def _why_not_root(charter: Charter | None) -> str:

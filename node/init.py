@@ -9,7 +9,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from netsky.node.charter import Charter, read_charter, seal_charter
+from netsky.mesh.charter import Charter, seal_charter
+from netsky.node.charter import read_charter
 from netsky.node.config import Config, default_text, node_name_wrong, read_config
 from netsky.node.errors import Conflict, NetskyError, Refused, Usage
 from netsky.node.home import HOLDER_NAME, LOCK_NAME, Home, check_permissions, check_secret, no_folder, take_lock

@@ -75,6 +75,20 @@ DESCRIPTORS_WANTED = 8_192
 HANDSHAKES_MAX = 32
 """Connections that have not proven a key yet, at once: strangers cost little and are not queued."""
 
+WINDOWS_ENVELOPES = 20_000
+WINDOWS_BYTES = 64 << 20
+"""What all windows of a node grant together: the reserve above every mark is as large."""
+
+WINDOW_LEAST_ENVELOPES = 64
+WINDOW_LEAST_BYTES = 128 * 1024
+"""A link with less would wait for an ack after every frame."""
+
+LOOK_AT_FULL_NS = 250 * 10**6
+"""Between two looks at the inboxes that are held: a count by an index, while there is one."""
+
+SWEEP_NS = 5 * 10**9
+"""Between two looks at what has expired on its way."""
+
 SEND_WAIT_SECONDS_MAX = 24 * 3600.0
 """Waiting for room in an inbox: who needs a day needs another plan."""
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from typing import Protocol
 
 from netsky.envelope.address import Address
 from netsky.envelope.clock import next_clock
@@ -43,6 +44,14 @@ ID_BYTES = 8 + ID_RANDOM_BYTES
 
 _VOICES = frozenset({"agentinfinity", "agentcron", "agentloop"})
 """Actors that are code of the node: they speak without having a row."""
+
+
+class Mesh(Protocol):
+    """What the door asks about other nodes."""
+
+    def key_of(self, name: str) -> bytes | None: ...
+
+    def next_hop(self, destination: bytes) -> bytes: ...
 
 
 @dataclass(slots=True)
@@ -83,21 +92,21 @@ class AcceptPlanner:
         config: Callable[[], Config],
         time: Time,
         chance: Chance,
-        peers: Callable[[str], bytes | None],
+        mesh: Mesh,
         accepted: Callable[[list[Fresh], bool], None],
         numbers: Numbers,
         pid: int,
     ) -> None:
-        """`peers` knows the key of a node's name; `accepted` hears, after the commit, what is to be projected and
+        """`accepted` hears, after the commit, what is to be projected and
         whether anything was put into the outbox."""
         self._identity = identity
         self._config = config
         self._time = time
         self._chance = chance
-        self._peers = peers
+        self._mesh = mesh
         self._accepted = accepted
         self._numbers = numbers
-        self._sealer = Sealer(identity, numbers, pid)
+        self._sealer = Sealer(identity, mesh.next_hop, numbers, pid)
         self.door = Door()
 
     def reads(self, items: Sequence[Offer]) -> Sequence[Statement]:
@@ -212,11 +221,11 @@ class AcceptPlanner:
 
     def _peer(self, to: Address) -> bytes:
         assert to.node is not None
-        key = self._peers(to.node)
+        key = self._mesh.key_of(to.node)
         if key is None:
             raise NotFound(
                 f"this node knows no {to.node}, so nothing can be sent to {to}",
-                next="netsky status (it lists the peers)",
+                next="netsky nodes",
                 code="unknown_node",
             )
         return key
@@ -241,6 +250,10 @@ class AcceptPlanner:
             return _no_actor(offer.sender, " that could send this")
         sender, recipient = Address(offer.sender, name), Address(offer.to.actor, offer.to.node or name)
         relations = _relations(group.actors, offer) if local else frozenset()
+        if ROOT not in {sender.node, recipient.node} and not local:
+            return None  # siblings reach each other through the root, whose owner may have written a line for them
+        if any(line.allows(sender, recipient, offer.draft.kind) for line in self._config().routes):
+            return None
         sentence = refusal(sender, recipient, offer.draft.kind, relations)
         return None if sentence is None else Refused(sentence, next="netsky help trust", code="authority")
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from netsky.envelope.file import parse_file_name
-from netsky.node.bus.accept import AcceptPlanner
+from netsky.node.bus.accept import AcceptPlanner, Mesh
 from netsky.node.bus.draft import Accepted, Draft, Offer, Via, prepare
 from netsky.node.bus.folders import Channel, open_channel
 from netsky.node.bus.ingress import IngressPlanner
@@ -27,6 +27,7 @@ from netsky.node.seams.chance import Chance
 from netsky.node.seams.files import Files, HostileFile
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
+from netsky.relay.authority import ROOT
 
 
 class Notify(Told, Protocol):
@@ -48,9 +49,9 @@ class Bus:
         config: Callable[[], Config],
         group: GroupCommit,
         notify: Notify,
-        peers: Callable[[str], bytes | None],
+        mesh: Mesh,
     ) -> None:
-        """`channels` is the folder of the channel folders; `peers` knows the key of a node by its name."""
+        """`channels` is the folder of the channel folders."""
         self._channels = channels
         self._files = files
         self._time = time
@@ -66,13 +67,19 @@ class Bus:
             config=config,
             time=time,
             chance=chance,
-            peers=peers,
+            mesh=mesh,
             accepted=self._accepted,
             numbers=numbers,
             pid=pid,
         )
         self.ingress = IngressPlanner(
-            identity=identity, config=config, time=time, stored=self.projector.offer, numbers=numbers, pid=pid
+            identity=identity,
+            config=config,
+            time=time,
+            stored=self.projector.offer,
+            numbers=numbers,
+            pid=pid,
+            is_root=identity.name == ROOT,
         )
         self._replays = _Replays(self._bring_back)
         self.sweep = Sweep(

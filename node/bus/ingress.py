@@ -7,9 +7,8 @@ envelope has its outcome.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 from netsky.envelope.address import parse_address
 from netsky.envelope.batch import Batch
@@ -18,6 +17,7 @@ from netsky.envelope.fields import Body, Header
 from netsky.envelope.file import Proof, to_file
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import SKEW_NS, TIME_MAX
+from netsky.mesh.outcome import Fate
 from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE, INGRESS_RESERVE
 from netsky.node.bus.sealing import Fresh, Numbers, SignerIdentity, arrival_name, message_row, seal_row
 from netsky.node.config import Config
@@ -27,8 +27,6 @@ from netsky.node.db.outcomes import OutcomeRow
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
 from netsky.relay.authority import ROOT, refusal
-
-Fate = Literal["delivered", "dead", "in_doubt"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,8 +47,10 @@ class Incoming:
 class Ingressed:
     """What is stored about it now. `new` is False for a second arrival, which changed nothing."""
 
-    fate: str
+    fate: Fate
     code: str | None
+    at: int
+    """When it was decided, ns."""
     new: bool
     conflict: bool = False
     """The id was here with another content: this one is refused, and somebody should look."""
@@ -68,15 +68,20 @@ class IngressPlanner:
         stored: Callable[[list[Fresh]], None],
         numbers: Numbers,
         pid: int,
+        is_root: bool,
     ) -> None:
-        """`stored` hears after the commit what is to be projected."""
+        """`stored` hears after the commit what is to be projected. On a sibling the root has asked the authority table
+        before it sealed the route: here it would only know less, without the owner's [routes]."""
         self._identity = identity
         self._config = config
         self._time = time
         self._stored = stored
         self._numbers = numbers
         self._pid = pid
+        self._is_root = is_root
         self._files = 0
+        self.counted: Callable[[Mapping[str, int]], None] = lambda _: None
+        """Hears after the commit how many wait for the actors that got something. Set by the links."""
 
     def reads(self, items: Sequence[Incoming]) -> Sequence[Statement]:
         return [
@@ -99,12 +104,9 @@ class IngressPlanner:
             key = _key(item)
             before = known.get(key)
             if before is not None:
-                results.append(_second(item, before))
+                results.append(_second(item, before, now))
                 continue
             code = self._code(item, here, waiting, now)
-            if code == "not_for_us":
-                results.append(Ingressed("dead", code, True))  # not ours to end: the link answers by number alone
-                continue
             outcome = OutcomeRow(
                 key=key,
                 leaf=item.leaf,
@@ -116,7 +118,7 @@ class IngressPlanner:
             )
             known[key] = outcome
             new_outcomes.append(outcome)
-            results.append(Ingressed(outcome.fate, code, True))
+            results.append(Ingressed("delivered" if code is None else "dead", code, now, True))
             if code is None:
                 delivered.append(item)
                 actor = _recipient(item.header)
@@ -124,13 +126,17 @@ class IngressPlanner:
         if not new_outcomes:
             return Plan([], results)
         statements, fresh = self._rows(delivered, now)
-        return Plan([*statements, outcomes.record(new_outcomes)], results, after=lambda: self._stored(fresh))
+
+        def after() -> None:
+            self._stored(fresh)
+            self.counted(waiting)
+
+        return Plan([*statements, outcomes.record(new_outcomes)], results, after=after)
 
     def _code(self, item: Incoming, here: set[str], waiting: dict[str, int], now: int) -> str | None:
         """Why it ends here undelivered, or None."""
         header, name = item.header, self._identity.name
-        if header.destination != self._identity.key:
-            return "not_for_us"
+        assert header.destination == self._identity.key, "what is for others the link does not bring here"
         if header.expires < now:
             return "expired"
         sender, recipient = parse_address(header.sender), parse_address(header.to)
@@ -139,7 +145,7 @@ class IngressPlanner:
         recipient = recipient._replace(node=name)
         if recipient.actor not in here and not (recipient.actor == "owner" and name == ROOT):
             return "unknown_actor"
-        if refusal(sender, recipient, header.kind) is not None:
+        if self._is_root and refusal(sender, recipient, header.kind) is not None:
             return "authority"
         if waiting.get(recipient.actor, 0) >= self._config().inbox_envelopes_max + INGRESS_RESERVE:
             return "inbox_full"
@@ -184,10 +190,10 @@ class IngressPlanner:
         return [messages.insert_seals(seals), messages.insert(message_rows), inbox.insert(inbox_rows)], fresh
 
 
-def _second(item: Incoming, before: OutcomeRow) -> Ingressed:
+def _second(item: Incoming, before: OutcomeRow, now: int) -> Ingressed:
     if before.leaf != item.leaf:
-        return Ingressed("dead", "other_content", False, conflict=True)
-    return Ingressed(before.fate, before.code, False)
+        return Ingressed("dead", "other_content", now, False, conflict=True)
+    return Ingressed(before.fate, before.code, before.at, False)
 
 
 def _key(item: Incoming) -> bytes:

@@ -106,8 +106,12 @@ class _Rows:
 class Sealer:
     """Signs with the node's key and gives the files their names."""
 
-    def __init__(self, identity: SignerIdentity, numbers: Numbers, pid: int) -> None:
+    def __init__(
+        self, identity: SignerIdentity, next_hop: Callable[[bytes], bytes], numbers: Numbers, pid: int
+    ) -> None:
+        """`next_hop` is the key of the node that an envelope for this key goes to first."""
         self._identity = identity
+        self._next_hop = next_hop
         self._numbers = numbers
         self._pid = pid
         self._files = 0
@@ -148,7 +152,7 @@ class Sealer:
             done.fresh.append(Fresh(seq, offer.to.actor, file, h, offer.body, proof, len(offer.body_bytes)))
         else:
             size = len(sealing.header_bytes) + len(offer.body_bytes)
-            rows.outbox.append(outbox.NewOutbox(h.origin, h.id, h.destination, offer.lane, size))
+            rows.outbox.append(outbox.NewOutbox(h.origin, h.id, self._next_hop(h.destination), offer.lane, size))
             done.outgoing = True
         if h.idempotency_key is not None:
             until = h.expires + SKEW_NS

@@ -10,7 +10,15 @@ from typing import NamedTuple
 
 from netsky.node.cli.text import size
 
-PACKAGES = ("netsky.envelope", "netsky.mesh", "netsky.node", "netsky.node.db", "netsky.node.bus", "netsky.node.actors")
+PACKAGES = (
+    "netsky.envelope",
+    "netsky.mesh",
+    "netsky.node",
+    "netsky.node.db",
+    "netsky.node.bus",
+    "netsky.node.actors",
+    "netsky.node.membership",
+)
 
 
 class Limit(NamedTuple):

@@ -93,6 +93,7 @@ _FORMS: dict[str, Callable[[str], Any]] = {
     "duration": duration,
     "json": _json_object,
     "pairs": _pair,
+    "words": str,
 }
 
 
@@ -124,7 +125,7 @@ def _add_option(parser: argparse._ActionsContainer, option: Option, default: obj
     more: dict[str, Any] = {}
     if option.choices:
         more["choices"] = option.choices
-    if option.form == "pairs":
+    if option.form in {"pairs", "words"}:
         more["action"] = "append"
     parser.add_argument(
         *option.flags,

@@ -25,7 +25,8 @@ class Option(NamedTuple):
     value: str = ""  # the name of its value in help; none for a switch
     choices: tuple[str, ...] = ()
     completes: str = ""
-    form: str = "text"  # how the value is read: text, token, count, duration (in seconds), json, pairs (repeatable)
+    form: str = "text"
+    """How the value is read: text, token, count, duration (in seconds), json; pairs, words (may be repeated)."""
     bare: str = ""  # the value when the flag stands alone (`--wait` beside `--wait=5`)
     least: float = 0  # of a count or a duration
     most: float | None = None
@@ -90,12 +91,13 @@ TOPICS = (
     ("bus", "Messages"),
     ("look", "What happened"),
     ("actors", "Actors"),
+    ("mesh", "The mesh"),
     ("help", "Help and tools"),
 )
 """The order of the overview."""
 
 LATER = (
-    ("invite", "join", "approve", "revoke", "nodes", "root", "halt", "resume"),
+    ("root", "halt", "resume"),
     ("dead", "drill", "sim", "backup", "restore"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
     ("owner", "cron", "loop", "tick", "watchdog", "quiet", "escalate", "handoffs"),
@@ -105,10 +107,10 @@ LATER = (
 
 def commands() -> dict[tuple[str, ...], Command]:
     """Every command by its path, in the order of the files and within them."""
-    from netsky.node.cli.commands import actors, bus, look, node, tools  # noqa: PLC0415 - the files import this one
+    from netsky.node.cli.commands import actors, bus, look, mesh, node, tools  # noqa: PLC0415 - the files import this one
 
     return {
         command.path: command
-        for part in (node.COMMANDS, bus.COMMANDS, look.COMMANDS, actors.COMMANDS, tools.COMMANDS)
+        for part in (node.COMMANDS, bus.COMMANDS, look.COMMANDS, actors.COMMANDS, mesh.COMMANDS, tools.COMMANDS)
         for command in part
     }

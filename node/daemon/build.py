@@ -1,7 +1,8 @@
 """From a home to a node at work. The order is the rule: whatever can refuse the home does so before anything of it
 is changed, and nothing is let in before what was accepted earlier is where it belongs.
 
-    home checks → lock → config and identity → ledger, migrations, whose it is → bus recovered → tree of tasks
+    home checks → lock → config and identity → ledger, migrations, whose it is → membership → bus recovered →
+    tree of tasks
 """
 
 from __future__ import annotations
@@ -29,8 +30,9 @@ from netsky.node.errors import Conflict, Unusable
 from netsky.node.events import Events, Signals
 from netsky.node.home import HOLDER_NAME, Home, HomeLock, check_permissions, prepare_runtime_folder, take_lock
 from netsky.node.identity import NODE_KEY, Identity, check_owner, read_identity
-from netsky.node.links import make_links
+from netsky.node.links.make import make_links
 from netsky.node.log import Log
+from netsky.node.membership.membership import Membership, Parts
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
 from netsky.node.version import program_version
@@ -185,23 +187,45 @@ async def _assemble(
         started_monotonic=seams.time.monotonic(),
         pid=around.pid,
     )
+    await _load_membership(node)
     await _own_actors(node)
     node.bus = Bus(
         channels=home.channels,
         files=seams.files,
         time=seams.time,
         chance=seams.chance,
-        identity=identity,
+        identity=node.identity,
         config=lambda: node.config,
         group=group,
         notify=Told(log, events, signals),
-        peers=node.peer_key,
+        mesh=node,
     )
     node.actors = Actors(node)
     node.links = make_links(node)
+    if node.links is not None:
+        node.membership.sightings = node.links
     recovered = await node.bus.recover(ledger.transaction, after_crash=opened.after_crash)
     log.event("bus.recovered", **asdict(recovered))
     return node
+
+
+async def _load_membership(node: Node) -> None:
+    """Who belongs to the mesh, and by that what this node is called: everything after it uses the name."""
+    node.membership = Membership(
+        Parts(
+            home=node.home,
+            seams=node.seams,
+            identity=node.identity,
+            ledger=node.ledger,
+            group=node.group,
+            signals=node.signals,
+            events=node.events,
+            log=node.log,
+            crashed=node.crashes.report,
+        )
+    )
+    await node.membership.load(node.config.label)
+    node.identity = node.membership.named(node.identity)
 
 
 async def _own_actors(node: Node) -> None:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
     from netsky.node.actors.manager import Actors
     from netsky.node.bus.bus import Bus
     from netsky.node.daemon.control import ControlServer
-    from netsky.node.links import Links
+    from netsky.node.links.links import Links
+    from netsky.node.membership.membership import Membership
     from netsky.node.supervise import Supervisor
 
 
@@ -49,6 +50,7 @@ class Node:
     started_monotonic: int
     pid: int
     # Those below are built on those above.
+    membership: Membership = field(init=False)
     bus: Bus = field(init=False)
     actors: Actors = field(init=False)
     control: ControlServer = field(init=False)
@@ -63,9 +65,14 @@ class Node:
         """The config in force at this moment."""
         return self.live_config.current
 
-    def peer_key(self, name: str) -> bytes | None:
-        """The key of the node of this name, as far as we have a link to it."""
-        return None if self.links is None else self.links.key_of(name)
+    def key_of(self, name: str) -> bytes | None:
+        """The key of the node of this name, if it belongs to the mesh."""
+        return self.membership.key_of(name)
+
+    def next_hop(self, destination: bytes) -> bytes:
+        """The key of the node that an envelope for this one goes to first."""
+        charter = self.identity.charter
+        return destination if charter is None or self.identity.root else charter.root_key
 
     def now(self) -> int:
         return self.seams.time.wall()

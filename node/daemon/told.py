@@ -10,8 +10,17 @@ from netsky.node.log import Log
 OUTBOX_SIGNAL = "outbox/"
 """Rung when something for another node was stored. No actor has such a name."""
 
+ENDED_SIGNAL = "ended/"
+"""Rung when envelopes of this node have got their outcome."""
+
+ROSTER_SIGNAL = "roster/"
+"""Rung when another roster is in force."""
+
 TAKEN_SIGNAL = "taken/"
 """Rung when an envelope was taken."""
+
+JOINS_SIGNAL = "joins/"
+"""Rung when an invite was used, decided upon or withdrawn."""
 
 
 class Told:

@@ -56,3 +56,6 @@ DETAIL_CHARS_MAX = 8_192
 
 PRUNE_ROWS = 500
 """Rows removed from one table in one turn: under a millisecond of commit."""
+
+STRANGERS_MAX = 100
+"""Keys that were not let in: enough to find the machine that one forgot to invite, nothing for a flood to fill."""

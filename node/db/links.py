@@ -53,16 +53,6 @@ def streams(peer: bytes) -> Statement:
     )
 
 
-def unacked_leaves(peer: bytes) -> Statement:
-    """(lane, number, leaf) of what was given a number in its stream's present life and is not acknowledged."""
-    return Statement(
-        "SELECT outbox.lane, outbox.number, messages.leaf FROM streams JOIN outbox USING (peer, lane, life) "
-        "JOIN messages USING (seq) WHERE streams.peer = ? AND direction = 'out' AND outbox.number > acked "
-        "ORDER BY outbox.lane, outbox.number",
-        (peer,),
-    )
-
-
 def window(peer: bytes) -> Statement:
     """Of the present lives, oldest first."""
     return Statement(
@@ -85,13 +75,12 @@ def give(peer: bytes, lane: str, *, life: int, last: int, leaf: bytes) -> Statem
     )
 
 
-def acknowledge(peer: bytes, lane: str, *, life: int, up_to: int) -> Statement:
-    """Beside `outbox.acked`."""
+def acknowledge(peer: bytes, lane: str, *, life: int, up_to: int, leaf: bytes) -> Statement:
+    """Beside `outbox.acked` and what `flight`, `forward` and `answers` forget."""
     return Statement(
-        "UPDATE streams SET acked = ?, acked_leaf = (SELECT messages.leaf FROM outbox JOIN messages USING (seq) "
-        "WHERE outbox.peer = streams.peer AND outbox.lane = streams.lane AND outbox.life = streams.life "
-        "AND outbox.number = ?) WHERE peer = ? AND direction = 'out' AND lane = ? AND life = ? AND acked < ?",
-        (up_to, up_to, peer, lane, life, up_to),
+        "UPDATE streams SET acked = ?, acked_leaf = ? "
+        "WHERE peer = ? AND direction = 'out' AND lane = ? AND life = ? AND acked < ?",
+        (up_to, leaf, peer, lane, life, up_to),
     )
 
 
@@ -133,3 +122,24 @@ def stream_rows(found: list[Row]) -> list[LinkStreamRow]:
 
 def window_rows(found: list[Row]) -> list[WindowRow]:
     return [WindowRow(*row) for row in found]  # type: ignore[arg-type]
+
+
+def count_refused(refused: Sequence[tuple[bytes, str]], at: int) -> Statement:
+    """(peer, code) pairs: how often which peer was refused for which reason."""
+    return Statement(
+        "INSERT INTO refused_counts (peer, code, count, last) VALUES (?, ?, 1, ?) "
+        "ON CONFLICT (peer, code) DO UPDATE SET count = count + 1, last = excluded.last",
+        many=[(peer, code, at) for peer, code in refused],
+    )
+
+
+def refused_counts() -> Statement:
+    return Statement("SELECT peer, code, count, last FROM refused_counts ORDER BY last DESC LIMIT 1000")
+
+
+def forget_peer(peer: bytes) -> list[Statement]:
+    """The link has ended for good; the streams stay, so that their numbers are never given again."""
+    return [
+        Statement("DELETE FROM link_window WHERE peer = ?", (peer,)),
+        Statement("DELETE FROM link_refusals WHERE peer = ?", (peer,)),
+    ]

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netsky.node.db.sets import texts
+from netsky.node.db.sets import blobs, numbers, texts
 from netsky.node.seams.ledger import Row, Statement
 
 
@@ -39,7 +39,34 @@ class OutboxRow:
     body: bytes
     seal: bytes
     position: int
+    accepted_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Mine:
+    """An envelope of this node that went, or goes, to another."""
+
+    seq: int
+    id: str
+    leaf: bytes
+    destination: bytes
+    sender: str
+    kind: str | None
     expires: int
+    state: str
+    was_numbered: int
+
+
+@dataclass(frozen=True, slots=True)
+class Due:
+    """An envelope whose sender is to hear of its fate."""
+
+    seq: int
+    id: str
+    origin: bytes
+    sender: str
+    recipient: str
+    thread: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +97,7 @@ class StreamRow:
 
 _SELECT = (
     "SELECT seq, peer, outbox.lane, state, life, number, origin, id, leaf, header, body, "
-    "(SELECT hash FROM seals WHERE seals.seal = messages.seal), position, expires "
+    "(SELECT hash FROM seals WHERE seals.seal = messages.seal), position, accepted_at "
     "FROM outbox JOIN messages USING (seq) "
 )
 
@@ -84,20 +111,23 @@ def insert(entries: Sequence[NewOutbox]) -> Statement:
     )
 
 
-def open_entries(peer: bytes, lane: str, limit: int) -> Statement:
-    """Without a number, in the order of acceptance."""
+def open_entries(peer: bytes, lane: str, limit: int, held: Sequence[bytes] = (), full: Sequence[str] = ()) -> Statement:
+    """Without a number, in the order of acceptance; not for destinations that are held, nor actors that are full."""
+    if not held and not full:  # nearly always
+        return Statement(
+            f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' ORDER BY seq LIMIT ?", (peer, lane, limit)
+        )
+    places, values = blobs(held or [b""])
     return Statement(
-        f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' ORDER BY seq LIMIT ?", (peer, lane, limit)
+        f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' "
+        f"AND ifnull(destination NOT IN ({places}), TRUE) AND recipient NOT IN (SELECT value FROM json_each(?)) "
+        "ORDER BY seq LIMIT ?",
+        (peer, lane, *values, texts(full), limit),
     )
 
 
-def numbered_after(peer: bytes, lane: str, life: int, number: int, limit: int) -> Statement:
-    """What a resumed link sends again."""
-    return Statement(
-        f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND life = ? AND number > ? AND state != 'done' "
-        "ORDER BY number LIMIT ?",
-        (peer, lane, life, number, limit),
-    )
+def by_seqs(seqs: Sequence[int]) -> Statement:
+    return Statement(f"{_SELECT} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY number", (numbers(seqs),))
 
 
 def number(given: Sequence[tuple[int, int]], life: int, at: int) -> Statement:
@@ -117,13 +147,59 @@ def acked(peer: bytes, lane: str, life: int, up_to: int, at: int) -> Statement:
     )
 
 
-def done(origin: bytes, ids: Sequence[str], at: int) -> Statement:
-    """Their outcome is stored in the same transaction."""
+def mine(origin: bytes, ids: Sequence[str]) -> Statement:
+    """What an outcome is held against."""
     return Statement(
-        "UPDATE outbox SET state = 'done', done_at = ? WHERE state != 'done' AND seq IN "
-        "(SELECT seq FROM messages WHERE id IN (SELECT value FROM json_each(?)) AND origin = ?)",
-        (at, texts(ids), origin),
+        "SELECT seq, id, leaf, destination, sender, kind, expires, state, life IS NOT NULL "
+        "FROM messages JOIN outbox USING (seq) WHERE id IN (SELECT value FROM json_each(?)) AND origin = ?",
+        (texts(ids), origin),
     )
+
+
+def done(ended: Sequence[tuple[int, int, int]], at: int) -> Statement:
+    """(seq, received, routed): their outcome is stored in the same transaction; the times are the root's."""
+    return Statement(
+        "UPDATE outbox SET state = 'done', done_at = ?, root_received = ?, root_routed = ? "
+        "WHERE seq = ? AND state != 'done'",
+        many=[(at, received or None, routed or None, seq) for seq, received, routed in ended],
+    )
+
+
+def to_destinations(destinations: Sequence[bytes], limit: int) -> Statement:
+    """The `mine` columns of what has no outcome and goes to these nodes, for when they are no more."""
+    places, values = blobs(destinations)
+    return Statement(
+        "SELECT seq, id, leaf, destination, sender, kind, messages.expires, state, life IS NOT NULL "
+        f"FROM outbox JOIN messages USING (seq) WHERE state != 'done' AND destination IN ({places}) LIMIT ?",
+        (*values, limit),
+    )
+
+
+def expired(now: int, limit: int) -> Statement:
+    """The `mine` columns of what never got a number in time."""
+    return Statement(
+        "SELECT seq, id, leaf, destination, sender, kind, messages.expires, state, life IS NOT NULL "
+        "FROM outbox JOIN messages USING (seq) WHERE state = 'open' AND messages.expires < ? LIMIT ?",
+        (now, limit),
+    )
+
+
+def errors_due(seqs: Sequence[int]) -> Statement:
+    """The senders of these must hear of their fate."""
+    return Statement("INSERT OR IGNORE INTO errors_due (seq) VALUES (?)", many=[(seq,) for seq in seqs])
+
+
+def due_errors(limit: int) -> Statement:
+    """(seq, id, sender, recipient, fate, code) of those."""
+    return Statement(
+        "SELECT seq, id, origin, sender, recipient, thread FROM errors_due JOIN messages USING (seq) "
+        "ORDER BY seq LIMIT ?",
+        (limit,),
+    )
+
+
+def error_told(seqs: Sequence[int]) -> Statement:
+    return Statement("DELETE FROM errors_due WHERE seq IN (SELECT value FROM json_each(?))", (numbers(seqs),))
 
 
 def pending() -> Statement:
@@ -163,6 +239,14 @@ def begin_life(stream: StreamRow, at: int, reason: str) -> Statement:
         "INSERT INTO lives (peer, direction, lane, life, lineage, began_at, reason) VALUES (?, ?, ?, ?, ?, ?, ?)",
         (stream.peer, stream.direction, stream.lane, stream.life, stream.lineage, at, reason),
     )
+
+
+def mine_rows(found: list[Row]) -> list[Mine]:
+    return [Mine(*row) for row in found]  # type: ignore[arg-type]
+
+
+def due_rows(found: list[Row]) -> list[Due]:
+    return [Due(*row) for row in found]  # type: ignore[arg-type]
 
 
 def rows(found: list[Row]) -> list[OutboxRow]:

@@ -6,6 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netsky.mesh.outcome import Fate
 from netsky.node.db.sets import blobs
 from netsky.node.seams.ledger import Row, Statement
 
@@ -16,7 +17,7 @@ KEY_BYTES = 20
 class OutcomeRow:
     key: bytes
     leaf: bytes
-    fate: str  # "delivered", "dead", "in_doubt"
+    fate: Fate
     code: str | None  # the reason of the last two
     ender: bytes  # key of the node that ended it
     at: int

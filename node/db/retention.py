@@ -38,6 +38,8 @@ OBSERVED = (
     Keep("watchdog_events", 30 * DAY, 50_000),
     Keep("iroh_events", 30 * DAY, 50_000),
     Keep("logs", 7 * DAY, 100_000),
+    Keep("routes", 61 * DAY, 5_000_000),  # as long as an envelope that it proves may be asked about
+    Keep("invites", 90 * DAY, 1_000, at="made_at", only="state NOT IN ('open', 'pending')"),
     Keep("sessions", 90 * DAY, 10_000, at="started_at", only="ended_at IS NOT NULL"),
 )
 
@@ -123,6 +125,7 @@ def _forget(over: list[Row]) -> list[Statement]:
     some = "IN (SELECT value FROM json_each(?))"
     return [
         Statement(f"DELETE FROM handovers WHERE seq {some}", (seqs,)),
+        Statement(f"DELETE FROM errors_due WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM inbox WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM outbox WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM messages WHERE seq {some}", (seqs,)),

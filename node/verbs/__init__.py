@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from netsky.node.verbs import actors, bus, control, look
+from netsky.node.verbs import actors, bus, control, look, mesh
 from netsky.node.verbs.send import send
 from netsky.node.verbs.status import status
 from netsky.node.verbs.verb import Verb
@@ -33,5 +33,9 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "agent_rm": Verb(actors.agent_rm, booked=True),
         "agent_ls": Verb(actors.agent_ls, actors=True),
         "agent_logs": Verb(actors.agent_logs),
+        "invite": Verb(mesh.invite, booked=True),
+        "approve": Verb(mesh.approve, booked=True),
+        "revoke": Verb(mesh.revoke, booked=True),
+        "nodes": Verb(mesh.nodes, actors=True),
     }
 )

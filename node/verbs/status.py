@@ -25,7 +25,7 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     identity = node.identity
     common = {
         "name": identity.name,
-        "label": node.config.label,
+        "label": node.membership.label or node.config.label,
         "root": identity.root,
         "fingerprint": identity.fingerprint,
         "version": program_version(),

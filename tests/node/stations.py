@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -10,43 +10,109 @@ from typing import Any
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-from netsky.envelope.batch import ZERO_MESH
-from netsky.mesh.transport import OpenTransport, TransportOptions
+from netsky.mesh.charter import Charter
+from netsky.mesh.roster import Member, Roster, seal_roster
+from netsky.mesh.transport import Connection, OpenTransport, TransportOptions
 from netsky.node.bus.bus import Bus
 from netsky.node.bus.draft import Accepted, Draft
 from netsky.node.config import Config
-from netsky.node.daemon.told import Told
-from netsky.node.db import actors
+from netsky.node.daemon.told import ROSTER_SIGNAL, Told
+from netsky.node.db import actors, node_state
 from netsky.node.db.actors import ActorRow
 from netsky.node.db.group import GroupCommit
 from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.db.opening import begin
 from netsky.node.events import Events, Signals
 from netsky.node.identity import Identity
-from netsky.node.links import Links, Parts
+from netsky.node.links.links import Links, Parts
 from netsky.node.log import Log
-from netsky.node.peers import Peer
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.real import real_seams
 from netsky.node.supervise import Crash
+from netsky.relay.routes import RouteLine, parse_route
+
+MESH = b"the mesh of test"
+OWNER = bytes([200]) * 32
 
 
-def identity(number: int) -> Identity:
-    secret = bytes([number + 1]) * 32
-    private = Ed25519PrivateKey.from_private_bytes(secret)
-    key = private.public_key().public_bytes_raw()
-    return Identity(ZERO_MESH, key, f"netsky{number}", number == 0, private.sign, secret, None)
+def private_key(number: int) -> Ed25519PrivateKey:
+    return Ed25519PrivateKey.from_private_bytes(bytes([number + 1]) * 32)
 
 
-def peer(number: int, address: str | None = None) -> Peer:
-    return Peer(f"netsky{number}", identity(number).key, address)
+def key(number: int) -> bytes:
+    return private_key(number).public_key().public_bytes_raw()
+
+
+def charter(reign: int = 1, root: int = 0) -> Charter:
+    return Charter(MESH, OWNER, reign, key(root), (), "", 0, b"", 1)
+
+
+def identity(number: int, reign: int = 1) -> Identity:
+    private = private_key(number)
+    return Identity(
+        MESH, key(number), f"netsky{number}", number == 0, private.sign, bytes([number + 1]) * 32, charter(reign)
+    )
+
+
+def roster(*numbers: int, version: int = 1, revoked: Mapping[int, int] | None = None) -> tuple[Roster, bytes]:
+    """netsky0 and these; sealed by netsky0."""
+    gone = revoked or {}
+    members = [Member(key(n), f"netsky{n}", f"machine {n}", revoked=gone.get(n, 0)) for n in (0, *numbers)]
+    made = Roster(MESH, key(0), 1, version, 1, 7, tuple(members))
+    return made, seal_roster(made, private_key(0).sign)
+
+
+class Book:
+    """A membership without a door: the roster in force, and where the root listens."""
+
+    def __init__(self, known: tuple[Roster, bytes], root_at: str | None, signals: Signals) -> None:
+        self._known = known
+        self._signals = signals
+        self.root_at = () if root_at is None else (root_at,)
+        self.remembered: list[str] = []
+        self.strangers: list[tuple[bytes, str]] = []
+
+    def roster(self) -> tuple[Roster | None, bytes]:
+        return self._known
+
+    def adopt(self, roster: Roster, sealed: bytes) -> None:
+        self._known = (roster, sealed)
+        self._signals.ring(ROSTER_SIGNAL)
+
+    def store(self, sealed: bytes) -> Statement:
+        return node_state.put("roster", sealed)
+
+    def root_addresses(self) -> tuple[str, ...]:
+        return self.root_at
+
+    def remember_root_addresses(self, addresses: Sequence[str]) -> None:
+        self.remembered = list(addresses)
+
+    def key_of(self, name: str) -> bytes | None:
+        return self._known[0].key_of(name)
+
+    def note_stranger(self, key: bytes, code: str) -> None:
+        self.strangers.append((key, code))
+
+    async def serve_join(self, connection: Connection) -> None:
+        raise AssertionError("nobody joins here")
 
 
 class Station:
     """One life of a node; the folder outlives it."""
 
-    def __init__(self, folder: Path, number: int, seams: Seams, peers: list[Peer], bind: str) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        number: int,
+        seams: Seams,
+        known: tuple[Roster, bytes],
+        *,
+        bind: str,
+        root_at: str | None = None,
+        routes: Sequence[str] = (),
+    ) -> None:
         folder.mkdir(exist_ok=True)
         (folder / "channels").mkdir(exist_ok=True)
         self.folder = folder
@@ -58,8 +124,16 @@ class Station:
         self.log = Log(seams.files, str(folder / "logs"), seams.time, bytes_max=1 << 20, files_max=1)
         self.crashes: list[Crash] = []
         self.config = Config(name=self.identity.name)
-        self._peers = {one.key: one for one in peers}
+        self.config = replace(self.config, routes=tuple(_line(text) for text in routes))
+        self.book = Book(known, root_at, self.signals)
+        self.takes_work = True
         self._bind = bind
+
+    def key_of(self, name: str) -> bytes | None:
+        return self.book.key_of(name)
+
+    def next_hop(self, destination: bytes) -> bytes:
+        return destination if self.identity.root else key(0)
 
     async def open(self) -> None:
         await begin(self.ledger, str(self.folder / "meta.db"), self.seams.time.wall(), "test")
@@ -73,22 +147,30 @@ class Station:
             config=lambda: self.config,
             group=self.group,
             notify=Told(self.log, self.events, self.signals),
-            peers={one.name: one.key for one in self._peers.values()}.get,
+            mesh=self,
         )
-        parts = Parts(
-            identity=self.identity,
-            seams=self.seams,
-            group=self.group,
-            ingress=self.bus.ingress,
-            signals=self.signals,
-            events=self.events,
-            log=self.log,
-            crashed=self.crashes.append,
+        self.links = Links(
+            Parts(
+                identity=self.identity,
+                seams=self.seams,
+                group=self.group,
+                ingress=self.bus.ingress,
+                accept=self.bus.accept,
+                membership=self.book,
+                signals=self.signals,
+                events=self.events,
+                log=self.log,
+                crashed=self.crashes.append,
+                route_lines=lambda: self.config.routes,
+                takes_work=lambda: self.takes_work,
+                inbox_max=lambda: self.config.inbox_envelopes_max,
+                options=TransportOptions(self._bind),
+                program="1.2.3",
+            )
         )
-        self.links = Links(parts, self._peers, TransportOptions(self._bind))
 
-    async def send(self, to: str, *texts: str, **fields: Any) -> list[Accepted]:
-        answers = await self.bus.accept("agent0", "actor", [Draft(to, text, **fields) for text in texts])
+    async def send(self, to: str, *texts: str, sender: str = "agent0", **fields: Any) -> list[Accepted]:
+        answers = await self.bus.accept(sender, "actor", [Draft(to, text, **fields) for text in texts])
         for answer in answers:
             if not isinstance(answer, Accepted):
                 raise answer
@@ -110,11 +192,15 @@ def seams_with(transport: OpenTransport, **others: Any) -> Seams:
     return replace(real_seams(), transport=transport, ledger=SqliteLedgers(), **others)
 
 
+def _line(text: str) -> RouteLine:
+    line = parse_route("test", text)
+    assert isinstance(line, RouteLine), line
+    return line
+
+
 @asynccontextmanager
-async def station(
-    folder: Path, number: int, seams: Seams, peers: list[Peer], bind: str, *, linked: bool = True
-) -> AsyncIterator[Station]:
-    made = Station(folder, number, seams, peers, bind)
+async def station(made: Station, *, linked: bool = True) -> AsyncIterator[Station]:
+    """One life of it."""
     await made.open()
     try:
         async with trio.open_nursery() as nursery:

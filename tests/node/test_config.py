@@ -32,7 +32,9 @@ def test_the_transport_gets_what_the_config_says() -> None:
     assert parse_config(text.encode(), "config.toml").transport == TransportOptions(
         "0.0.0.0:7000", ("https://relay.example.org",), n0=False
     )
-    assert Config().transport == TransportOptions("", (), n0=False), "no relay and no discovery unless asked for"
+    assert Config().transport == TransportOptions("0.0.0.0:0", (), n0=False), (
+        "no relay and no discovery unless asked for"
+    )
 
 
 def test_every_key_stands_in_the_written_file_with_what_it_means() -> None:

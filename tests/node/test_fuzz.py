@@ -19,7 +19,6 @@ from netsky.node.config import parse_config
 from netsky.node.daemon.lines import parse_request
 from netsky.node.errors import NetskyError
 from netsky.node.lab.virtual import MemorySockets
-from netsky.node.peers import parse_peers
 from netsky.node.verbs import TABLE
 
 from tests.node.crash_world import World
@@ -36,9 +35,12 @@ inbox_envelopes_max = 1000
 [link]
 bind = "127.0.0.1:4433"
 """
-PEERS = b"""[netsky1]
-key = "d75a980182b10ab7d54bfed3c964073a0ee172f3daa62325af021a68f707511a"
-address = "127.0.0.1:4433"
+ROUTES = b"""[node]
+name = "netsky0"
+
+[routes]
+review = "agent4@netsky1 -> agent2@netsky2: text reply"
+any = "*@netsky1 -> agent0@netsky3: *"
 """
 LINES = (
     b'{"n": 1, "verb": "send", "args": {"to": "agent1", "text": "hello", "data": {"a": [1, 2.5, null]}}}',
@@ -103,10 +105,9 @@ def test_a_damaged_config_is_read_or_refused_with_a_sentence() -> None:
     assert bear(lambda data: parse_config(data, "config.toml"), (CONFIG,), TOML_CASES) > TOML_CASES / 2
 
 
-def test_a_damaged_list_of_peers_is_read_or_refused_with_a_sentence() -> None:
-    parse_peers(PEERS, "peers.toml", "netsky0", bytes(32))
-    refused = bear(lambda data: parse_peers(data, "peers.toml", "netsky0", bytes(32)), (PEERS,), TOML_CASES)
-    assert refused > TOML_CASES / 2
+def test_damaged_lines_of_routes_are_read_or_refused_with_a_sentence() -> None:
+    assert len(parse_config(ROUTES, "config.toml").routes) == 2
+    assert bear(lambda data: parse_config(data, "config.toml"), (ROUTES,), TOML_CASES) > TOML_CASES / 2
 
 
 def test_a_damaged_request_is_read_or_refused_with_a_sentence() -> None:

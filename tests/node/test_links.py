@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -13,41 +13,51 @@ from netsky.envelope import batch as seals
 from netsky.envelope.fields import Body, Header
 from netsky.envelope.wire import decode_body, decode_header, encode_body, encode_header
 from netsky.mesh.effects import Acked, Arrival, Arrived, Froze, Numbered, Record
+from netsky.mesh.ends import LinkState
 from netsky.mesh.iroh_transport import IrohTransport
 from netsky.mesh.limits import ALPN
-from netsky.mesh.link import Ends, Link, LinkState, Wanted
+from netsky.mesh.link import Link
+from netsky.mesh.offer import Wanted
+from netsky.mesh.roster import Roster
+from netsky.mesh.streams import FrameState
 from netsky.mesh.transport import PeerAddress, TransportError, TransportOptions
 from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.node.daemon.told import OUTBOX_SIGNAL
-from netsky.node.errors import NetskyError, Usage
+from netsky.node.errors import NetskyError
 from netsky.node.lab.network import MemoryNetwork, MemoryTransport
 from netsky.node.lab.virtual import EPOCH_NS, SeededChance, VirtualTime
-from netsky.node.link_store import PeerStore
-from netsky.node.peers import Peer, dials, parse_peers
-from netsky.node.seams import Seams
+from netsky.node.links.offers import Offers
+from netsky.node.links.store import PeerStore
 from netsky.node.seams.ledger import LedgerFull, Row, Statement
 from trio.testing import wait_all_tasks_blocked
 
-from tests.node.stations import Station, identity, peer, seams_with, station
+from tests.node.stations import MESH, Station, identity, key, roster, seams_with, station
 
-ROOT_AT, SIBLING_AT = "memory:40", "memory:41"
+ROOT_AT = "memory:40"
+WORK = "agent0@netsky1 -> agent0@netsky2: *"
+BACK = "agent0@netsky2 -> agent0@netsky1: *"
 
 
 @dataclass
 class World:
-    """netsky0 listens, netsky1 dials it; virtual time, a network in memory, real databases."""
+    """netsky0 listens, the siblings dial it; virtual time, a network in memory, real databases."""
 
     folder: Path
     net: MemoryNetwork = field(default_factory=MemoryNetwork)
+    known: tuple[Roster, bytes] = field(default_factory=lambda: roster(1, 2))
 
-    def seams(self, number: int, **others: Any) -> Seams:
-        return seams_with(self.net, time=VirtualTime(), chance=SeededChance(number), **others)
+    def station(self, number: int, routes: Sequence[str] = (), **others: Any) -> Station:
+        seams = seams_with(self.net, time=VirtualTime(), chance=SeededChance(number), **others)
+        return Station(
+            self.folder / str(number), number, seams, self.known,
+            bind=ROOT_AT if number == 0 else f"memory:{40 + number}", root_at=ROOT_AT, routes=routes,
+        )  # fmt: skip
 
-    def root(self, **others: Any) -> Any:
-        return station(self.folder / "0", 0, self.seams(0, **others), [peer(1)], ROOT_AT)
+    def root(self, *routes: str, **others: Any) -> Any:
+        return station(self.station(0, routes, **others))
 
-    def sibling(self, **others: Any) -> Any:
-        return station(self.folder / "1", 1, self.seams(1, **others), [peer(0, ROOT_AT)], SIBLING_AT)
+    def sibling(self, number: int = 1, **others: Any) -> Any:
+        return station(self.station(number, **others))
 
     @asynccontextmanager
     async def both(self) -> AsyncIterator[tuple[Station, Station]]:
@@ -55,37 +65,36 @@ class World:
             await trio.sleep(1)
             yield root, sibling
 
+    @asynccontextmanager
+    async def three(self, *routes: str) -> AsyncIterator[tuple[Station, Station, Station]]:
+        async with self.root(*(routes or (WORK, BACK))) as root, self.sibling(1) as one, self.sibling(2) as two:
+            await trio.sleep(1)
+            yield root, one, two
+
 
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
 
 
-async def test_an_envelope_is_in_the_inbox_with_its_number_and_outcome_before_the_sender_counts_it(
-    world: World,
-    autojump_clock: object,
+async def test_an_envelope_goes_over_the_root_and_its_sender_gets_to_know_its_fate(
+    world: World, autojump_clock: object
 ) -> None:
-    async with world.both() as (root, sibling):
-        [sent] = await sibling.send("agent0@netsky0", "hello")
+    async with world.three() as (root, one, two):
+        [sent] = await one.send("agent0@netsky2", "hello")
         await trio.sleep(1)
-        assert await root.received() == [sent.id]
-        assert await root.rows("SELECT state, life, number FROM inbox") == [("projected", 1, 1)]
-        assert await root.rows("SELECT leaf, fate, ender FROM outcomes") == [
-            (sent.leaf, "delivered", root.identity.key)
-        ]
-        assert await sibling.rows("SELECT state, life, number FROM outbox") == [("acked", 1, 1)]
-        assert len(list((root.folder / "channels/agent0/inbox").iterdir())) == 1
-
-
-async def test_both_directions_and_lanes_go_over_one_connection(world: World, autojump_clock: object) -> None:
-    async with world.both() as (root, sibling):
-        [asked] = await root.send("agent0@netsky1", "do it", kind="ticket")
-        await trio.sleep(1)
-        await sibling.send("agent0@netsky0", "done", kind="reply", in_reply_to=asked.id)
-        await trio.sleep(1)
-        assert len(await root.received()) == len(await sibling.received()) == 1
-        assert await sibling.one("SELECT lane FROM outbox") == "reply"
-        assert len(world.net.places["memory:40"].connections) == 1
+        assert await two.received() == [sent.id]
+        assert len(list((two.folder / "channels/agent0/inbox").iterdir())) == 1
+        delivered = [(sent.leaf, "delivered", None, two.identity.key)]
+        for node in (one, two):
+            assert await node.rows("SELECT leaf, fate, code, ender FROM outcomes") == delivered
+        assert await one.rows("SELECT state, life, number FROM outbox") == [("done", 1, 1)]
+        assert await root.one("SELECT count(*) FROM outcomes") == 0
+        for table in ("forward", "flight", "answers"):
+            for node in (root, one, two):
+                assert await node.one(f"SELECT count(*) FROM {table}") == 0, table
+        assert await two.one("SELECT count(*) FROM routes") == 1
+        assert one.crashes == two.crashes == root.crashes == []
 
 
 async def test_what_is_sent_while_the_peer_is_away_arrives_when_it_is_back_in_order(
@@ -115,7 +124,7 @@ async def test_a_group_of_two_hundred_goes_out_batch_by_batch_and_nothing_twice(
         assert await root.received() == [one.id for one in sent]
         assert await root.one("SELECT count(*) FROM seals") == 4
         assert await root.one("SELECT max(number) FROM inbox") == 200
-        assert await sibling.one("SELECT count(*) FROM outbox WHERE state = 'acked'") == 200
+        assert await sibling.one("SELECT count(*) FROM outbox WHERE state = 'done'") == 200
 
 
 async def test_large_envelopes_travel_in_several_frames_and_keep_their_proof(
@@ -198,33 +207,26 @@ async def test_broken_at_a_commit_the_envelope_still_arrives_exactly_once(
         assert len(root.crashes) + len(sibling.crashes) == 1
         assert await root.received() == [one.id for one in sent]
         assert await root.rows("SELECT life, number FROM inbox") == [(1, 1), (1, 2)]
-        assert await sibling.rows("SELECT state, number FROM outbox") == [("acked", 1), ("acked", 2)]
-        assert await root.one("SELECT count(*) FROM link_window") == 1
+        assert await sibling.rows("SELECT state, number FROM outbox") == [("done", 1), ("done", 2)]
+        assert await root.one("SELECT count(*) FROM link_window WHERE lane = 'work'") == 1
 
 
 async def test_what_is_loaded_is_what_the_machine_had(world: World, autojump_clock: object) -> None:
     async with world.both() as (root, sibling):
         await sibling.send("agent0@netsky0", "a", "b")
         await sibling.send("agent0@netsky0", "c", kind="reply")
+        await root.send("agent0@netsky1", "d")
         await trio.sleep(1)
-        for one, other in ((root, peer(1)), (sibling, peer(0))):
-            slot = one.links._slots[other.key]
+        for one, other in ((root, 1), (sibling, 0)):
+            slot = one.links._slots[key(other)]
             assert slot.link is not None
-            store = store_of(one, other)
-            loaded = Link(Ends(one.identity.key, other.key, seals.ZERO_MESH, one.identity.sign, {}), await store.load())
+            loaded = Link(one.links._ends(key(other)), await store_of(one, other).load(), *one.book.roster())
             assert loaded.start(0).send == slot.link.start(0).send
 
 
-def store_of(one: Station, other: Peer) -> PeerStore:
-    return PeerStore(
-        other,
-        group=one.group,
-        planner=one.links._planner,
-        signals=one.signals,
-        time=one.seams.time,
-        chance=one.seams.chance,
-        notice=lambda *_: None,
-    )
+def store_of(one: Station, other: int) -> PeerStore:
+    offers = Offers(key(other), one.identity.key, one.group, is_root=one.identity.root)
+    return PeerStore(key(other), f"netsky{other}", offers, one.links._ways, lambda *_: None)
 
 
 async def test_the_loaded_state_has_the_leaves_that_are_not_acknowledged_yet(
@@ -232,14 +234,18 @@ async def test_the_loaded_state_has_the_leaves_that_are_not_acknowledged_yet(
 ) -> None:
     async with world.sibling() as sibling:
         sent = await sibling.send("agent0@netsky0", "a", "b", "c")
-        store = store_of(sibling, peer(0))
+        store = store_of(sibling, 0)
         await store.load()
         rows = [int(row[0]) for row in await sibling.rows("SELECT seq FROM outbox ORDER BY seq")]  # type: ignore[arg-type]
-        await store.persist([Numbered("work", 1, 1, tuple(rows), sent[2].leaf)])
-        await store.persist([Acked("work", 1, 1)])
+        leaves = tuple(one.leaf for one in sent)
+        await store.persist([Numbered("work", 1, 1, leaves[:1], b"seal", "own", (rows[0],))])
+        await store.persist([Numbered("work", 1, 2, leaves[1:], b"seal", "own", tuple(rows[1:]))])
+        await store.persist([Acked("work", 1, 1, leaves[0])])
         out = (await store.load()).outgoing["work"]
         assert (out.acked, out.acked_leaf) == (1, sent[0].leaf)
-        assert out.leaves == (sent[1].leaf, sent[2].leaf)
+        assert out.frames == (FrameState(2, leaves[1:]),)
+        [again] = await store.offers("work", Wanted(1, 2, 64, 1 << 20))
+        assert (again.first, again.seal, again.rows) == (2, b"seal", tuple(rows[1:]))
         await store.persist([Froze("work", "out", "diverged")])
         await store.persist([Froze("work", "out", "later")])
         assert (await store.load()).outgoing["work"].frozen == "diverged"
@@ -250,12 +256,12 @@ async def test_a_connection_that_is_over_writes_nothing_behind_the_newer_one(
 ) -> None:
     async with world.sibling() as sibling:
         [first, second] = await sibling.send("agent0@netsky0", "a", "b")
-        old, new = store_of(sibling, peer(0)), store_of(sibling, peer(0))
+        old, new = store_of(sibling, 0), store_of(sibling, 0)
         await old.load()
         rows = [int(row[0]) for row in await sibling.rows("SELECT seq FROM outbox ORDER BY seq")]  # type: ignore[arg-type]
-        await new.persist([Numbered("work", 1, 1, (rows[0],), first.leaf)])
+        await new.persist([Numbered("work", 1, 1, (first.leaf,), b"seal", "own", (rows[0],))])
         with pytest.raises(NetskyError) as refused:
-            await old.persist([Numbered("work", 1, 1, (rows[1],), second.leaf)])
+            await old.persist([Numbered("work", 1, 1, (second.leaf,), b"seal", "own", (rows[1],))])
         assert refused.value.code == "link_replaced"
         assert await sibling.rows("SELECT number FROM outbox ORDER BY seq") == [(1,), (None,)]
 
@@ -263,20 +269,19 @@ async def test_a_connection_that_is_over_writes_nothing_behind_the_newer_one(
 async def test_what_the_connection_before_still_wanted_stored_is_loaded_by_the_next(
     tmp_path: Path, autojump_clock: object
 ) -> None:
-    seams = seams_with(MemoryNetwork(), time=VirtualTime(), chance=SeededChance(0))
-    root = Station(tmp_path / "0", 0, seams, [peer(1)], ROOT_AT)
+    root = World(tmp_path).station(0)
     await root.open()
     loaded: list[LinkState] = []
 
     async def load() -> None:
-        loaded.append(await store_of(root, peer(1)).load())
+        loaded.append(await store_of(root, 1).load())
         nursery.cancel_scope.cancel()
 
     # All three stand in one group, and plain writes come first in it.
     async with trio.open_nursery() as nursery:
         nursery.start_soon(root.rows, "SELECT 1")
         await wait_all_tasks_blocked()
-        nursery.start_soon(store_of(root, peer(1)).persist, arrived(1, batch_of("a")))
+        nursery.start_soon(store_of(root, 1).persist, arrived(1, batch_of("a")))
         await wait_all_tasks_blocked()
         nursery.start_soon(load)
         await wait_all_tasks_blocked()
@@ -286,17 +291,17 @@ async def test_what_the_connection_before_still_wanted_stored_is_loaded_by_the_n
     root.ledger.close()
 
 
-async def test_offers_take_no_more_bytes_than_are_wanted_but_one_envelope_always(
+async def test_offers_are_frames_and_take_no_more_than_is_wanted_but_one_always(
     world: World, autojump_clock: object
 ) -> None:
     async with world.sibling() as sibling:
-        await sibling.send("agent0@netsky0", *(f"{at}" + "x" * 40_000 for at in range(5)))
-        store = store_of(sibling, peer(0))
-        for size, count in ((100_000, 2), (10, 1), (1 << 20, 5)):
-            [offer] = await store.offers("work", Wanted(1, None, 64, size))
-            assert len(offer.rows) == count
-        [offer] = await store.offers("work", Wanted(1, None, 3, 1 << 20))
-        assert len(offer.rows) == 3
+        await sibling.send("agent0@netsky0", *(f"{at}" + "x" * 40_000 for at in range(12)))
+        store = store_of(sibling, 0)
+        for size, counts in ((10, [6]), (250_000, [6, 6]), (1 << 20, [6, 6])):
+            offers = await store.offers("work", Wanted(1, None, 64, size))
+            assert [len(offer.rows) for offer in offers] == counts
+        [offer] = await store.offers("work", Wanted(1, None, 5, 1 << 20))
+        assert len(offer.rows) == 5
 
 
 # What arrives, judged.
@@ -312,7 +317,7 @@ def arrived(first: int, *batches: seals.Batch, life: int = 1) -> list[Record]:
             assert isinstance(stated, seals.Statement)
             header, body = decode_header(stated.header), decode_body(stated.body)
             arrivals.append(Arrival(first + at, leaves[at], at, header, body, None))
-        records.append(Arrived("work", life, b"L" * 16, batch, tuple(arrivals), b"claim", first, leaves, 0))
+        records.append(Arrived("work", life, b"L" * 16, batch, tuple(arrivals), b"claim", first, leaves, 1, None))
         first += len(leaves)
     return records
 
@@ -329,12 +334,12 @@ def batch_of(*ids: str, text: str = "hello", **changed: Any) -> seals.Batch:
             "expires": EPOCH_NS + 3600 * 10**9, "parent": None,
         }  # fmt: skip
         statements.append(seals.Statement(encode_header(Header(**(values | changed))), encode_body(Body(text))))
-    return seals.seal(one.sign, one.key, "envelope", seals.ZERO_MESH, statements)
+    return seals.seal(one.sign, one.key, "envelope", MESH, statements)
 
 
 async def test_a_second_arrival_under_another_number_changes_nothing(world: World, autojump_clock: object) -> None:
     async with world.root() as root:
-        store = store_of(root, peer(1))
+        store = store_of(root, 1)
         await store.persist(arrived(1, batch_of("a"), batch_of("b"), batch_of("a")))
         await store.persist(arrived(4, batch_of("a", "c")))
         await store.persist(arrived(1, batch_of("a"), life=2))
@@ -349,7 +354,7 @@ async def test_the_same_id_with_other_content_is_refused_and_somebody_is_told(
 ) -> None:
     async with world.root() as root:
         with root.events.subscribe() as events:
-            await store_of(root, peer(1)).persist(arrived(1, batch_of("a"), batch_of("a", text="other")))
+            await store_of(root, 1).persist(arrived(1, batch_of("a"), batch_of("a", text="other")))
             event = await events.next()
             assert (event["kind"], event["id"], event["peer"]) == ("link_alarm", "a", "netsky1")
         assert await root.received() == ["a"]
@@ -371,17 +376,18 @@ async def test_what_cannot_be_delivered_is_dead_with_a_reason(
     async with world.root() as root:
         await trio.sleep(1)
         with root.events.subscribe() as events:
-            await store_of(root, peer(1)).persist(arrived(1, batch_of("a", **changed)))
+            await store_of(root, 1).persist(arrived(1, batch_of("a", **changed)))
             assert (await events.next())["code"] == code
         assert await root.received() == []
         assert await root.rows("SELECT fate, code FROM outcomes") == [("dead", code)]
 
 
-async def test_an_expiry_beyond_all_bounds_is_refused_by_number(world: World, autojump_clock: object) -> None:
+async def test_an_expiry_beyond_all_bounds_is_dead_and_not_remembered(world: World, autojump_clock: object) -> None:
     async with world.root() as root:
         far = 2**63 - 1
-        await store_of(root, peer(1)).persist(arrived(1, batch_of("a", ts=far - 10**9, clock=far, expires=far)))
-        assert await root.rows("SELECT number, code FROM link_refusals") == [(1, "expires_range")]
+        await store_of(root, 1).persist(arrived(1, batch_of("a", ts=far - 10**9, clock=far, expires=far)))
+        assert await root.rows("SELECT code, count FROM refused_counts") == [("expires_range", 1)]
+        assert await root.one("SELECT count(*) FROM answers") == 1
         assert await root.received() == []
         assert await root.one("SELECT count(*) FROM outcomes") == 0
 
@@ -390,8 +396,8 @@ async def test_a_refused_number_is_stored_and_the_mark_moves(world: World, autoj
     async with world.root() as root:
         batch = batch_of("a")
         refused = Arrival(1, seals.leaves(batch)[0], 0, None, None, "seal_invalid")
-        record = Arrived("work", 1, b"L" * 16, batch, (refused,), b"c", 1, (refused.leaf,), 0)
-        await store_of(root, peer(1)).persist([record])
+        record = Arrived("work", 1, b"L" * 16, batch, (refused,), b"c", 1, (refused.leaf,), 1, None)
+        await store_of(root, 1).persist([record])
         assert await root.rows("SELECT peer, life, number, code FROM link_refusals") == [
             (identity(1).key, 1, 1, "seal_invalid")
         ]
@@ -400,7 +406,7 @@ async def test_a_refused_number_is_stored_and_the_mark_moves(world: World, autoj
 
 async def test_windows_and_refusals_are_kept_for_one_window_only(world: World, autojump_clock: object) -> None:
     async with world.root() as root:
-        store = store_of(root, peer(1))
+        store = store_of(root, 1)
         for number in range(0, 1_280, 64):
             await store.persist(arrived(number + 1, batch_of(*(f"n{number + at}" for at in range(64)))))
         [(first, last, count)] = await root.rows("SELECT min(first), max(last), count(*) FROM link_window")
@@ -489,14 +495,14 @@ async def test_a_disk_that_is_full_ends_the_link_without_an_ack_and_it_comes_bac
         full = False
         await trio.sleep(10)
         assert await root.received() == [sent.id]
-        assert await sibling.one("SELECT state FROM outbox") == "acked"
+        assert await sibling.one("SELECT state FROM outbox") == "done"
 
 
 async def test_a_new_outbox_row_wakes_the_link_even_if_it_comes_while_the_last_ones_are_read(
     world: World, autojump_clock: object
 ) -> None:
     async with world.sibling() as sibling:
-        store = store_of(sibling, peer(0))
+        store = store_of(sibling, 0)
         before = sibling.signals.count(OUTBOX_SIGNAL)
         await sibling.send("agent0@netsky0", "a")
         assert sibling.signals.count(OUTBOX_SIGNAL) == before + 1
@@ -505,47 +511,6 @@ async def test_a_new_outbox_row_wakes_the_link_even_if_it_comes_while_the_last_o
         with trio.move_on_after(1) as scope:
             await store.more()
         assert scope.cancelled_caught
-
-
-# peers.toml.
-
-KEY = identity(1).key.hex()
-
-
-def test_peers_are_read_by_key() -> None:
-    text = f'[netsky1]\nkey = "{KEY}"\naddress = "127.0.0.1:4433"\n[netsky2]\nkey = "{identity(2).key.hex()}"\n'
-    peers = parse_peers(text.encode(), "peers.toml", "netsky0", identity(0).key)
-    assert peers[identity(1).key] == Peer("netsky1", identity(1).key, "127.0.0.1:4433")
-    assert peers[identity(2).key].address is None
-    assert parse_peers(b"", "peers.toml", "netsky0", identity(0).key) == {}
-    assert parse_peers(f'[netsky1]\nkey = "{KEY}"\naddress = "[::1]:1"'.encode(), "p", "netsky0", bytes(32))
-
-
-WRONG = {
-    "is not TOML": "[netsky1",
-    "no node": "[studio]\n",
-    "which is this node": "[netsky0]\n",
-    "must be a section": "netsky1 = 1\n",
-    "unknown key 'port'": f'[netsky1]\nkey = "{KEY}"\nport = 1\n',
-    "64 hex digits": '[netsky1]\nkey = "12"\n',
-    "small order": f'[netsky1]\nkey = "{"00" * 32}"\n',
-    "key of this node": f'[netsky1]\nkey = "{identity(0).key.hex()}"\n',
-    "is the key of netsky1 too": f'[netsky1]\nkey = "{KEY}"\n[netsky2]\nkey = "{KEY}"\n',
-    "IP address": f'[netsky1]\nkey = "{KEY}"\naddress = "root.example:4433"\n',
-    '"host:port"': f'[netsky1]\nkey = "{KEY}"\naddress = "127.0.0.1:70000"\n',
-}
-
-
-@pytest.mark.parametrize(("sentence", "text"), WRONG.items(), ids=WRONG)
-def test_a_peers_file_that_breaks_a_rule_gets_a_sentence(sentence: str, text: str) -> None:
-    with pytest.raises(Usage) as refused:
-        parse_peers(text.encode(), "peers.toml", "netsky0", identity(0).key)
-    assert sentence in refused.value.message
-
-
-def test_of_two_nodes_the_one_with_the_higher_number_dials() -> None:
-    assert dials("netsky2", peer(1))
-    assert not dials("netsky1", peer(2))
 
 
 # Over iroh.
@@ -557,23 +522,36 @@ async def until(check: Callable[[], Any]) -> None:
             await trio.sleep(0.02)
 
 
-async def test_two_nodes_over_iroh_exchange_envelopes_and_link_again_after_a_restart(tmp_path: Path) -> None:
+async def test_three_nodes_over_iroh_exchange_envelopes_and_link_again_after_a_restart(tmp_path: Path) -> None:
     with trio_as_event_loop():
-        port = free_port()
-        seams = seams_with(IrohTransport)
-        sibling_seams = replace(seams)
-        async with station(tmp_path / "1", 1, sibling_seams, [peer(0, f"127.0.0.1:{port}")], "127.0.0.1:0") as sibling:
+        at, known, seams = f"127.0.0.1:{free_port()}", roster(1, 2), seams_with(IrohTransport)
+
+        def made(number: int) -> Any:
+            bind = at if number == 0 else "127.0.0.1:0"
+            one = Station(tmp_path / str(number), number, replace(seams), known, bind=bind, root_at=at, routes=(WORK,))
+            return station(one)
+
+        async with made(1) as one, made(2) as two:
             for turn in range(2):
-                async with station(tmp_path / "0", 0, seams, [peer(1)], f"127.0.0.1:{port}") as root:
-                    await sibling.send("agent0@netsky0", f"up {turn}")
+                async with made(0) as root:
+                    await one.send("agent0@netsky2", f"across {turn}")
                     await root.send("agent0@netsky1", f"down {turn}")
 
-                    async def there(root: Station = root, turn: int = turn) -> bool:
-                        return len(await root.received()) == len(await sibling.received()) == turn + 1
+                    async def there(turn: int = turn) -> bool:
+                        return len(await one.received()) == len(await two.received()) == turn + 1
+
+                    async def known_to_be(root: Station = root) -> bool:
+                        both = [
+                            await node.one("SELECT count(*) FROM outbox WHERE state != 'done'") for node in (one, root)
+                        ]
+                        return both == [0, 0]
 
                     await until(there)
+                    await until(known_to_be)
                     assert root.links.address is not None
-        assert root.crashes == sibling.crashes == []
+                    assert one.book.remembered == list(root.links.address.direct)
+                    assert root.crashes == []
+        assert one.crashes == two.crashes == []
 
 
 def free_port() -> int:

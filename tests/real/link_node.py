@@ -1,6 +1,7 @@
 """One node with a link, as a process: started, watched and killed by test_link_kill.py.
 
-    python -m tests.real.link_node FOLDER NUMBER BIND [PEER_ADDRESS] [--send N] [--die-at RECORD before|after]
+    python -m tests.real.link_node FOLDER NUMBER BIND [ROOT_ADDRESS] [--send N] [--to ADDRESS]
+                                   [--die-at RECORD before|after]
 
 Says on stdout, a JSON object a line, what happens. With --die-at it ends itself by SIGKILL beside the first commit
 of a record of that kind: what the product cannot do, the test does around it.
@@ -19,9 +20,9 @@ import trio
 from netsky.mesh.effects import Record
 from netsky.mesh.iroh_transport import IrohTransport
 from netsky.mesh.trio_loop import trio_as_event_loop
-from netsky.node.link_store import PeerStore
+from netsky.node.links.store import PeerStore
 
-from tests.node.stations import Station, peer, seams_with, station
+from tests.node.stations import Station, roster, seams_with, station
 
 
 def say(**fields: object) -> None:
@@ -42,18 +43,17 @@ class DyingStore(PeerStore):
 
 
 async def main(args: argparse.Namespace) -> None:
-    other = peer(1 - args.number, args.peer)
-    seams = seams_with(IrohTransport)
+    made = Station(
+        Path(args.folder), args.number, seams_with(IrohTransport), roster(1, 2), bind=args.bind, root_at=args.root,
+        routes=("*@netsky1 -> *@netsky2: *",),
+    )  # fmt: skip
     with trio_as_event_loop():
-        async with (
-            station(Path(args.folder), args.number, seams, [other], args.bind) as node,
-            trio.open_nursery() as nursery,
-        ):
+        async with station(made) as node, trio.open_nursery() as nursery:
             nursery.start_soon(events, node)
             nursery.start_soon(outbox, node)
             say(event="serving")
             if args.send:
-                sent = await node.send(f"agent0@{other.name}", *(f"text {at}" for at in range(args.send)))
+                sent = await node.send(args.to, *(f"text {at}" for at in range(args.send)))
                 say(event="sent", ids=[one.id for one in sent])
 
 
@@ -65,11 +65,11 @@ async def events(node: Station) -> None:
 
 
 async def outbox(node: Station) -> None:
-    """Says once when everything that was sent is acknowledged."""
+    """Says once when everything that was sent has its outcome."""
     while True:
         rows = await node.rows("SELECT state, count(*) FROM outbox GROUP BY state")
-        if rows and all(state == "acked" for state, _ in rows):
-            say(event="acked", count=rows[0][1])
+        if rows and all(state == "done" for state, _ in rows):
+            say(event="done", count=rows[0][1])
             return
         await trio.sleep(0.05)
 
@@ -79,13 +79,14 @@ if __name__ == "__main__":
     parser.add_argument("folder")
     parser.add_argument("number", type=int)
     parser.add_argument("bind")
-    parser.add_argument("peer", nargs="?")
+    parser.add_argument("root", nargs="?")
+    parser.add_argument("--to", default="agent0@netsky0")
     parser.add_argument("--send", type=int, default=0)
     parser.add_argument("--die-at", nargs=2, default=("", "before"))
     found = parser.parse_args()
     DyingStore.die_at, DyingStore.after = found.die_at[0], found.die_at[1] == "after"
     if DyingStore.die_at:
-        import netsky.node.links
+        import netsky.node.links.links
 
-        netsky.node.links.PeerStore = DyingStore  # type: ignore[misc]
+        netsky.node.links.links.PeerStore = DyingStore  # type: ignore[misc]
     trio.run(main, found)

@@ -87,13 +87,13 @@ def test_the_receiver_is_killed_between_its_commit_and_its_ack(tmp_path: Path) -
             down = time.monotonic()
             sender.wait_for("link_up")
             up = time.monotonic()
-            assert sender.wait_for("acked")["count"] == 3
+            assert sender.wait_for("done")["count"] == 3
     print(f"silence noticed after {down - killed:.2f} s, linked again {up - down:.2f} s later")
     assert down - killed < 5
     assert up - down < 1
     assert rows(tmp_path, 0, INBOX) == [(id_, 1, number) for number, id_ in enumerate(ids, 1)]
     assert rows(tmp_path, 0, "SELECT count(*) FROM outcomes") == [(3,)]
-    assert rows(tmp_path, 0, "SELECT first, last FROM link_window") == [(1, 3)]
+    assert rows(tmp_path, 0, "SELECT first, last FROM link_window WHERE lane = 'work'") == [(1, 3)]
 
 
 def test_the_sender_is_killed_between_the_commit_of_its_numbers_and_its_data(tmp_path: Path) -> None:
@@ -105,5 +105,24 @@ def test_the_sender_is_killed_between_the_commit_of_its_numbers_and_its_data(tmp
         assert rows(tmp_path, 0, INBOX) == []
         assert rows(tmp_path, 1, "SELECT number FROM outbox ORDER BY seq") == [(1,), (2,), (3,)]
         with process(tmp_path, 1, "127.0.0.1:0", at) as sender:
-            assert sender.wait_for("acked")["count"] == 3
+            assert sender.wait_for("done")["count"] == 3
     assert [number for _, _, number in rows(tmp_path, 0, INBOX)] == [1, 2, 3]
+
+
+@pytest.mark.parametrize(
+    ("record", "after"), [("Arrived", "after"), ("Numbered", "after"), ("Acked", "before"), ("Answered", "after")]
+)
+def test_the_root_is_killed_beside_a_commit_and_each_envelope_has_one_fate(
+    tmp_path: Path, record: str, after: str
+) -> None:
+    at = f"127.0.0.1:{free_port()}"
+    sending = ("--send", "3", "--to", "agent0@netsky2")
+    with process(tmp_path, 2, "127.0.0.1:0", at), process(tmp_path, 1, "127.0.0.1:0", at, *sending) as sender:
+        with process(tmp_path, 0, at, "--die-at", record, after) as root:
+            ids = sender.wait_for("sent")["ids"]
+            assert root.died() == -signal.SIGKILL
+        with process(tmp_path, 0, at):
+            assert sender.wait_for("done")["count"] == 3
+    assert [id_ for id_, _, _ in rows(tmp_path, 2, INBOX)] == ids
+    assert rows(tmp_path, 1, "SELECT DISTINCT fate FROM outcomes") == [("delivered",)]
+    assert rows(tmp_path, 0, "SELECT count(*) FROM forward") == [(0,)]

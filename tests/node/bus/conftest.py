@@ -162,6 +162,16 @@ def actor(name: str, manager: str | None = None) -> ActorRow:
 CONSTELLATION = (actor("agent1"), actor("agent2"), actor("worker1", "agent1"), actor("worker2"))
 
 
+class Neighbours:
+    """netsky7, reached directly."""
+
+    def key_of(self, name: str) -> bytes | None:
+        return PEER if name == "netsky7" else None
+
+    def next_hop(self, destination: bytes) -> bytes:
+        return destination
+
+
 @asynccontextmanager
 async def open_world(
     root: pathlib.Path,
@@ -190,7 +200,7 @@ async def open_world(
             config=lambda: config or Config(free_mib_floor=16),
             group=group,
             notify=told,
-            peers=lambda node: PEER if node == "netsky7" else None,
+            mesh=Neighbours(),
         )
         world = World(root, bus, ledger, group, told, time, files)
         if recover:

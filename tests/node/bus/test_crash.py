@@ -26,7 +26,7 @@ from netsky.node.lab.virtual import SeededChance
 from netsky.node.seams import Seams
 from netsky.node.seams.real_files import RealFiles
 
-from tests.node.bus.conftest import CONSTELLATION, Identity, ShiftedTime, Told
+from tests.node.bus.conftest import CONSTELLATION, Identity, Neighbours, ShiftedTime, Told
 
 KEYS = ("k0", "k1", "k2")
 STORY_TURNS = 12
@@ -107,7 +107,7 @@ async def story(root: pathlib.Path, books: Books, seams: Seams) -> None:
         config=lambda: Config(free_mib_floor=16),
         group=group,
         notify=Told(),
-        peers=lambda name: None,
+        mesh=Neighbours(),
     )
     await bus.recover(ledger.transaction, after_crash=opened.after_crash)
     async with trio.open_nursery() as nursery:

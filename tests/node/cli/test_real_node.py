@@ -18,7 +18,7 @@ from netsky.node.cli.table import commands
 pytestmark = pytest.mark.real
 
 SCHEMAS = Path(str(resources.files("netsky.node"))) / "schemas"
-NOT_RUN_HERE = {"demo", "bench-seal", "bench-bus", "service-install"}
+NOT_RUN_HERE = {"demo", "bench-seal", "bench-bus", "bench-mesh", "service-install"}
 """They take long, or need a service manager, and have tests of their own; their schemas are at least schemas."""
 
 
@@ -112,6 +112,8 @@ def test_a_day_with_a_node(shell: Shell) -> None:
     made = shell.one("init", "--root", "--label", "desk")
     assert made["owner_key"].endswith("owner.key")
     assert shell.one("init", "--root")["already"] is True
+    config = shell.home / "config.toml"
+    config.write_text(config.read_text().replace('# bind = ""', 'bind = "127.0.0.1:0"'))
     shell("query", "SELECT 1", exit=3)
     assert shell.one("status", exit=4)["next"] == "netsky up"
     shell("wait", "ready", "--timeout", "0.1", exit=6)
@@ -203,6 +205,29 @@ def test_an_actor_with_a_program(shell: Shell) -> None:
     shell("agent", "logs", "worker9", exit=3)
     shell("agent", "rm", "worker2")
     shell("agent", "rm", "worker2", exit=3)
+
+
+def test_a_machine_joins_and_leaves(shell: Shell) -> None:
+    other = Shell(shell.home.parent / "other")
+    other.checked = shell.checked
+    ticket = shell.one("invite", "studio", "--capability", "gpu")["ticket"]
+    shell("invite", "two\nlines", exit=2)
+    other("join", ticket, exit=2)
+    joined = other.one("join", ticket, "--yes")
+    assert (joined["name"], joined["made"]) == ("netsky1", True)
+    nodes = shell.one("nodes")
+    assert [(one["name"], one["capabilities"]) for one in nodes["members"]] == [("netsky0", []), ("netsky1", ["gpu"])]
+    shell("approve", "studio", exit=3)
+    held = shell.one("invite", "box", "--hold")["ticket"]
+    third = Shell(shell.home.parent / "third")
+    third.checked = shell.checked
+    third("join", held, "--yes", "--timeout", "1", exit=6)
+    [waiting] = shell.one("nodes")["pending"]
+    assert shell.one("approve", "box")["words"] == waiting["words"]
+    assert third.one("join", held, "--yes")["name"] == "netsky2"
+    assert shell.one("revoke", "box", "--yes")["already"] is False
+    assert third.one("join", held, "--yes", exit=5)["code"] == "revoked"
+    shell("revoke", "netsky0", "--yes", exit=7)
 
 
 def test_health(shell: Shell) -> None:

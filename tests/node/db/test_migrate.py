@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 import trio
@@ -83,9 +84,10 @@ class DiesAt(SqliteLedger):
         return await super().transaction(statements)  # type: ignore[arg-type]
 
 
-def test_a_crash_between_any_two_transactions_leaves_a_file_that_migrates(path: str) -> None:
+def test_a_crash_between_any_two_transactions_leaves_a_file_that_migrates(tmp_path: Path) -> None:
     deaths = 0
     while True:
+        path = str(tmp_path / f"{deaths}.db")
         ledger = SqliteLedgers().open(path)
         dying = DiesAt(ledger._connection)
         dying.left = deaths
@@ -93,8 +95,12 @@ def test_a_crash_between_any_two_transactions_leaves_a_file_that_migrates(path: 
             trio.run(migrate, dying, 1, "1")
         except SystemExit:
             deaths += 1
-            continue
+        else:
+            break
         finally:
             ledger.close()
-        break
+        again = SqliteLedgers().open(path)
+        trio.run(migrate, again, 2, "1")
+        assert trio.run(version, again) == len(shipped())
+        again.close()
     assert deaths == 1 + len(shipped()), "one to look, one for each migration"

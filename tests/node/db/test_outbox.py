@@ -6,7 +6,7 @@ import pytest
 from netsky.node.db import messages, outbox
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.db.outbox import NewOutbox, Pending, StreamRow
-from netsky.node.seams.ledger import Row
+from netsky.node.seams.ledger import Row, Statement
 
 from tests.node.db.rows import HERE, THERE, everything, message, one, run, seal
 
@@ -37,18 +37,17 @@ async def test_open_ones_come_in_the_order_of_acceptance_with_their_bytes(three:
 async def test_the_way_from_open_to_done(three: SqliteLedger) -> None:
     await run(three, outbox.number([(1, 7), (2, 8)], life=4, at=30))
     assert seen(await one(three, outbox.open_entries(THERE, "work", 9))) == [("c", "open", None)]
-    again = await one(three, outbox.numbered_after(THERE, "work", 4, 6, 9))
-    assert seen(again) == [("a", "numbered", 7), ("b", "numbered", 8)]
-    assert seen(await one(three, outbox.numbered_after(THERE, "work", 4, 7, 9))) == [("b", "numbered", 8)]
-    assert await one(three, outbox.numbered_after(THERE, "work", 3, 0, 9)) == []
+    assert seen(await one(three, outbox.by_seqs([2, 1]))) == [("a", "numbered", 7), ("b", "numbered", 8)]
 
     await run(three, outbox.acked(THERE, "work", 4, 7, 40), outbox.acked(THERE, "work", 3, 99, 41))
-    assert seen(await one(three, outbox.numbered_after(THERE, "work", 4, 0, 9))) == [
-        ("a", "acked", 7),
-        ("b", "numbered", 8),
-    ]
+    assert seen(await one(three, outbox.by_seqs([1, 2]))) == [("a", "acked", 7), ("b", "numbered", 8)]
     assert await one(three, outbox.pending_total()) == [(3, 300)]
-    await run(three, outbox.done(HERE, ["a"], 50), outbox.done(THERE, ["b"], 50))
+    assert [one_.was_numbered for one_ in outbox.mine_rows(await one(three, outbox.mine(HERE, ["a", "c"])))] == [1, 0]
+    assert await one(three, outbox.mine(THERE, ["a"])) == []
+    await run(three, outbox.done([(1, 30, 0)], 50), outbox.done([(1, 31, 1)], 60))
+    assert await one(three, Statement("SELECT done_at, root_received, root_routed FROM outbox WHERE seq = 1")) == [
+        (50, 30, None)
+    ]
     assert await one(three, outbox.pending_total()) == [(2, 200)]
     assert outbox.pending_rows(await one(three, outbox.pending())) == [
         Pending(THERE, "work", "numbered", 1, 100, 12),
@@ -59,9 +58,14 @@ async def test_the_way_from_open_to_done(three: SqliteLedger) -> None:
 async def test_a_number_is_given_once(three: SqliteLedger) -> None:
     await run(three, outbox.number([(1, 7)], 4, 30))
     await run(three, outbox.number([(1, 8)], 4, 31))
-    assert seen(await one(three, outbox.numbered_after(THERE, "work", 4, 0, 9))) == [("a", "numbered", 7)]
+    assert seen(await one(three, outbox.by_seqs([1]))) == [("a", "numbered", 7)]
     with pytest.raises(AssertionError, match="UNIQUE"):
         await run(three, outbox.number([(2, 7)], 4, 32))
+
+
+async def test_what_goes_to_a_held_destination_stays_where_it_is(three: SqliteLedger) -> None:
+    assert seen(await one(three, outbox.open_entries(THERE, "work", 9, [THERE]))) == []
+    assert len(await one(three, outbox.open_entries(THERE, "work", 9, [HERE]))) == 3
 
 
 async def test_the_total_of_an_empty_outbox_is_nothing(ledger: SqliteLedger) -> None:

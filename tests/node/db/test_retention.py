@@ -115,7 +115,7 @@ async def test_envelopes_that_are_over_go_with_all_that_belongs_to_them(
         inbox.insert([arrival(1, "taken"), arrival(6, "untaken")]),
         outbox.insert([outbox.NewOutbox(HERE, name, THERE, "work", 1) for name in ("sent", "unanswered")]),
         inbox.take_files("agent1", ["taken.json"], 6, "ack"),
-        outbox.done(HERE, ["sent"], 7),
+        Statement("UPDATE outbox SET state = 'done' WHERE seq = (SELECT seq FROM messages WHERE id = 'sent')"),
     )
     assert await prune_messages(group, Turn(0, before=20, now=100)) == 0
     assert await ids(ledger) == ["young", "unexpired", "untaken", "unanswered", "newest"]

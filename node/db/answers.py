@@ -1,0 +1,57 @@
+"""Fates on their way to the origins of their envelopes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netsky.node.db.sets import numbers
+from netsky.node.seams.ledger import Row, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerRow:
+    seq: int
+    outcomes: bytes
+
+
+_SOME = "IN (SELECT value FROM json_each(?))"
+
+
+def insert(entries: Sequence[tuple[bytes, bytes]], at: int) -> Statement:
+    """(peer, outcomes) pairs."""
+    return Statement(
+        "INSERT INTO answers (peer, state, outcomes, made_at) VALUES (?, 'open', ?, ?)",
+        many=[(peer, outcomes, at) for peer, outcomes in entries],
+    )
+
+
+def open_of(peer: bytes, limit: int) -> Statement:
+    return Statement(
+        "SELECT seq, outcomes FROM answers WHERE peer = ? AND state = 'open' ORDER BY seq LIMIT ?", (peer, limit)
+    )
+
+
+def by_seqs(seqs: Sequence[int]) -> Statement:
+    return Statement(f"SELECT seq, outcomes FROM answers WHERE seq {_SOME}", (numbers(seqs),))
+
+
+def number(seqs: Sequence[int]) -> Statement:
+    return Statement(f"UPDATE answers SET state = 'numbered' WHERE seq {_SOME}", (numbers(seqs),))
+
+
+def acknowledged(peer: bytes, lane: str, life: int, up_to: int) -> Statement:
+    """Before `flight.acknowledged` forgets which."""
+    return Statement(
+        "DELETE FROM answers WHERE seq IN (SELECT each.value FROM flight, json_each(flight.rows) AS each "
+        "WHERE flight.peer = ? AND lane = ? AND life = ? AND last <= ? AND source = 'outcomes')",
+        (peer, lane, life, up_to),
+    )
+
+
+def forget(peer: bytes) -> Statement:
+    return Statement("DELETE FROM answers WHERE peer = ?", (peer,))
+
+
+def rows(found: list[Row]) -> list[AnswerRow]:
+    return [AnswerRow(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types

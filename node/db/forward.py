@@ -1,0 +1,137 @@
+"""The root's forward queue: one row for what came in one frame for one destination."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netsky.node.db.sets import numbers, texts
+from netsky.node.seams.ledger import Row, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class NewForward:
+    peer: bytes
+    lane: str
+    origin: bytes
+    recipient: str
+    envelopes: int
+    size: int
+    batch: bytes
+    expires: int
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class ForwardRow:
+    seq: int
+    peer: bytes
+    origin: bytes
+    envelopes: int
+    size: int
+    batch: bytes
+    received_at: int
+
+
+@dataclass(frozen=True, slots=True)
+class Waiting:
+    """What stands in the queue of one destination from one origin, in flight or not."""
+
+    peer: bytes
+    origin: bytes
+    envelopes: int
+    size: int
+
+
+_SOME = "IN (SELECT value FROM json_each(?))"
+_COLUMNS = "seq, peer, origin, envelopes, bytes, batch, received_at"
+
+
+def insert(entries: Sequence[NewForward]) -> Statement:
+    return Statement(
+        "INSERT INTO forward (peer, lane, origin, recipient, state, envelopes, bytes, batch, expires, received_at) "
+        "VALUES (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)",
+        many=[
+            (e.peer, e.lane, e.origin, e.recipient, e.envelopes, e.size, e.batch, e.expires, e.received_at)
+            for e in entries
+        ],
+    )
+
+
+def origins(peer: bytes, lane: str) -> Statement:
+    """Who has something open for this destination: jumps from origin to origin in the index."""
+    return Statement(
+        "WITH RECURSIVE some (origin) AS ("
+        "SELECT min(origin) FROM forward WHERE peer = ?1 AND lane = ?2 AND state = 'open' "
+        "UNION ALL SELECT (SELECT min(origin) FROM forward WHERE peer = ?1 AND lane = ?2 AND state = 'open' "
+        "AND forward.origin > some.origin) FROM some WHERE some.origin IS NOT NULL) "
+        "SELECT origin FROM some WHERE origin IS NOT NULL",
+        (peer, lane),
+    )
+
+
+def heads(peer: bytes, lane: str, origin: bytes, limit: int, full: Sequence[str] = ()) -> Statement:
+    """(seq, envelopes, bytes) of the oldest open ones of one origin, without those for actors that are full."""
+    return Statement(
+        "SELECT seq, envelopes, bytes FROM forward WHERE peer = ? AND lane = ? AND origin = ? AND state = 'open' "
+        "AND recipient NOT IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?",
+        (peer, lane, origin, texts(full), limit),
+    )
+
+
+def by_seqs(seqs: Sequence[int]) -> Statement:
+    return Statement(f"SELECT {_COLUMNS} FROM forward WHERE seq {_SOME} ORDER BY seq", (numbers(seqs),))
+
+
+def number(seqs: Sequence[int]) -> Statement:
+    return Statement(f"UPDATE forward SET state = 'numbered' WHERE seq {_SOME}", (numbers(seqs),))
+
+
+def acknowledged(peer: bytes, lane: str, life: int, up_to: int) -> Statement:
+    """Removes what the peer has stored, before `flight.acknowledged` forgets it. Returns (peer, origin, envelopes,
+    bytes) of each."""
+    return Statement(
+        "DELETE FROM forward WHERE seq IN (SELECT each.value FROM flight, json_each(flight.rows) AS each "
+        "WHERE flight.peer = ? AND lane = ? AND life = ? AND last <= ? AND source = 'forward') "
+        "RETURNING peer, origin, envelopes, bytes",
+        (peer, lane, life, up_to),
+    )
+
+
+def of_peer(peer: bytes, state: str, limit: int) -> Statement:
+    return Statement(
+        f"SELECT {_COLUMNS} FROM forward WHERE peer = ? AND state = ? ORDER BY seq LIMIT ?", (peer, state, limit)
+    )
+
+
+def expired(now: int, limit: int) -> Statement:
+    """Open ones of which at least one envelope is past its time."""
+    return Statement(
+        f"SELECT {_COLUMNS} FROM forward WHERE state = 'open' AND expires < ? ORDER BY expires LIMIT ?", (now, limit)
+    )
+
+
+def remove(seqs: Sequence[int]) -> Statement:
+    return Statement(
+        f"DELETE FROM forward WHERE seq {_SOME} RETURNING peer, origin, envelopes, bytes", (numbers(seqs),)
+    )
+
+
+def shrink(row: ForwardRow, envelopes: int, size: int, batch: bytes, expires: int) -> Statement:
+    """Some of it ended on the way; the rest keeps its place."""
+    return Statement(
+        "UPDATE forward SET envelopes = ?, bytes = ?, batch = ?, expires = ? WHERE seq = ?",
+        (envelopes, size, batch, expires, row.seq),
+    )
+
+
+def waiting() -> Statement:
+    return Statement("SELECT peer, origin, sum(envelopes), sum(bytes) FROM forward GROUP BY peer, origin")
+
+
+def rows(found: list[Row]) -> list[ForwardRow]:
+    return [ForwardRow(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types
+
+
+def waiting_rows(found: list[Row]) -> list[Waiting]:
+    return [Waiting(*row) for row in found]  # type: ignore[arg-type]

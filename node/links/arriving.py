@@ -1,0 +1,152 @@
+"""What a frame of envelopes comes to on this node: delivered here, passed on by the root, or ended.
+
+Pure: a record of the link in, forward rows and fates out. What is for an actor of this node is decided by the bus
+(`bus/ingress.py`); this file cuts the frame into the three parts and packs the fates for their way back.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import msgpack
+from netsky.envelope.batch import encode_batch
+from netsky.envelope.limits import EXPIRES_MAX_NS, SKEW_NS
+from netsky.mesh.effects import Arrival, Arrived
+from netsky.mesh.outcome import NOT_RELAYED, Outcome, pack_outcome
+from netsky.mesh.pieces import full_positions, statement_size, with_only
+from netsky.node.bus.ingress import Incoming, Ingressed
+from netsky.node.db import links
+from netsky.node.db.forward import NewForward
+from netsky.relay.ingress import Border, refusal_code
+
+OUTCOMES_MAX = 64
+"""In one row, and so in one frame: as many as a batch has statements."""
+
+
+@dataclass(slots=True)
+class Parted:
+    """One frame, taken apart."""
+
+    here: list[Incoming] = field(default_factory=list)
+    forward: list[NewForward] = field(default_factory=list)
+    ended: list[Outcome] = field(default_factory=list)
+    """By this node, on the way."""
+    refused: list[links.RefusalRow] = field(default_factory=list)
+    """What failed before anybody's seal was believed: known by number alone."""
+
+
+def part(record: Arrived, peer: bytes, me: bytes, border: Border | None, now: int) -> Parted:
+    """`border` is what a root decides by; a sibling has none and takes only what is for it."""
+    parted = Parted()
+    passing: dict[tuple[bytes, str], list[Arrival]] = {}
+    for arrival in record.arrivals:
+        header = arrival.header
+        if arrival.refusal is not None or header is None:
+            code = arrival.refusal or "damaged"
+            parted.refused.append(_refusal(record, peer, arrival, code, now))
+        elif header.destination == me:
+            if header.expires > now + EXPIRES_MAX_NS + SKEW_NS:
+                parted.ended.append(outcome_of(arrival, me, record, "expires_range", now))
+            else:
+                parted.here.append(_incoming(record, arrival))
+        elif border is None:
+            parted.refused.append(_refusal(record, peer, arrival, "destination_other", now))
+        else:
+            code_or_none = refusal_code(header, border)
+            if code_or_none is None:
+                passing.setdefault((header.destination, header.to), []).append(arrival)
+            else:
+                parted.ended.append(outcome_of(arrival, me, record, code_or_none, now))
+    parted.forward = [_forward(record, where, some, now) for where, some in passing.items()]
+    return parted
+
+
+def outcome_of(arrival: Arrival, me: bytes, record: Arrived, code: str, now: int) -> Outcome:
+    """Dead at this node, before it was numbered onward."""
+    assert arrival.header is not None
+    route = record.route
+    return Outcome(
+        origin=arrival.header.origin,
+        id=arrival.header.id,
+        leaf=arrival.leaf,
+        fate="dead",
+        code=code,
+        ender=me,
+        via=NOT_RELAYED,
+        received=route.received if route else 0,
+        routed=route.routed if route else 0,
+        ended=now,
+    )
+
+
+def fates(record: Arrived, here: Sequence[Incoming], results: Sequence[Ingressed], me: bytes) -> list[Outcome]:
+    """What the bus decided about those for this node. A second arrival is answered as the first was."""
+    route = record.route
+    return [
+        Outcome(
+            origin=item.header.origin,
+            id=item.header.id,
+            leaf=item.leaf,
+            fate=result.fate,
+            code=result.code or "",
+            ender=me,
+            via=NOT_RELAYED,
+            received=route.received if route else 0,
+            routed=route.routed if route else 0,
+            ended=result.at,
+        )
+        for item, result in zip(here, results, strict=True)
+    ]
+
+
+def packed_answers(ended: Sequence[Outcome], hop: Mapping[bytes, bytes] | bytes) -> list[tuple[bytes, bytes]]:
+    """(next node, outcomes) rows. `hop` is the one key that everything goes to, or the next key by origin."""
+    by_peer: dict[bytes, list[bytes]] = {}
+    for outcome in ended:
+        peer = hop if isinstance(hop, bytes) else hop.get(outcome.origin)
+        if peer is not None:
+            by_peer.setdefault(peer, []).append(pack_outcome(outcome))
+    return [
+        (peer, msgpack.packb(packed[at : at + OUTCOMES_MAX]))
+        for peer, packed in by_peer.items()
+        for at in range(0, len(packed), OUTCOMES_MAX)
+    ]
+
+
+def _incoming(record: Arrived, arrival: Arrival) -> Incoming:
+    assert arrival.header is not None
+    assert arrival.body is not None
+    return Incoming(
+        header=arrival.header,
+        body=arrival.body,
+        leaf=arrival.leaf,
+        batch=record.batch,
+        position=arrival.position,
+        reign=record.reign,
+        life=record.life,
+        number=arrival.number,
+    )
+
+
+def _forward(record: Arrived, where: tuple[bytes, str], some: Sequence[Arrival], now: int) -> NewForward:
+    destination, recipient = where
+    positions = [arrival.position for arrival in some]
+    own = dict(zip(full_positions(record.batch), record.leaves, strict=True))
+    leaves = [own.get(at, statement) for at, statement in enumerate(record.batch.statements)]
+    headers = [arrival.header for arrival in some if arrival.header is not None]
+    return NewForward(
+        peer=destination,
+        lane=record.lane,
+        origin=record.batch.key,
+        recipient=recipient,
+        envelopes=len(positions),
+        size=sum(statement_size(record.batch, at) for at in positions),
+        batch=encode_batch(with_only(record.batch, leaves, positions)),  # type: ignore[arg-type] # what is not full is a leaf
+        expires=min(header.expires for header in headers),
+        received_at=now,
+    )
+
+
+def _refusal(record: Arrived, peer: bytes, arrival: Arrival, code: str, now: int) -> links.RefusalRow:
+    return links.RefusalRow(peer, record.lane, record.life, arrival.number, arrival.leaf, code, now)

@@ -1,0 +1,117 @@
+"""What an outcome changes at the origin of its envelope, and who is to be believed.
+
+Pure: rows in, statements out. Exactly one node ends an envelope: its destination, or the root before it has numbered
+it onward. An outcome speaks of one content; the first that is believed stands.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from netsky.envelope.limits import SKEW_NS, TIME_MAX
+from netsky.mesh.outcome import Outcome
+from netsky.node.db import outbox, outcomes
+from netsky.node.db.outbox import Mine
+from netsky.node.seams.ledger import Statement
+
+SILENT = frozenset({"error", "outcome", "control"})
+"""Kinds whose death causes no error: an error about an error would never end."""
+
+
+@dataclass(frozen=True, slots=True)
+class Believed:
+    """Who may end envelopes of this node."""
+
+    me: bytes
+    root: bytes
+
+
+@dataclass(slots=True)
+class Ended:
+    statements: list[Statement] = field(default_factory=list)
+    fates: list[tuple[Mine, Outcome]] = field(default_factory=list)
+    disbelieved: list[tuple[Outcome, str]] = field(default_factory=list)
+    """With the reason: somebody should look."""
+
+    def __add__(self, other: Ended) -> Ended:
+        return Ended(self.statements + other.statements, self.fates + other.fates, self.disbelieved + other.disbelieved)
+
+
+def apply(came: Iterable[tuple[bytes, Outcome]], rows: Mapping[str, Mine], believed: Believed, now: int) -> Ended:
+    """`came` are outcomes of this node's envelopes with the key of the peer that brought each."""
+    found = Ended()
+    over: set[int] = set()
+    for peer, outcome in came:
+        mine = rows.get(outcome.id)
+        if mine is None or mine.state == "done" or mine.seq in over:
+            continue  # pruned, or known already: an outcome may come twice
+        why = _disbelief(peer, outcome, mine, believed)
+        if why is not None:
+            found.disbelieved.append((outcome, why))
+            continue
+        over.add(mine.seq)
+        found.fates.append((mine, outcome))
+    if found.fates:
+        found.statements = _rows(found.fates, believed.me, now)
+    return found
+
+
+def end_here(mine: Sequence[Mine], code: Mapping[int, str], me: bytes, now: int) -> Ended:
+    """This node ends its own: `code` by seq. What had a number may have been delivered, so that is in doubt."""
+    fates = [
+        (
+            one,
+            Outcome(
+                origin=me,
+                id=one.id,
+                leaf=one.leaf,
+                fate="in_doubt" if one.was_numbered else "dead",
+                code=code[one.seq],
+                ender=me,
+                via=bytes(32),
+                received=0,
+                routed=0,
+                ended=now,
+            ),
+        )
+        for one in mine
+    ]
+    return Ended(_rows(fates, me, now) if fates else [], fates)
+
+
+def _disbelief(peer: bytes, outcome: Outcome, mine: Mine, believed: Believed) -> str | None:
+    if outcome.leaf != mine.leaf:
+        return "other_content"
+    if outcome.ender not in {mine.destination, believed.root}:
+        return "not_its_to_end"
+    if believed.me == believed.root:
+        return None if outcome.ender == peer == mine.destination else "not_its_to_end"
+    if mine.state == "open":
+        return "never_sent"  # nobody can have ended what has not left this node
+    if outcome.ender not in (believed.root, outcome.via):
+        return "came_by_another"
+    return None
+
+
+def _rows(fates: Sequence[tuple[Mine, Outcome]], me: bytes, now: int) -> list[Statement]:
+    kept = [
+        outcomes.OutcomeRow(
+            key=outcomes.key_of(me, one.id),
+            leaf=one.leaf,
+            fate=outcome.fate,
+            code=outcome.code or None,
+            ender=outcome.ender,
+            at=outcome.ended,
+            expires=min(one.expires + SKEW_NS, TIME_MAX),
+        )
+        for one, outcome in fates
+    ]
+    made = [
+        outcomes.record(kept),
+        outbox.done([(one.seq, outcome.received, outcome.routed) for one, outcome in fates], now),
+    ]
+    due = [one.seq for one, outcome in fates if outcome.fate != "delivered" and one.kind not in SILENT]
+    if due:
+        made.append(outbox.errors_due(due))
+    return made

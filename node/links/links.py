@@ -1,0 +1,386 @@
+"""This node's links: who may connect, who dials, and one driver for each peer.
+
+A root lets in whom its roster names; a sibling dials the root and lets nobody in. The newest authenticated connection
+of a key wins: the older one is closed, and everything it still wanted stored is, before anything is read from the
+newer. A stranger is closed on its proven key, before any stream is accepted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import trio
+from netsky.envelope.kinds import Lane
+from netsky.mesh import effects
+from netsky.mesh.driver import run_link
+from netsky.mesh.effects import CLOSE_CODES, Alarm, Close, Notice, Up
+from netsky.mesh.ends import Ends
+from netsky.mesh.limits import ADDRESSES_MAX, ALPN, DEAD_AFTER_NS, HELLO_WITHIN_NS, JOIN_ALPN
+from netsky.mesh.link import Link
+from netsky.mesh.roster import Member, Roster
+from netsky.mesh.transport import Connection, Incoming, PeerAddress, Transport, TransportError, TransportOptions
+from netsky.node.backoff import DIAL
+from netsky.node.bus.ingress import IngressPlanner
+from netsky.node.daemon.told import OUTBOX_SIGNAL, ROSTER_SIGNAL
+from netsky.node.db import forward
+from netsky.node.db.group import GroupCommit
+from netsky.node.errors import NetskyError
+from netsky.node.events import Events, Signals
+from netsky.node.identity import Identity
+from netsky.node.limits import HANDSHAKES_MAX, SWEEP_NS
+from netsky.node.links.holding import HoldParts, Holds
+from netsky.node.links.notices import Accept, Errors, Notices
+from netsky.node.links.offers import Offers
+from netsky.node.links.planner import Cut, Knows, LinkPlanner, Sweep
+from netsky.node.links.slot import Slot
+from netsky.node.links.store import PeerStore, Ways
+from netsky.node.links.windows import windows
+from netsky.node.log import Log
+from netsky.node.membership.membership import Sighting, address_texts, peer_address
+from netsky.node.seams import Seams
+from netsky.node.seams.ledger import Statement
+from netsky.node.supervise import Crash, describe
+from netsky.relay.holds import Queues
+from netsky.relay.routes import RouteLine
+
+
+class Membership(Protocol):
+    """What links ask of it."""
+
+    def roster(self) -> tuple[Roster | None, bytes]: ...
+
+    def adopt(self, roster: Roster, sealed: bytes) -> None: ...
+
+    def store(self, sealed: bytes) -> Statement: ...
+
+    def root_addresses(self) -> tuple[str, ...]: ...
+
+    def remember_root_addresses(self, addresses: Sequence[str]) -> None: ...
+
+    def note_stranger(self, key: bytes, code: str) -> None: ...
+
+    async def serve_join(self, connection: Connection) -> None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Parts:
+    """What links need of their node."""
+
+    identity: Identity
+    seams: Seams
+    group: GroupCommit
+    ingress: IngressPlanner
+    accept: Accept
+    membership: Membership
+    signals: Signals
+    events: Events
+    log: Log
+    crashed: Callable[[Crash], None]
+    route_lines: Callable[[], Sequence[RouteLine]]
+    takes_work: Callable[[], bool]
+    """Whether this node can store more for now: its disk is neither slow nor full."""
+    inbox_max: Callable[[], int]
+    """Untaken envelopes that an actor may have."""
+    options: TransportOptions
+    program: str
+
+
+class Links:
+    def __init__(self, parts: Parts) -> None:
+        assert parts.identity.charter is not None, "a node without a mesh has no links"
+        self._parts = parts
+        self._root = parts.identity.charter.root_key
+        self._is_root = self._root == parts.identity.key
+        self._slots: dict[bytes, Slot] = {}
+        self._transport: Transport | None = None
+        self._handshakes = 0
+        self.queues = Queues()
+        own, seams = parts.identity.key, parts.seams
+        self.holds = Holds(
+            HoldParts(own, self._is_root, parts.group, parts.signals, seams.time, self.name_of, parts.inbox_max),
+            self.queues,
+        )
+        parts.ingress.counted = self.holds.counted
+        self._notices = Notices(
+            parts.seams, parts.group, parts.signals, parts.events, parts.log, self.name_of, parts.membership.adopt
+        )
+        self._errors = Errors(parts.group, parts.signals, parts.accept, parts.seams)
+        knows = Knows(parts.identity.key, self._root, self._roster, parts.route_lines, parts.membership.store)
+        self._ways = Ways(
+            group=parts.group,
+            planner=LinkPlanner(knows, parts.ingress, self.queues, parts.seams.time, self._notices),
+            signals=parts.signals,
+            time=parts.seams.time,
+            chance=parts.seams.chance,
+            roster=parts.membership.roster,
+            window=self._window,
+            held_for=self.holds.for_peer,
+            held_here=self.holds.here,
+        )
+
+    @property
+    def address(self) -> PeerAddress | None:
+        """Where this node listens, once it does."""
+        return None if self._transport is None else self._transport.addresses()
+
+    @property
+    def transport(self) -> Transport | None:
+        """What this node listens with, once it does."""
+        return self._transport
+
+    def name_of(self, key: bytes) -> str | None:
+        member = self._roster().by_key.get(key)
+        return None if member is None else member.name
+
+    def status(self) -> list[dict[str, Any]]:
+        """A row for each peer, for `netsky status`."""
+        return [self._state(member) for member in self._peers()]
+
+    def of(self, key: bytes) -> Sighting | None:
+        """What is known of a member; a sibling sees its root alone."""
+        slot = self._slots.get(key)
+        if slot is None:
+            return Sighting(up=False) if self._is_root else None
+        return Sighting(slot.up_since is not None, slot.seen, slot.program)
+
+    async def run(self, ready: Callable[[], None] = lambda: None) -> None:
+        """Until cancelled; `ready` once it listens. Raises TransportError if it cannot."""
+        seams, identity = self._parts.seams, self._parts.identity
+        await self._load()
+        self._transport = await seams.transport.open(identity.secret, [ALPN, JOIN_ALPN], self._parts.options)
+        assert self._transport.key == identity.key
+        try:
+            self._parts.log.event("links.listening", addresses=list(self._transport.addresses().direct))
+            ready()
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(self._transport.watch)
+                nursery.start_soon(self._errors.run)
+                nursery.start_soon(self._sweep_forever)
+                nursery.start_soon(self.holds.watch)
+                if self._is_root:
+                    nursery.start_soon(self._cut_the_revoked)
+                else:
+                    nursery.start_soon(self._dial_forever, self._transport)
+                while True:
+                    incoming = await self._transport.next_incoming()
+                    if self._handshakes < HANDSHAKES_MAX:  # else it is forgotten, and may come again
+                        nursery.start_soon(self._let_in, incoming)
+        finally:
+            transport, self._transport = self._transport, None
+            with trio.CancelScope(shield=True), trio.move_on_after(1):
+                await transport.close()
+
+    async def _load(self) -> None:
+        [found] = await self._parts.group.write([forward.waiting()])
+        self.queues = self._fill(forward.waiting_rows(found))
+
+    def _fill(self, rows: Sequence[forward.Waiting]) -> Queues:
+        """The same object that planner and holds look at, made new: this task may be in its second life."""
+        self.queues.clear()
+        for row in rows:
+            self.queues.change(row.peer, row.origin, row.envelopes, row.size)
+        return self.queues
+
+    async def _sweep_forever(self) -> None:
+        """Ends what is past its time, here and in the root's queue."""
+        group, time = self._parts.group, self._parts.seams.time
+        while True:
+            await group.submit(self._ways.planner, Sweep())
+            if self.holds.holding.lapsed():
+                self._parts.signals.ring(OUTBOX_SIGNAL)
+            await time.sleep_until(time.monotonic() + SWEEP_NS)
+
+    async def _cut_the_revoked(self) -> None:
+        """At each roster, and once at the start: a node that died between a revocation and the cut cuts now."""
+        signals, done, rung = self._parts.signals, set[bytes](), 0
+        while True:
+            rung = signals.count(ROSTER_SIGNAL)
+            for member in self._roster().members:
+                if member.revoked and member.key not in done:
+                    await self._cut(member.key)
+                    done.add(member.key)
+            signals.ring(OUTBOX_SIGNAL)  # every link looks at the roster in force, and sends it to its peer
+            rung = await signals.wait_beyond(ROSTER_SIGNAL, rung)
+
+    async def _cut(self, key: bytes) -> None:
+        slot = self._slot(key)
+        slot.newest += 1
+        if slot.scope is not None and slot.connection is not None:
+            slot.connection.close(CLOSE_CODES["revoked"], b"revoked: this node was taken out of the mesh")
+            slot.scope.cancel()
+        async with slot.turn:  # nothing of that link is stored any more
+            await self._parts.group.submit(self._ways.planner, Cut(key))
+
+    # Coming in and going out.
+
+    async def _let_in(self, incoming: Incoming) -> None:
+        self._handshakes += 1
+        try:
+            with trio.move_on_after(HELLO_WITHIN_NS / 1e9) as scope:
+                connection = await incoming.accept()
+        except TransportError as error:
+            self._parts.log.event("link.handshake_failed", code=error.code, sentence=str(error))
+            return
+        finally:
+            self._handshakes -= 1
+        if scope.cancelled_caught:
+            return
+        if connection.alpn == JOIN_ALPN:
+            await self._parts.membership.serve_join(connection)
+            return
+        known = self._roster().by_key.get(connection.peer)
+        if not self._is_root or known is None:
+            self._refuse(connection, "not_allowed", "this node does not know you")
+        elif known.revoked:
+            self._refuse(connection, "revoked", "this node was taken out of the mesh")
+        else:
+            await self._serve(self._slot(connection.peer), connection, dialled=False)
+
+    def _refuse(self, connection: Connection, code: str, sentence: str) -> None:
+        connection.close(CLOSE_CODES[code], f"{code}: {sentence}".encode())
+        self._parts.membership.note_stranger(connection.peer, code)
+        self._notices.row("refused", connection.peer, self.name_of(connection.peer), code=code)
+
+    async def _dial_forever(self, transport: Transport) -> None:
+        time, chance = self._parts.seams.time, self._parts.seams.chance
+        slot = self._slot(self._root)
+        attempt = 0
+        while True:
+            connection: Connection | None = None
+            address = peer_address(self._root, self._parts.membership.root_addresses())
+            try:
+                with trio.move_on_after(DEAD_AFTER_NS / 1e9):
+                    connection = await transport.dial(address, ALPN)
+                if connection is None:
+                    self._down(slot, "unreachable", f"{', '.join(address.direct) or 'the root'} does not answer")
+            except TransportError as error:
+                self._down(slot, "unreachable", str(error))
+            if connection is not None:
+                began = time.monotonic()
+                await self._serve(slot, connection, dialled=True)
+                if time.monotonic() - began > DIAL.cap_ns:
+                    attempt = 0  # that was a link; what comes now is a new trouble
+            await time.sleep_until(time.monotonic() + DIAL.wait_ns(attempt, chance.fraction()))
+            attempt += 1
+
+    async def _serve(self, slot: Slot, connection: Connection, *, dialled: bool) -> None:
+        """Drives this connection, after the one before it, until it ends or a newer one comes."""
+        slot.newest += 1
+        mine = slot.newest
+        if slot.scope is not None and slot.connection is not None:
+            slot.connection.close(CLOSE_CODES["replaced"], b"replaced: a newer connection of the same node")
+            slot.scope.cancel()
+        async with slot.turn:
+            if mine != slot.newest:
+                connection.close(CLOSE_CODES["replaced"], b"replaced: a newer connection of the same node")
+                return
+            with trio.CancelScope() as scope:
+                slot.scope = scope
+                slot.connection = connection
+                try:
+                    await self._drive(slot, connection, dialled=dialled)
+                finally:
+                    connection.close(CLOSE_CODES["stopped"], b"stopped")
+                    if slot.up_since is not None:
+                        slot.seen = self._parts.seams.time.wall()
+                    slot.scope = slot.connection = slot.link = slot.up_since = None
+
+    async def _drive(self, slot: Slot, connection: Connection, *, dialled: bool) -> None:
+        parts, name = self._parts, self.name_of(slot.key) or "a stranger"
+        offers = Offers(slot.key, parts.identity.key, parts.group, is_root=self._is_root)
+        store = PeerStore(slot.key, name, offers, self._ways, self._notice)
+        try:
+            slot.link = Link(self._ends(slot.key), await store.load(), *parts.membership.roster())
+            why = await run_link(slot.link, connection, store, parts.seams.time, dialled=dialled)
+        except NetskyError as error:
+            why = Close("store", error.message)
+        except Exception as mistake:  # noqa: BLE001 - a task's border: one peer's trouble is not the others'
+            parts.crashed(Crash(f"node/links/{name}", "crashed", mistake, 0))
+            why = Close("store", f"a mistake of this node: {describe(mistake)}")
+        self._down(slot, why.code, why.sentence)
+
+    def _ends(self, peer: bytes) -> Ends:
+        identity = self._parts.identity
+        assert identity.charter is not None
+        return Ends(
+            me=identity.key,
+            peer=peer,
+            mesh=identity.mesh,
+            sign=identity.sign,
+            root=self._root,
+            reign=identity.charter.reign,
+            program=self._parts.program,
+            addresses=address_texts(self.address) if self._is_root else (),
+        )
+
+    # What the links ask.
+
+    def _roster(self) -> Roster:
+        roster, _ = self._parts.membership.roster()
+        assert roster is not None, "a node with a charter has a roster"
+        return roster
+
+    def _peers(self) -> list[Member]:
+        roster = self._roster()
+        if self._is_root:
+            return [member for member in roster.members if member.key != self._root and not member.revoked]
+        return [member for member in roster.members if member.key == self._root]
+
+    def _slot(self, key: bytes) -> Slot:
+        return self._slots.setdefault(key, Slot(key))
+
+    def _window(self, lane: Lane) -> tuple[int, int]:
+        if lane == "work" and not self._parts.takes_work():
+            return 0, 0
+        return windows(sum(slot.link is not None for slot in self._slots.values()))
+
+    # Telling.
+
+    def _notice(self, peer: bytes, notice: Notice) -> None:
+        slot, name = self._slot(peer), self.name_of(peer)
+        if isinstance(notice, Up):
+            slot.up_since = slot.seen = self._parts.seams.time.wall()
+            slot.trouble = slot.reported = None
+            slot.program = notice.program
+            if not self._is_root:
+                # Where it answers now comes first: what it says of itself may be true only in its own network.
+                known = (*(address_texts(slot.connection.reached()) if slot.connection else ()), *notice.addresses)
+                self._parts.membership.remember_root_addresses(tuple(dict.fromkeys(known))[:ADDRESSES_MAX])
+            self._notices.row("up", peer, name)
+            self._parts.events.publish("link_up", peer=name)
+        elif isinstance(notice, effects.Holds):
+            self.holds.holding.say(peer, notice.held)
+            self._parts.signals.ring(OUTBOX_SIGNAL)
+        elif isinstance(notice, Alarm):
+            fields = {"lane": notice.lane, "direction": notice.direction, "code": notice.code}
+            self._notices.row("frozen", peer, name, sentence=notice.sentence, **fields)
+            self._parts.events.publish("link_alarm", peer=name, sentence=notice.sentence, **fields)
+
+    def _down(self, slot: Slot, code: str, sentence: str) -> None:
+        slot.trouble = sentence
+        if slot.reported == code:
+            return
+        slot.reported = code
+        name = self.name_of(slot.key)
+        self._notices.row("down", slot.key, name, code=code, sentence=sentence)
+        self._parts.events.publish("link_down", peer=name, code=code, sentence=sentence)
+
+    def _state(self, member: Member) -> dict[str, Any]:
+        slot = self._slots.get(member.key) or Slot(member.key)
+        link, load = slot.link, self.queues.load(member.key)
+        return {
+            "name": member.name,
+            "up": slot.up_since is not None,
+            "since": slot.up_since,
+            "seen": slot.seen,
+            "program": slot.program,
+            "round_trip_ns": link.round_trip_ns if link is not None else None,
+            "clock_offset_ns": link.clock_offset_ns if link is not None else None,
+            "frozen": {f"{lane} {way}": code for (lane, way), code in (link.frozen() if link else {}).items()},
+            "queued": load.envelopes,
+            "queued_bytes": load.bytes,
+            "held": self.holds.shown(member.key),
+            "trouble": slot.trouble,
+        }

@@ -1,0 +1,36 @@
+"""The links of a node, made from its parts."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netsky.node.links.links import Links, Parts
+from netsky.node.version import program_version
+
+if TYPE_CHECKING:
+    from netsky.node.daemon.node import Node
+
+
+def make_links(node: Node) -> Links | None:
+    """None for a node without a mesh."""
+    if node.identity.charter is None:
+        return None
+    return Links(
+        Parts(
+            identity=node.identity,
+            seams=node.seams,
+            group=node.group,
+            ingress=node.bus.ingress,
+            accept=node.bus.accept,
+            membership=node.membership,
+            signals=node.signals,
+            events=node.events,
+            log=node.log,
+            crashed=node.crashes.report,
+            route_lines=lambda: node.config.routes,
+            takes_work=lambda: not node.group.slow and node.bus.planner.door.disk_low is None,
+            inbox_max=lambda: node.config.inbox_envelopes_max,
+            options=node.config.transport,
+            program=program_version(),
+        )
+    )

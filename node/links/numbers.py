@@ -1,0 +1,86 @@
+"""The rows of a link's numbers: what is given, what is acknowledged, what is consumed. One owner for each mark.
+
+Pure: records of the machine in, statements out.
+"""
+
+from __future__ import annotations
+
+from netsky.mesh.effects import Acked, Answered, Arrived, Numbered
+from netsky.mesh.limits import WINDOW_ENVELOPES
+from netsky.node.db import answers, flight, forward, links, outbox
+from netsky.node.seams.ledger import Row, Statement
+
+
+class Marks:
+    """(life, number) of each stream, as it stands after the items of a group that were looked at so far."""
+
+    def __init__(self) -> None:
+        self._marks: dict[tuple[bytes, str, str], tuple[int, int]] = {}
+
+    def load(self, peer: bytes, rows: list[Row]) -> None:
+        for direction, lane, life, number in rows:
+            assert isinstance(life, int)
+            assert isinstance(number, int)
+            self._marks[peer, str(direction), str(lane)] = (life, number)
+
+    def move(self, peer: bytes, direction: str, lane: str, *, life: int, first: int, last: int) -> bool:
+        """Whether `first` is next; then the mark stands at `last`."""
+        known_life, mark = self._marks.get((peer, direction, lane), (0, 0))
+        expected = mark + 1 if life == known_life else 1
+        if life < known_life or first != expected:
+            return False
+        self._marks[peer, direction, lane] = (life, last)
+        return True
+
+    def is_new(self, peer: bytes, lane: str, life: int) -> bool:
+        return self._marks.get((peer, "in", lane), (0, 0))[0] < life
+
+
+def consumed(peer: bytes, record: Arrived | Answered, marks: Marks, now: int) -> list[Statement] | None:
+    """The numbers of a frame are used up: mark, life and window, in the transaction of what they brought. None if
+    another connection has used them up before."""
+    lane, life = record.lane, record.life
+    begins = marks.is_new(peer, lane, life)
+    if not marks.move(peer, "in", lane, life=life, first=record.first, last=record.mark):
+        return None
+    stream = outbox.StreamRow(peer, "in", lane, life, record.lineage, record.mark, record.mark_leaf)
+    made = [outbox.put_stream(stream)]
+    if begins:
+        made.append(outbox.begin_life(stream, now, "the peer began it"))
+    window = links.WindowRow(lane, life, record.claim_first, record.mark, b"".join(record.leaves), record.claim)
+    made += [
+        links.remember(peer, window),
+        *links.forget(peer, lane, life, up_to=record.mark - WINDOW_ENVELOPES),
+    ]
+    return made
+
+
+def numbered(peer: bytes, record: Numbered, now: int) -> list[Statement]:
+    row = flight.FlightRow(
+        *(peer, record.lane, record.life, record.first, record.last),
+        *(b"".join(record.leaves), record.seal, record.source, record.rows),
+    )
+    made = [flight.insert([row])]
+    match record.source:
+        case "own":
+            made.append(
+                outbox.number([(seq, record.first + at) for at, seq in enumerate(record.rows)], record.life, now)
+            )
+        case "forward":
+            made.append(forward.number(record.rows))
+        case "outcomes":
+            made.append(answers.number(record.rows))
+    made.append(links.give(peer, record.lane, life=record.life, last=record.last, leaf=record.leaves[-1]))
+    return made
+
+
+def acknowledged(peer: bytes, record: Acked, now: int) -> list[Statement]:
+    lane, life, number = record.lane, record.life, record.number
+    made = [
+        outbox.acked(peer, lane, life, number, now),
+        flight.acknowledged(peer, lane, life, number),
+        links.acknowledge(peer, lane, life=life, up_to=number, leaf=record.leaf),
+    ]
+    if lane == "reply":
+        made.insert(0, answers.acknowledged(peer, lane, life, number))
+    return made

@@ -1,0 +1,368 @@
+"""What links want stored, as one plan for each group commit. One planner for all links of a node.
+
+So two links that bring the same envelope in one group are noticed, a connection that is over cannot move a mark that
+the next one has read, and what ends a link for good sees everything that was queued for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Protocol
+
+from netsky.mesh.effects import Acked, Answered, Arrived, Enrolled, Froze, Numbered, Record
+from netsky.mesh.outcome import Outcome
+from netsky.mesh.roster import Roster
+from netsky.node.bus.ingress import Incoming, Ingressed, IngressPlanner
+from netsky.node.bus.limits import OUTBOX_ENVELOPES_MAX
+from netsky.node.db import answers, flight, forward, links, outbox, routes
+from netsky.node.db.group import Plan
+from netsky.node.errors import Conflict, NetskyError
+from netsky.node.links.arriving import fates, packed_answers, part
+from netsky.node.links.endings import Believed, Ended, apply, end_here
+from netsky.node.links.numbers import Marks, acknowledged, consumed, numbered
+from netsky.node.links.overdue import Swept, forward_cut, forward_expired, own_over
+from netsky.node.seams.ledger import Row, Statement
+from netsky.node.seams.time import Time
+from netsky.relay.holds import Queues
+from netsky.relay.ingress import Border
+from netsky.relay.routes import RouteLine
+
+SWEEP_ROWS = 256
+"""Ended in one turn, so that no commit grows long."""
+
+
+@dataclass(frozen=True, slots=True)
+class Persist:
+    """An item of the planner: what one link wants stored."""
+
+    peer: bytes
+    name: str
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """An item: the link to this peer has ended for good, and nothing drives it any more."""
+
+    peer: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Sweep:
+    """An item: what is past its time, or goes to a node that is no more, ends here."""
+
+
+Item = Persist | Cut | Sweep
+
+
+class Told(Protocol):
+    """Hears of what the plan has brought about, once that is stored."""
+
+    def ended(self, ended: Ended) -> None: ...
+
+    def arrived(self, peer: bytes, item: Incoming, result: Ingressed) -> None: ...
+
+    def refused(self, peer: bytes, code: str, what: str) -> None: ...
+
+    def enrolled(self, roster: Roster, sealed: bytes) -> None: ...
+
+    def queued(self) -> None:
+        """There is something to send, or a hold began or ended."""
+
+
+@dataclass(frozen=True, slots=True)
+class Knows:
+    """What the planner asks of its node."""
+
+    me: bytes
+    root: bytes
+    roster: Callable[[], Roster]
+    route_lines: Callable[[], Sequence[RouteLine]]
+    keep_roster: Callable[[bytes], Statement]
+
+
+Heard = tuple[bytes, Incoming, Ingressed]
+"""From which peer, what, and what became of it."""
+
+
+@dataclass(slots=True)
+class _Group:
+    """What one group of items comes to."""
+
+    now: int
+    border: Border | None
+    statements: list[Statement] = field(default_factory=list)
+    errors: list[NetskyError | None] = field(default_factory=list)
+    here: list[tuple[bytes, Arrived, list[Incoming]]] = field(default_factory=list)
+    ended: list[Outcome] = field(default_factory=list)
+    mine: list[tuple[bytes, Outcome]] = field(default_factory=list)
+    relayed: list[Outcome] = field(default_factory=list)
+    forward: list[forward.NewForward] = field(default_factory=list)
+    refused: list[tuple[bytes, str, str]] = field(default_factory=list)
+    rosters: list[Enrolled] = field(default_factory=list)
+    swept: Swept = field(default_factory=Swept)
+    removals: list[Statement] = field(default_factory=list)
+    """Those of the statements that take acknowledged rows out of the forward queue, and return them."""
+
+
+class LinkPlanner:
+    def __init__(self, knows: Knows, ingress: IngressPlanner, queues: Queues, time: Time, told: Told) -> None:
+        self._knows = knows
+        self._ingress = ingress
+        self._queues = queues
+        self._time = time
+        self._told = told
+        self._is_root = knows.me == knows.root
+
+    def reads(self, items: Sequence[Item]) -> Sequence[Statement]:
+        me = self._knows.me
+        brought = [record for item in items if isinstance(item, Persist) for record in item.records]
+        local = [
+            Incoming(record.batch, arrival.position, arrival.header, arrival.body, arrival.leaf, None, 0, 0)
+            for record in brought
+            if isinstance(record, Arrived)
+            for arrival in record.arrivals
+            if arrival.header is not None and arrival.body is not None and arrival.header.destination == me
+        ]
+        answered = [outcome for record in brought if isinstance(record, Answered) for outcome in record.outcomes]
+        ids = sorted({outcome.id for outcome in answered if outcome.origin == me})
+        own = [self._own_reads(item) for item in items]
+        return [*(one for some in own for one in some), outbox.mine(me, ids), *self._ingress.reads(local)]
+
+    def _own_reads(self, item: Item) -> list[Statement]:
+        """What one item needs; `_READS` of them."""
+        match item:
+            case Persist(peer=peer):
+                return [links.marks(peer)]
+            case Cut(peer=peer):
+                return [
+                    outbox.to_destinations([peer], OUTBOX_ENVELOPES_MAX),
+                    *(forward.of_peer(peer, state, OUTBOX_ENVELOPES_MAX) for state in ("open", "numbered")),
+                ]
+            case Sweep():
+                now = self._time.wall()
+                gone = [member.key for member in self._knows.roster().members if member.revoked]
+                return [
+                    outbox.expired(now, SWEEP_ROWS),
+                    outbox.to_destinations(gone[-SWEEP_ROWS:], SWEEP_ROWS),
+                    forward.expired(now, SWEEP_ROWS),
+                ]
+
+    def plan(self, items: Sequence[Item], rows: list[list[Row]]) -> Plan[None]:
+        now = self._time.wall()
+        border = None
+        if self._is_root:
+            border = Border(self._knows.roster(), self._knows.route_lines(), self._queues, now)
+        group = _Group(now, border)
+        rest = self._items(group, items, rows)
+        mine = {row.id: row for row in outbox.mine_rows(rest[0])}
+        ended = apply(group.mine, mine, Believed(self._knows.me, self._knows.root), now)
+        over = {seq: one for seq, one in group.swept.own.items() if seq not in {m.seq for m, _ in ended.fates}}
+        ended += end_here([one for one, _ in over.values()], {s: c for s, (_, c) in over.items()}, self._knows.me, now)
+        ingress = self._ingress.plan([guest for _, _, guests in group.here for guest in guests], rest[1:])
+        heard = self._heard(group, ingress.results)
+        group.ended += group.swept.fates
+        group.statements += [
+            *(*group.swept.statements, *group.swept.removals),
+            *(*ended.statements, *ingress.statements, *self._answers(group)),
+        ]
+        if group.forward:
+            group.statements.append(forward.insert(group.forward))
+        if group.refused:
+            group.statements.append(links.count_refused([(peer, code) for peer, code, _ in group.refused], now))
+
+        def after() -> None:
+            if ingress.after is not None:
+                ingress.after()
+            self._tell(group, ended, heard)
+
+        def results(written: list[list[Row]]) -> list[NetskyError | None]:
+            removals = {id(statement) for statement in (*group.removals, *group.swept.removals)}
+            pairs = zip(group.statements, written, strict=True)
+            self._removed([row for statement, found in pairs if id(statement) in removals for row in found])
+            return group.errors
+
+        return Plan(group.statements, after=after, results_of=results)
+
+    def _items(self, group: _Group, items: Sequence[Item], rows: list[list[Row]]) -> list[list[Row]]:
+        """Each with its rows; those that are left. What ends by itself is looked at last, and sees who got numbers."""
+        marks, own, at = Marks(), [], 0
+        for item in items:
+            count = 1 if isinstance(item, Persist) else 3
+            own.append(rows[at : at + count])
+            at += count
+            if isinstance(item, Persist):
+                marks.load(item.peer, own[-1][0])
+        for item in items:
+            if isinstance(item, Persist):
+                self._persist(group, item, marks)
+            else:
+                group.errors.append(None)
+        given = {
+            source: {
+                seq
+                for item in items
+                if isinstance(item, Persist)
+                for record in item.records
+                if isinstance(record, Numbered) and record.source == source
+                for seq in record.rows
+            }
+            for source in ("own", "forward")
+        }
+        for item, found in zip(items, own, strict=True):
+            if isinstance(item, Cut):
+                self._cut(group, item, found)
+            elif isinstance(item, Sweep):
+                self._sweep(group, found, given)
+        return rows[at:]
+
+    def _cut(self, group: _Group, item: Cut, found: list[list[Row]]) -> None:
+        swept = group.swept
+        for one in outbox.mine_rows(found[0]):
+            swept.own[one.seq] = (one, "dest_revoked")
+        for rows, was_numbered in ((found[1], False), (found[2], True)):
+            forward_cut(forward.rows(rows), self._knows.me, group.now, was_numbered=was_numbered, swept=swept)
+        swept.statements += [flight.forget(item.peer), answers.forget(item.peer), *links.forget_peer(item.peer)]
+
+    def _sweep(self, group: _Group, found: list[list[Row]], given: Mapping[str, set[int]]) -> None:
+        mine = [*outbox.mine_rows(found[0]), *outbox.mine_rows(found[1])]
+        group.swept.own |= own_over(mine, self._knows.roster(), group.now, given["own"])
+        forward_expired(forward.rows(found[2]), self._knows.me, group.now, given["forward"], group.swept)
+
+    # One item.
+
+    def _persist(self, group: _Group, item: Persist, marks: Marks) -> None:
+        trial = _Group(group.now, group.border)
+        for record in item.records:
+            if not self._record(trial, item.peer, record, marks):
+                # A connection that is over has still written; the one that is loading now will see what it wrote.
+                group.errors.append(
+                    Conflict(
+                        f"the link to {item.name} went on with another connection",
+                        next="nothing: the newer connection goes on",
+                        code="link_replaced",
+                    )
+                )
+                return
+        group.errors.append(None)
+        for name in ("statements", "here", "ended", "mine", "relayed", "forward", "refused", "rosters", "removals"):
+            getattr(group, name).extend(getattr(trial, name))
+
+    def _record(self, group: _Group, peer: bytes, record: Record, marks: Marks) -> bool:
+        match record:
+            case Numbered():
+                if not marks.move(peer, "out", record.lane, life=record.life, first=record.first, last=record.last):
+                    return False
+                group.statements += numbered(peer, record, group.now)
+            case Acked():
+                removal = forward.acknowledged(peer, record.lane, record.life, record.number)
+                group.removals.append(removal)
+                group.statements += [removal, *acknowledged(peer, record, group.now)]
+            case Froze():
+                group.statements.append(links.freeze(peer, record.direction, record.lane, record.code))
+            case Enrolled():
+                group.statements.append(self._knows.keep_roster(record.sealed))
+                group.rosters.append(record)
+            case Arrived():
+                return self._arrived(group, peer, record, marks)
+            case Answered():
+                return self._answered(group, peer, record, marks)
+        return True
+
+    def _arrived(self, group: _Group, peer: bytes, record: Arrived, marks: Marks) -> bool:
+        made = consumed(peer, record, marks, group.now)
+        if made is None:
+            return False
+        group.statements += made
+        if record.route is not None:
+            row = routes.RouteRow(
+                record.route.reign, record.lane, record.life, record.claim_first, record.mark, record.claim, group.now
+            )
+            group.statements.append(routes.insert([row]))
+        parted = part(record, peer, self._knows.me, group.border, group.now)
+        if parted.refused:
+            group.statements.append(links.refuse(parted.refused))
+        if parted.here:
+            group.here.append((peer, record, parted.here))
+        group.forward += parted.forward
+        group.ended += parted.ended
+        group.refused += [(peer, one.code, f"number {one.number}") for one in parted.refused]
+        group.refused += [(peer, one.code, one.id) for one in parted.ended]
+        return True
+
+    def _answered(self, group: _Group, peer: bytes, record: Answered, marks: Marks) -> bool:
+        made = consumed(peer, record, marks, group.now)
+        if made is None:
+            return False
+        group.statements += made
+        for outcome in record.outcomes:
+            if outcome.origin == self._knows.me:
+                group.mine.append((peer, outcome))
+            elif not self._is_root:
+                group.refused.append((peer, "outcome_not_ours", outcome.id))
+            elif outcome.ender != peer:
+                group.refused.append((peer, "outcome_not_its_own", outcome.id))  # it ends what another should end
+            else:
+                group.relayed.append(_via(outcome, peer))
+        return True
+
+    # The whole group.
+
+    def _heard(
+        self, group: _Group, results: Sequence[Ingressed | NetskyError]
+    ) -> list[tuple[bytes, Incoming, Ingressed]]:
+        """What the bus decided, and with it the fates of this node's guests."""
+        heard: list[Heard] = []
+        at = 0
+        for peer, record, guests in group.here:
+            own = [result for result in results[at : at + len(guests)] if isinstance(result, Ingressed)]
+            at += len(guests)
+            group.ended += fates(record, guests, own, self._knows.me)
+            heard += [(peer, guest, result) for guest, result in zip(guests, own, strict=True)]
+        return heard
+
+    def _answers(self, group: _Group) -> list[Statement]:
+        if not self._is_root:
+            packed = packed_answers(group.ended, self._knows.root)
+        else:
+            members = {member.key: member.key for member in self._knows.roster().members if not member.revoked}
+            packed = packed_answers([*group.ended, *group.relayed], members)
+        return [answers.insert(packed, group.now)] if packed else []
+
+    def _tell(self, group: _Group, ended: Ended, heard: Sequence[Heard]) -> None:
+        changed = False
+        for new in group.forward:
+            changed |= self._queues.change(new.peer, new.origin, new.envelopes, new.size)
+        for peer, origin, envelopes, size in group.swept.shrunk:
+            changed |= self._queues.change(peer, origin, -envelopes, -size)
+        for enrolled in group.rosters:
+            self._told.enrolled(enrolled.roster, enrolled.sealed)
+        for peer, item, result in heard:
+            if result.conflict or (result.new and result.fate != "delivered"):
+                self._told.arrived(peer, item, result)
+        for peer, code, what in group.refused:
+            self._told.refused(peer, code, what)
+        if ended.fates or ended.disbelieved:
+            self._told.ended(ended)
+        if group.forward or group.ended or group.relayed or changed:
+            self._told.queued()
+
+    def _removed(self, gone: Sequence[Row]) -> None:
+        """Forward rows that the next node has acknowledged."""
+        changed = False
+        for peer, origin, envelopes, size in gone:
+            assert isinstance(peer, bytes)
+            assert isinstance(origin, bytes)
+            assert isinstance(envelopes, int)
+            assert isinstance(size, int)
+            changed |= self._queues.change(peer, origin, -envelopes, -size)
+        if changed:
+            self._told.queued()
+
+
+def _via(outcome: Outcome, peer: bytes) -> Outcome:
+    return Outcome(
+        *(outcome.origin, outcome.id, outcome.leaf, outcome.fate, outcome.code, outcome.ender),
+        *(peer, outcome.received, outcome.routed, outcome.ended),
+    )

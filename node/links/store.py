@@ -1,0 +1,122 @@
+"""A link's store on meta.db: what `mesh/driver.py` commits before anything is sent, through the one group commit."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import cast
+
+from netsky.envelope.kinds import Lane
+from netsky.mesh.effects import Notice, Record
+from netsky.mesh.ends import LinkState
+from netsky.mesh.frames import LEAF_BYTES, LINEAGE_BYTES
+from netsky.mesh.offer import Offer, Wanted
+from netsky.mesh.roster import Roster
+from netsky.mesh.streams import LANES, FrameState, IncomingState, OutgoingState, Seen
+from netsky.node.daemon.told import OUTBOX_SIGNAL
+from netsky.node.db import flight, links, outbox
+from netsky.node.db.group import GroupCommit
+from netsky.node.events import Signals
+from netsky.node.links.holding import Held, HeldHere
+from netsky.node.links.offers import Offers
+from netsky.node.links.planner import LinkPlanner, Persist
+from netsky.node.seams.chance import Chance
+from netsky.node.seams.ledger import Row
+from netsky.node.seams.time import Time
+
+
+@dataclass(frozen=True, slots=True)
+class Ways:
+    """What all links of a node share."""
+
+    group: GroupCommit
+    planner: LinkPlanner
+    signals: Signals
+    time: Time
+    chance: Chance
+    roster: Callable[[], tuple[Roster | None, bytes]]
+    window: Callable[[Lane], tuple[int, int]]
+    held_for: Callable[[bytes], Held]
+    """On the root: what the origin of this key is asked to hold."""
+    held_here: Callable[[], HeldHere]
+    """What goes nowhere from here for now."""
+
+
+class PeerStore:
+    """The LinkStore of one peer."""
+
+    def __init__(
+        self, peer: bytes, name: str, offers: Offers, ways: Ways, notice: Callable[[bytes, Notice], None]
+    ) -> None:
+        self._peer = peer
+        self._name = name
+        self._offers = offers
+        self._ways = ways
+        self._notice = notice
+        self._rung = 0
+
+    async def load(self) -> LinkState:
+        """What is stored, once everything is that a connection before this one still wanted stored."""
+        await self.persist(())
+        found, flown, window = await self._ways.group.write(
+            [links.streams(self._peer), flight.leaves(self._peer), links.window(self._peer)]
+        )
+        rows = {(row.direction, row.lane): row for row in links.stream_rows(found)}
+        frames = _frames(flown)
+        seen: dict[str, list[Seen]] = {lane: [] for lane in LANES}
+        for frame in links.window_rows(window):
+            seen[frame.lane].append(Seen(frame.first, _split(frame.leaves), frame.claim))
+        outgoing = {lane: await self._outgoing(lane, rows.get(("out", lane)), frames[lane]) for lane in LANES}
+        incoming = {lane: _incoming(rows.get(("in", lane)), seen[lane]) for lane in LANES}
+        return LinkState(outgoing, incoming)
+
+    async def persist(self, records: Sequence[Record]) -> None:
+        await self._ways.group.submit(self._ways.planner, Persist(self._peer, self._name, tuple(records)))
+
+    async def offers(self, lane: Lane, wanted: Wanted) -> Sequence[Offer]:
+        self._rung = self._ways.signals.count(OUTBOX_SIGNAL)  # before rows are read: what comes later rings again
+        if wanted.first is not None:
+            return await self._offers.again(lane, wanted)
+        return await self._offers.new(lane, wanted, self._ways.held_here())
+
+    async def more(self) -> None:
+        self._rung = await self._ways.signals.wait_beyond(OUTBOX_SIGNAL, self._rung)
+
+    def tell(self, notice: Notice) -> None:
+        self._notice(self._peer, notice)
+
+    def window(self, lane: Lane) -> tuple[int, int]:
+        return self._ways.window(lane)
+
+    def held(self) -> Held:
+        return self._ways.held_for(self._peer)
+
+    def roster(self) -> tuple[Roster | None, bytes]:
+        return self._ways.roster()
+
+    async def _outgoing(
+        self, lane: Lane, row: links.LinkStreamRow | None, frames: tuple[FrameState, ...]
+    ) -> OutgoingState:
+        if row is None:
+            stream = outbox.StreamRow(self._peer, "out", lane, 1, self._ways.chance.token(LINEAGE_BYTES), 0, None)
+            began = outbox.begin_life(stream, self._ways.time.wall(), "the first of this link")
+            await self._ways.group.write([outbox.put_stream(stream), began])
+            return OutgoingState(stream.life, stream.lineage)
+        return OutgoingState(row.life, row.lineage, row.acked, row.acked_leaf or b"", frames, row.frozen)
+
+
+def _frames(rows: list[Row]) -> dict[str, tuple[FrameState, ...]]:
+    frames: dict[str, list[FrameState]] = {lane: [] for lane in LANES}
+    for lane, first, leaves in rows:
+        frames[str(lane)].append(FrameState(cast("int", first), _split(cast("bytes", leaves))))
+    return {lane: tuple(some) for lane, some in frames.items()}
+
+
+def _incoming(row: links.LinkStreamRow | None, seen: list[Seen]) -> IncomingState:
+    if row is None:
+        return IncomingState()
+    return IncomingState(row.life, row.lineage, row.number, row.leaf or b"", tuple(seen), row.frozen)
+
+
+def _split(leaves: bytes) -> tuple[bytes, ...]:
+    return tuple(leaves[at : at + LEAF_BYTES] for at in range(0, len(leaves), LEAF_BYTES))
