@@ -1,7 +1,8 @@
 """Giving envelopes to a program one by one, and ending each: answered, tried again, or given up on.
 
 The order of effects: the try is counted and the claim stored before the program starts; the answer is stored before
-the envelope is taken. So a crash at any point repeats, and never loses.
+the envelope is taken. So a crash at any point repeats, and never loses. Where there is no room for what is to be
+stored, each step raises TryLater and may be repeated.
 """
 
 from __future__ import annotations
@@ -15,7 +16,7 @@ from netsky.envelope.fields import Body, Header
 from netsky.envelope.file import Proof, to_file
 from netsky.envelope.kinds import lane_of
 from netsky.envelope.wire import decode_body, decode_header
-from netsky.node.actors.limits import ANSWER_TRIES, LOSSES_MAX, TRIES_MAX
+from netsky.node.actors.limits import LOSSES_MAX, TRIES_MAX
 from netsky.node.actors.runtime import Verdict
 from netsky.node.backoff import RETRY
 from netsky.node.bus.draft import Accepted, Draft, Via
@@ -32,9 +33,6 @@ from netsky.node.seams.files import Files, HostileFile
 from netsky.node.seams.time import Time
 
 Accept = Callable[[str, Via, Sequence[Draft]], Awaitable[Sequence[Accepted | NetskyError]]]
-
-
-_OF_THE_DISK = frozenset({"disk_low", "disk_full"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,36 +149,32 @@ class Handover:
         actor, header = self._actor, handed.header
         upwards = actor.name.startswith("worker") and header.sender == actor.manager
         draft = self._draft(handed, text, "report" if upwards else "reply")
-        for attempt in range(ANSWER_TRIES):
-            result = await self._hand_in("actor", draft)
-            if not isinstance(result, TryLater):
-                break
-            wait = RETRY.wait_ns(attempt, self._chance.fraction())
-            await self._time.sleep_until(self._time.monotonic() + wait)
+        result = await self._hand_in("actor", draft)
         if isinstance(result, Accepted | Conflict):  # an answer of an earlier try stands
             return None
-        if isinstance(result, Refused | TryLater):  # nobody there may or can hear it: the work is done all the same
+        if isinstance(result, Refused):  # nobody there may hear it: the work is done all the same
             self._log.warn("actor.answer_refused", actor=actor.name, id=header.id, reason=result.message)
             return None
         return result
 
     async def _hand_in(self, via: Via, draft: Draft) -> Accepted | NetskyError:
-        """TryLater is raised where this node's own disk is the reason: that ends, and no answer is dropped for it."""
+        """Raises TryLater where there is no room for it yet, on the disk or at its reader: no answer is dropped for it,
+        and its envelope is not taken without it."""
         [result] = await self._accept(self._actor.name, via, [draft])
-        if isinstance(result, TryLater) and result.code in _OF_THE_DISK:
+        if isinstance(result, TryLater):
             raise result
         return result
 
     async def _give_up(self, handed: Handed, code: str, reason: str) -> None:
         actor, header = self._actor, handed.header
-        self._log.warn("actor.gave_up", actor=actor.name, id=header.id, code=code, reason=reason)
-        self._events.publish("given_up", actor=actor.name, id=header.id, code=code, reason=reason)
         if lane_of(header.kind) == "work":  # an error about an error would never end
             text = f"{actor.name} could not do this: {reason}."
             draft = self._draft(handed, text, "error", {"error": {"code": code, "message": reason}})
             result = await self._hand_in("node", draft)
             if isinstance(result, NetskyError) and not isinstance(result, Conflict):
                 self._log.warn("actor.error_refused", actor=actor.name, id=header.id, reason=result.message)
+        self._log.warn("actor.gave_up", actor=actor.name, id=header.id, code=code, reason=reason)
+        self._events.publish("given_up", actor=actor.name, id=header.id, code=code, reason=reason)
         await self._take(handed, "given_up", "quarantine", (code, reason))
 
     async def _take(self, handed: Handed, by: str, to: str, why: tuple[str, str] | None = None) -> None:

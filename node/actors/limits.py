@@ -20,9 +20,6 @@ CRASHES_MAX = 3
 CRASHES_NS = 60 * 10**9
 """Restarts of a resident program in a minute; one more and it is left alone, visibly."""
 
-ANSWER_TRIES = 5
-"""For handing in an answer while the sender's inbox is full."""
-
 LOOK_SECONDS = 30.0
 """Between looks for work that nobody rang for: a safety net, the bell is the rule."""
 

@@ -40,7 +40,7 @@ class Place:
     def __init__(self, node: Node, actor: ActorRow, launcher: Launcher, runtime: Runtime | None = None) -> None:
         self.actor = actor
         self.state = "none" if actor.mode == "none" else "starting"
-        """none, starting, running (a program runs), idle (waits for work), waits (before a restart), degraded."""
+        """none, starting, running (a program runs), idle (waits for work), waits (for room, or before a restart), degraded."""
         self.reason = ""
         self.pid: int | None = None
         self.started_at: int | None = None
@@ -124,7 +124,8 @@ class Place:
                     await handover.interrupted(handed)
 
     async def _stored(self, step: Callable[[], Awaitable[Done]]) -> Done:
-        """A full disk is no fault of this program: the step, which may be repeated, is tried until there is room."""
+        """A full disk or inbox is no fault of this program: the step, which may be repeated, is tried until there is
+        room. There is no last try, since whatever it gave up would be work lost without a word."""
         node, attempt = self._node, 0
         while True:
             try:

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
 from typing import Any
 
 import pytest
 from netsky.node.actors.limits import CRASHES_MAX, TRIES_MAX
 from netsky.node.backoff import Backoff
+from netsky.node.bus.draft import Accepted, Draft, Via
 from netsky.node.daemon.caller import OPERATOR
 from netsky.node.db import arrivals, handovers
-from netsky.node.errors import Conflict
+from netsky.node.errors import Conflict, NetskyError, TryLater
 from netsky.node.seams.ledger import LedgerFull, Row, Statement
 from netsky.node.verbs.args import Args
 from netsky.node.verbs.bus import ack
@@ -209,6 +211,42 @@ async def test_a_full_disk_stops_the_actor_for_as_long_as_it_is_full_and_its_ans
         assert await it.taken_by(sent) == "exit"
         assert (it.folder / "tries").read_text() == "x"
         await it.wait_state("worker1", "idle")
+
+
+@pytest.mark.parametrize("kind", ["report", "error"])
+async def test_an_answer_waits_as_long_as_its_reader_has_no_room_and_its_envelope_is_not_taken_before(
+    start: Start, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(1_000_000, 2_000_000))
+    monkeypatch.setattr("netsky.node.bus.accept.REPLY_RESERVE", 0)
+    script = "open('tries', 'a').write('x'); import sys\nif 'error' in sys.stdin.read(): sys.exit(1)\nprint('done')"
+    async with start() as it:
+        it.node.live_config.current = replace(it.node.live_config.current, inbox_envelopes_max=1)
+        await it.add("agent1")
+        in_the_way = await it.send("agent0", "x", sender="agent1", kind="text")
+        real, refused = it.node.bus.accept, 0
+
+        async def counted(sender: str, via: Via, drafts: Sequence[Draft]) -> list[Accepted | NetskyError]:
+            nonlocal refused
+            answers: list[Accepted | NetskyError] = await real(sender, via, drafts)
+            refused += sum(isinstance(answer, TryLater) for answer in answers)
+            return answers
+
+        async def refused_often() -> bool | None:
+            return refused > 2 * TRIES_MAX or None
+
+        it.node.bus.accept = counted
+        await it.add_script("worker1", script)
+        sent = await it.send("worker1", kind)
+        await it.until(refused_often)
+        assert it.state("worker1")["state"] == "waits"
+        assert "agent0 has 1 envelopes that it has not taken" in it.state("worker1")["reason"]
+        [rows] = await it.node.group.write([arrivals.waiting_counts(["worker1"])])
+        assert rows == [("worker1", 1)]
+        await ack(it.node, OPERATOR, Args("ack", {"actor": "agent0", "ids": [in_the_way]}))
+        assert [found for _, found, _ in await it.answers(sent)] == [kind]
+        assert await it.taken_by(sent) == ("exit" if kind == "report" else "given_up")
+        assert (it.folder / "tries").read_text() == "x" * (1 if kind == "report" else TRIES_MAX)
 
 
 COLUMNS = "leaf, header, body, seal, position, sender, recipient, destination, kind, lane, clock, ts, expires, via"
