@@ -3,6 +3,9 @@
 The order of effects: the try is counted and the claim stored before the program starts; the answer is stored before
 the envelope is taken. So a crash at any point repeats, and never loses. Where there is no room for what is to be
 stored, each step raises TryLater and may be repeated.
+
+A file in claimed/ says that a program is at work on it. It goes back as soon as that is over, even where no row can be
+written: the next life counts a loss by it, for an envelope that took the node down, and for no other.
 """
 
 from __future__ import annotations
@@ -24,7 +27,7 @@ from netsky.node.bus.folders import open_channel
 from netsky.node.db import handovers, inbox
 from netsky.node.db.actors import ActorRow
 from netsky.node.db.group import GroupCommit
-from netsky.node.db.handovers import Candidate
+from netsky.node.db.handovers import Candidate, Open
 from netsky.node.errors import Conflict, NetskyError, Refused, TryLater
 from netsky.node.events import Events
 from netsky.node.log import Log
@@ -105,6 +108,13 @@ class Handover:
         return None if due is None else max(0, int(due) - self._time.wall())
 
     async def conclude(self, handed: Handed, verdict: Verdict) -> None:
+        try:
+            await self._conclude(handed, verdict)
+        except TryLater:
+            self._move(handed.candidate.file, "claimed", "inbox")
+            raise
+
+    async def _conclude(self, handed: Handed, verdict: Verdict) -> None:
         c = handed.candidate
         if verdict.taken:
             problem = await self._answer(handed, verdict.answer)
@@ -128,9 +138,9 @@ class Handover:
     async def interrupted(self, handed: Handed) -> None:
         """An orderly stop: as if it had not begun."""
         name, file = self._actor.name, handed.candidate.file
-        with suppress(TryLater):  # no room on the disk: then it counts as a loss
-            await self._group.write([handovers.stopped(handed.candidate.seq), inbox.release(name, [file])])
         self._move(file, "claimed", "inbox")
+        with suppress(TryLater):  # no room on the disk: the next start does it
+            await self._group.write([handovers.stopped([handed.candidate.seq]), inbox.release(name, [file])])
 
     def _hopeless(self, handed: Handed) -> tuple[str, str] | None:
         c = handed.candidate
@@ -211,3 +221,24 @@ class Handover:
                     self._files.move(getattr(channel, source), file, getattr(channel, to), file)
         except (OSError, HostileFile) as error:
             self._log.warn("actor.file_not_moved", actor=self._actor.name, file=file, reason=str(error))
+
+
+async def settle_open(group: GroupCommit, files: Files, channels: str, log: Log) -> None:
+    """At a start: counts a loss for each envelope on which a program was at work when the last life ended."""
+    [found] = await group.write([handovers.in_the_middle()])
+    at_work: dict[bool, list[int]] = {True: [], False: []}
+    for one in handovers.open_ones(found):
+        at_work[_is_claimed(files, channels, one)].append(one.seq)
+    if not found:
+        return
+    lost, _ = await group.write([handovers.lose(at_work[True]), handovers.stopped(at_work[False])])
+    for actor, seq, losses in lost:
+        log.event("actor.handover_lost", level="warn", actor=actor, seq=seq, losses=losses)
+
+
+def _is_claimed(files: Files, channels: str, one: Open) -> bool:
+    try:
+        with open_channel(files, channels, one.actor) as channel:
+            return channel.where(one.file) == "claimed"
+    except (OSError, HostileFile):
+        return True  # nobody can say: the careful answer is the one that ends

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from netsky.envelope.address import actor_invalid
+from netsky.node.actors.handover import settle_open
 from netsky.node.actors.launch import Launcher, offered
 from netsky.node.actors.limits import KNOWN_SECONDS
 from netsky.node.actors.place import Place
@@ -67,13 +68,10 @@ class Actors:
         """Until cancelled; then every program is ended, all at once, within the grace."""
         node = self._node
         now = node.now()
-        lost, poisoned, _, found = await node.group.write(
-            [rows.lose_sessions(now), handovers.lose(), handovers.forget_taken(), rows.all()]
-        )
+        lost, _, found = await node.group.write([rows.lose_sessions(now), handovers.forget_taken(), rows.all()])
         for session in rows.session_rows(lost):
             self._warn("actor.session_lost", actor=session.actor, pid=session.pid)
-        for actor, seq, losses in poisoned:
-            self._warn("actor.handover_lost", actor=actor, seq=seq, losses=losses)
+        await settle_open(node.group, node.seams.files, node.home.channels, node.log)
         fence = await offered(node.home, node.seams, self._environ)
         self._launcher = Launcher(node.home, node.identity.name, node.seams, self._environ, fence)
         if fence.kind is None:

@@ -40,7 +40,7 @@ class Place:
     def __init__(self, node: Node, actor: ActorRow, launcher: Launcher, runtime: Runtime | None = None) -> None:
         self.actor = actor
         self.state = "none" if actor.mode == "none" else "starting"
-        """none, starting, running (a program runs), idle (waits for work), waits (for room, or before a restart), degraded."""
+        """none, starting, running (a program runs), idle (no work), waits (for room or a restart), degraded."""
         self.reason = ""
         self.pid: int | None = None
         self.started_at: int | None = None

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netsky.node.db.sets import numbers
 from netsky.node.seams.ledger import Row, Statement
 
 
@@ -25,6 +27,18 @@ class Candidate:
     losses: int
     due: int
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Open:
+    """One that was begun and not concluded."""
+
+    seq: int
+    actor: str
+    file: str
+
+
+_SEQS = "seq IN (SELECT value FROM json_each(?))"
 
 
 def due(actor: str, now: int) -> Statement:
@@ -58,20 +72,26 @@ def failed(seq: int, due: int, reason: str) -> Statement:
     return Statement("UPDATE handovers SET open = 0, due = ?, reason = ? WHERE seq = ?", (due, reason, seq))
 
 
-def stopped(seq: int) -> Statement:
-    """An orderly stop in the middle: not the envelope's fault, so the try does not count."""
-    return Statement("UPDATE handovers SET open = 0, tries = tries - 1 WHERE seq = ? AND open = 1", (seq,))
+def stopped(seqs: Sequence[int]) -> Statement:
+    """Nobody was at work on them when they ended in the middle: not the envelope's fault, so the try does not count."""
+    return Statement(f"UPDATE handovers SET open = 0, tries = tries - 1 WHERE {_SEQS} AND open = 1", (numbers(seqs),))
 
 
 def ended(seq: int) -> Statement:
     return Statement("DELETE FROM handovers WHERE seq = ?", (seq,))
 
 
-def lose() -> Statement:
-    """At a start: those in the middle of which the last life of the node ended. Returns (actor, seq, losses)."""
+def in_the_middle() -> Statement:
+    """At a start: those that the last life of the node did not conclude. Returns the `Open` columns."""
+    return Statement("SELECT seq, handovers.actor, file FROM handovers CROSS JOIN inbox USING (seq) WHERE open = 1")
+
+
+def lose(seqs: Sequence[int]) -> Statement:
+    """The node ended while a program was at work on them. Returns (actor, seq, losses)."""
     return Statement(
         "UPDATE handovers SET open = 0, losses = losses + 1, reason = 'the node ended in the middle of it' "
-        "WHERE open = 1 RETURNING actor, seq, losses"
+        f"WHERE {_SEQS} AND open = 1 RETURNING actor, seq, losses",
+        (numbers(seqs),),
     )
 
 
@@ -85,3 +105,7 @@ def forget_taken() -> Statement:
 
 def candidates(found: list[Row]) -> list[Candidate]:
     return [Candidate(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types
+
+
+def open_ones(found: list[Row]) -> list[Open]:
+    return [Open(*row) for row in found]  # type: ignore[arg-type]

@@ -8,7 +8,8 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from netsky.node.actors.limits import CRASHES_MAX, TRIES_MAX
+from netsky.node.actors.handover import settle_open
+from netsky.node.actors.limits import CRASHES_MAX, LOSSES_MAX, TRIES_MAX
 from netsky.node.backoff import Backoff
 from netsky.node.bus.draft import Accepted, Draft, Via
 from netsky.node.daemon.caller import OPERATOR
@@ -165,7 +166,7 @@ async def test_an_envelope_that_took_the_node_down_twice_is_given_to_no_program_
         seq = int(rows[0][0])
         for _ in range(2):  # what two crashed lives leave behind
             await it.node.group.write([handovers.begin(seq, "worker1")])
-            await it.node.group.write([handovers.lose()])
+            await it.node.group.write([handovers.lose([seq])])
     async with start() as it:
         await it.add_script("worker1", "open('ran', 'w')")
         [(_, kind, text)] = await it.answers(sent)
@@ -174,6 +175,70 @@ async def test_an_envelope_that_took_the_node_down_twice_is_given_to_no_program_
             "worker1 could not do this: the node ended 2 times while a program had it.",
         )
         assert not (it.folder / "ran").exists()
+
+
+HELD = "import os, time\nopen('tries', 'a').write('x')\nwhile not os.path.exists('go'): time.sleep(.01)\nprint('done')"
+
+
+async def test_an_orderly_stop_on_a_full_disk_is_no_loss_however_often_it_happens(start: Start) -> None:
+    for life in range(1 + max(LOSSES_MAX, TRIES_MAX)):
+        async with start() as it:
+            if life == 0:
+                await it.add_script("worker1", HELD)
+                sent = await it.send("worker1", "x")
+            await it.made("tries")
+            (it.folder / "tries").unlink()
+            full_for(it, "handovers")
+    async with start() as it:
+        (it.folder / "go").touch()
+        assert await it.answers(sent) == [("worker1", "report", "done")]
+
+
+async def test_a_node_that_ends_is_a_loss_while_a_program_is_at_work_and_none_while_its_answer_waits(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(10**12, 10**12))
+    async with start() as it:
+
+        async def counted() -> Any:
+            """What the next life would count."""
+            node = it.node
+            await settle_open(node.group, node.seams.files, node.home.channels, node.log)
+            [rows] = await node.group.write([Statement("SELECT tries, losses, open FROM handovers")])
+            await node.group.write([Statement("UPDATE handovers SET tries = 1, losses = 0, open = 1")])
+            return rows
+
+        await it.add_script("worker1", HELD)
+        await it.send("worker1", "x")
+        await it.made("tries")
+        assert await counted() == [(1, 1, 0)]
+        room = full_for(it, "messages")
+        (it.folder / "go").touch()
+        await it.wait_state("worker1", "waits")
+
+        async def told() -> bool | None:
+            return "No room left" in it.state("worker1")["reason"] or None
+
+        await it.until(told)
+        room()
+        assert await counted() == [(0, 0, 0)]
+
+
+def full_for(it: Any, table: str) -> Callable[[], None]:
+    """The disk is full for whatever writes to this table, until the answer is called."""
+    real = it.node.ledger.transaction
+
+    async def full(statements: Sequence[Statement]) -> list[list[Row]]:
+        if any(table in statement.sql and not statement.sql.startswith("SELECT") for statement in statements):
+            raise LedgerFull("No room left")
+        found: list[list[Row]] = await real(statements)
+        return found
+
+    def room() -> None:
+        it.node.ledger.transaction = real
+
+    it.node.ledger.transaction = full
+    return room
 
 
 async def test_a_full_disk_stops_the_actor_for_as_long_as_it_is_full_and_its_answer_arrives(

@@ -19,6 +19,7 @@ BUSY = {
     "by_id": messages.by_id("a"),
     "replies_to": messages.replies_to(["a"], 4),
     "handovers of what is taken": handovers.forget_taken(),
+    "handovers in the middle": handovers.in_the_middle(),
 }
 
 
