@@ -169,8 +169,11 @@ def _or_null(number: int | None) -> str:
     return "null" if number is None else str(number)
 
 
-def read_file(data: bytes) -> FileEnvelope:
-    """Reads our files and published ones. Keys that it does not know are passed over. Raises Invalid only."""
+def read_file(data: bytes, *, owner: str | None = None) -> FileEnvelope:
+    """Reads our files and published ones. Keys that it does not know are passed over. Raises Invalid only.
+
+    In an outbox the `owner` is the sender, whatever the file says or does not say.
+    """
     if len(data) > FILE_BYTES_MAX:
         raise Invalid("file", f"The file has more than {FILE_BYTES_MAX} bytes.", "file_too_large")
     fields = read_json(data, "file", depth=DATA_DEPTH_MAX + 1)
@@ -194,7 +197,7 @@ def read_file(data: bytes) -> FileEnvelope:
         raise Invalid("data", "data must be a JSON object.", "not_object")
     expires = _string(fields, "expires")
     return FileEnvelope(
-        sender=_party("from", _required(fields, "from")),
+        sender=_party("from", _required(fields, "from")) if owner is None else owner,
         text=text,
         ts=read_time(_required(fields, "ts"), "ts"),
         id=_token(fields, "id"),

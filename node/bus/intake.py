@@ -31,6 +31,7 @@ RECEIPT_SUFFIX = ".receipt.json"
 ERROR_SENDER = "agentinfinity"
 """The voice in which a node tells its own actors what became of their files: code, not a model."""
 
+_IN_THE_WAY = f"It is no envelope, and so many such files stood in the outbox ({SCAN} and more) that they hid others."
 _MAY_BE_UNFINISHED = frozenset({"hard_link", "not_json", "not_utf8", "not_an_envelope"})
 
 
@@ -99,9 +100,24 @@ class Intake:
 
     def _next_names(self, channel: Channel, place: _Place, taken: Taken) -> list[str]:
         found = self._files.names(channel.outbox, SCAN, SCAN)
-        names = [name for name in found if name[0] != "." and not name.endswith(RECEIPT_SUFFIX) and name > place.after]
+        names = [name for name in found if not _is_passed_over(name) and name > place.after]
         taken.more = len(names) > INTAKE_FILES
+        if len(found) >= SCAN:
+            self._uncover(channel, [name for name in found if _is_passed_over(name)], taken)
         return names[:INTAKE_FILES]
+
+    def _uncover(self, channel: Channel, passed_over: list[str], taken: Taken) -> None:
+        """What a scan ends before would never be looked at, if nobody moved what it ends with."""
+        moved = 0
+        for name in passed_over:
+            facts = self._files.facts(channel.outbox, name)
+            if moved >= INTAKE_FILES or facts is None:
+                continue
+            if abs(self._time.wall() - facts.mtime_ns) < YOUNG_NS:
+                taken.left += 1
+            elif channel.put_away(channel.outbox, name, "in_the_way", _IN_THE_WAY) is not None:
+                moved += 1
+        taken.more |= moved > 0
 
     def _read(self, channel: Channel, name: str, taken: Taken) -> _Read | None:
         facts = self._files.facts(channel.outbox, name)
@@ -111,7 +127,7 @@ class Intake:
             if not name.endswith(".json"):
                 raise HostileFile("not_an_envelope", "its name does not end in .json")
             data = self._files.read(channel.outbox, name, FILE_BYTES_MAX)
-            envelope = read_file(data)
+            envelope = read_file(data, owner=channel.actor)
         except FileNotFoundError:
             return None
         except (HostileFile, Invalid) as bad:
@@ -190,6 +206,11 @@ def _error(actor: str, refused: list[Refusal]) -> Draft:
         data={"refused": shown},
         idempotency_key=f"refused-{told}",
     )
+
+
+def _is_passed_over(name: str) -> bool:
+    """A leading dot marks what is still being written."""
+    return name[0] == "." or name.endswith(RECEIPT_SUFFIX)
 
 
 def _recipient(draft: Draft) -> tuple[str, Lane]:

@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from netsky.envelope.file import read_file
 from netsky.node.bus.drop import drop_in_outbox
+from netsky.node.bus.intake import RECEIPT_SUFFIX
+from netsky.node.bus.limits import INTAKE_FILES, SCAN
+from netsky.node.bus.quarantine import REASON_SUFFIX
 from netsky.node.config import Config
 from netsky.node.db import messages
 from netsky.node.errors import NotFound, Usage
@@ -50,6 +53,38 @@ async def test_the_sender_is_the_owner_of_the_outbox_whatever_the_file_says(worl
     with world.drain("agent0", asks=False) as drain:
         [item] = drain.envelopes()
     assert item.envelope.sender == "agent1"
+
+
+async def test_a_file_without_from_is_sent_under_the_name_of_the_owner_of_the_outbox(world: World) -> None:
+    path = write(world, "agent1", "a.json")
+    path.write_text(json.dumps({"text": "mine", "ts": "2026-11-21T00:00:00Z", "to": "agent0"}))
+    await world.bus.sweep.turn()
+    assert await texts(world, "agent0") == ["mine"]
+
+
+class WorstOrder(RealFiles):
+    """A folder whose entries come in the order that hides most: a real one has whichever it has."""
+
+    def names(self, folder: int, limit: int, scan: int = SCAN) -> list[str]:
+        return super().names(folder, 10**6, 10**6)[: min(limit, scan)]
+
+
+async def test_files_that_are_passed_over_hide_no_other_however_many_they_are(tmp_path: pathlib.Path) -> None:
+    async with open_world(tmp_path, files=WorstOrder()) as world:
+        path = write(world, "agent1", "z.json", text="behind them all")
+        outbox = path.parent
+        for n in range(SCAN):
+            name = outbox / (f".part-{n}" if n % 2 else f"{n}{RECEIPT_SUFFIX}")
+            name.touch()
+            os.utime(name, OLD)
+        (outbox / ".young").touch()
+        for _ in range(2):
+            await world.bus.sweep.turn()
+        assert await texts(world, "agent0") == ["behind them all"]
+        assert (outbox / ".young").exists()
+        assert len(os.listdir(outbox)) > SCAN - 2 * INTAKE_FILES
+        put_away = [name for name in world.names("agent1", "quarantine") if not name.endswith(REASON_SUFFIX)]
+        assert len(put_away) <= INTAKE_FILES
 
 
 async def test_a_missing_recipient_is_agent0(world: World) -> None:
