@@ -41,10 +41,17 @@ def _draft(args: Any) -> dict[str, Any]:
         sender = str(parse_address(getattr(args, "from"))) if getattr(args, "from") else None
     except Invalid as wrong:
         raise Usage(wrong.sentence, next="netsky help addresses", code=wrong.code) from None
+    text = _text(args.text)
+    if not text and args.data is None:
+        raise Usage(
+            f"the message is empty: {'stdin held nothing' if args.text == '-' else 'TEXT has no letter'}",
+            next="netsky send -h; something for programs alone goes with --data",
+            code="empty_message",
+        )
     draft = {
         "to": to,
         "from": sender,
-        "text": _text(args.text),
+        "text": text,
         "kind": args.kind,
         "in_reply_to": args.in_reply_to,
         "thread": args.thread,

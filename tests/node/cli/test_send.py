@@ -47,6 +47,21 @@ def test_what_was_said_reaches_the_node(run: Run, accepting: StubNode) -> None:
     ]  # fmt: skip
 
 
+@pytest.mark.parametrize("text", ["-", ""])
+@pytest.mark.parametrize("said", [b"", b"\n"])
+def test_an_empty_message_is_refused_unless_it_has_data(
+    run: Run, accepting: StubNode, monkeypatch: pytest.MonkeyPatch, text: str, said: bytes
+) -> None:
+    stdin(monkeypatch, said)
+    ran = run("send", "agent0", text)
+    assert ran.code == 2
+    assert "the message is empty: " in ran.err
+    assert accepting.asked == []
+    stdin(monkeypatch, said)
+    assert run("send", "agent0", text, "--data", "{}").code == 0
+    assert accepting.asked == [("send", {"to": "agent0", "text": "", "data": {}})]
+
+
 def test_what_was_not_said_is_not_sent(run: Run, accepting: StubNode) -> None:
     assert run("channel", "send", "agent0", "hi").code == 0
     assert accepting.asked == [("send", {"to": "agent0", "text": "hi"})]
