@@ -136,11 +136,13 @@ def _recipient(envelope: str, node: Dialer, command: str) -> str:
 
 def ack(args: Any, out: Output) -> int:
     node: Dialer = args.node
+    shown: dict[str, str] = {}
     if args.shown:
         actor = node.actor_or_self(args.id[0] if args.id else None, "channel ack --shown")
         # What was shown may have come from another folder: only whoever names an id knows that it was this message.
         check_not_replaced(RealFiles(), folder_of(node, actor))
-        ids = _shown(node, actor)
+        shown = _shown(node, actor)
+        ids = list(shown)
     elif args.id:
         actor, ids = _split(args.id, node, "channel ack")
     else:
@@ -149,8 +151,8 @@ def ack(args: Any, out: Output) -> int:
     unknown: list[str] = []
     for start in range(0, len(ids), GROUP_ITEMS_MAX):
         said = node.call("ack", actor=actor, ids=ids[start : start + GROUP_ITEMS_MAX])
-        taken += said["taken"]
-        unknown += said["unknown"]
+        taken += [shown.get(one, one) for one in said["taken"]]
+        unknown += [shown.get(one, one) for one in said["unknown"]]
     if unknown and not taken:
         raise NotFound(f"nothing in {actor}'s inbox has the id {', '.join(unknown)}", next=f"netsky channel ls {actor}")
     for one in unknown:
@@ -163,9 +165,10 @@ def ack(args: Any, out: Output) -> int:
     return EXIT_DONE
 
 
-def _shown(node: Dialer, actor: str) -> list[str]:
+def _shown(node: Dialer, actor: str) -> dict[str, str]:
+    """By file, since two of them may have one id, from two origins."""
     waiting = node.call("inbox", actor=actor, limit=LIST_ROWS_MAX)["waiting"]
-    return [row["id"] for row in waiting if row["claimed_at"] is not None]
+    return {row["file"]: row["id"] for row in waiting if row["claimed_at"] is not None}
 
 
 def replay(args: Any, out: Output) -> int:

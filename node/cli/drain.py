@@ -118,12 +118,15 @@ class _Reader:
         said = line.decode("utf-8", "replace").strip()
         if not said:
             return
-        names = [name for name, shown in self._in_hand.items() if said in (name, shown)]
+        names = [said] if said in self._in_hand else [name for name, shown in self._in_hand.items() if said == shown]
         if not names:
             self._out.notice(f"not in hand, so not taken: {visible(said[:80])}")
-        for name in names:
-            self._mailbox.ack(name)
-            del self._in_hand[name]
+        elif len(names) > 1:  # from two origins: who took one has not taken the other
+            which = " or ".join(visible(name) for name in names)
+            self._out.notice(f"{len(names)} messages in hand have the id {visible(said)}, so none is taken: say {which}")
+        else:
+            self._mailbox.ack(names[0])
+            del self._in_hand[names[0]]
 
     def finish(self) -> int:
         if self._program is not None:

@@ -70,7 +70,7 @@ async def ack(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     new = [row.id for row in taken]
     known |= {row.file for row in taken}
     known |= {place.file for place in await _places(node, actor, [file for file in files if file not in known])}
-    if ids:
+    if ids or new:
         node.bus.acked(actor)
     if new:
         node.signals.ring(TAKEN_SIGNAL)

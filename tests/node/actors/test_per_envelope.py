@@ -339,6 +339,13 @@ async def test_an_id_that_two_origins_use_is_two_envelopes_and_each_is_taken_by_
             await ack(it.node, OPERATOR, Args("ack", {"actor": "worker1", "ids": [sent]}))
         assert f"netsky channel ack worker1 {THEIRS}" in caught.value.next
 
+        before = it.names("worker1", "inbox")
+        [file] = [name for name in before if name.endswith(".json")]
+        assert (await ack(it.node, OPERATOR, Args("ack", {"actor": "worker1", "ids": [file]})))["new"] == [sent]
+        await it.node.bus.sweep.turn()
+        assert it.names("worker1", "archive") == [file]
+        assert await it.node.bus.replay("worker1", file) == file
+
         seen = "import json, sys; open('seen', 'a').write(json.load(sys.stdin)['netsky']['origin'] + ' ')"
         await it.add_script("worker1", seen)
 

@@ -239,6 +239,23 @@ def test_a_consumer_says_on_stdin_what_it_took(channel: Path, spawn: Spawn) -> N
 
 
 @pytest.mark.real
+def test_an_id_that_two_messages_in_hand_have_takes_neither_and_their_files_do(channel: Path, spawn: Spawn) -> None:
+    first, second = put(channel, 1, id="twin"), put(channel, 2, id="twin")
+    process = spawn("channel", "drain", "worker1", "--ack-from-stdin")
+    assert process.stdin is not None
+    assert process.stderr is not None
+    process.stdin.write("twin\n")
+    process.stdin.flush()
+    assert process.stderr.readline().endswith(f"none is taken: say {first} or {second}\n")
+    assert names(channel, "claimed") == [first, second]
+    process.stdin.write(f"{first}\ntwin\n")
+    process.stdin.flush()
+    assert process.wait(30) == 0
+    assert names(channel, "archive") == [first, second]
+    process.communicate()
+
+
+@pytest.mark.real
 def test_a_consumer_that_ends_without_a_word_has_taken_nothing(channel: Path, spawn: Spawn) -> None:
     name = put(channel, 1)
     process = spawn("channel", "drain", "worker1", "--json", "--ack-from-stdin", "--follow")

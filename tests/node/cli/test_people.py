@@ -216,6 +216,16 @@ def test_inside_an_actor_the_reader_is_itself(run: Run, node: StubNode, monkeypa
         assert run(*words).code == 5
 
 
+def test_what_was_shown_is_taken_by_file_and_told_by_id(run: Run, node: StubNode, home: Path) -> None:
+    (home / "channels" / "worker1").mkdir(parents=True)
+    waiting = [{"id": "twin", "file": f"{n}.json", "claimed_at": claimed} for n, claimed in ((1, 5), (2, 6), (3, None))]
+    node.verbs["inbox"] = lambda args: {"waiting": waiting}
+    node.verbs["ack"] = lambda args: {"taken": args["ids"], "unknown": []}
+    ran = run("channel", "ack", "worker1", "--shown", "--json")
+    assert node.asked[-1] == ("ack", {"actor": "worker1", "ids": ["1.json", "2.json"]})
+    assert ran.lines[0]["data"]["taken"] == ["twin", "twin"]
+
+
 def test_many_ids_go_in_several_calls(run: Run, node: StubNode) -> None:
     node.verbs["ack"] = lambda args: {"taken": args["ids"][1:], "unknown": args["ids"][:1]}
     ids = [f"{number:026}" for number in range(300)]
