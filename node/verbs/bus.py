@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
 from netsky.envelope.address import parse_address
 from netsky.envelope.file import parse_file_name
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import arrivals, inbox, observe
-from netsky.node.errors import Conflict, Refused, Usage
+from netsky.node.errors import Conflict, Refused, TryLater, Usage
 from netsky.node.limits import GROUP_ITEMS_MAX, LIST_ROWS_MAX
 
 if TYPE_CHECKING:
@@ -39,8 +40,10 @@ async def claim(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     actor = channel_of(node, caller, args.maybe_text("actor"))
     files = args.texts("files", GROUP_ITEMS_MAX)
     args.nothing_else()
-    [claimed] = await node.group.write([inbox.claim(actor, files, node.now())])
-    states = dict.fromkeys(inbox.claimed_files(claimed), "ok")
+    states: dict[str, str] = {}
+    with suppress(TryLater):  # a full disk: reading needs no room, and where the file stands says who has it
+        [claimed] = await node.group.write([inbox.claim(actor, files, node.now())])
+        states = dict.fromkeys(inbox.claimed_files(claimed), "ok")
     for place in await _places(node, actor, [name for name in files if name not in states]):
         states[place.file] = "taken" if place.state == "taken" else "ok"
     return {"actor": actor, "files": {name: states.get(name, "unknown") for name in files}}

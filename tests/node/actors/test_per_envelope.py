@@ -17,7 +17,7 @@ from netsky.node.db import arrivals, handovers
 from netsky.node.errors import Conflict, NetskyError, TryLater
 from netsky.node.seams.ledger import LedgerFull, Row, Statement
 from netsky.node.verbs.args import Args
-from netsky.node.verbs.bus import ack
+from netsky.node.verbs.bus import ack, claim
 
 Start = Callable[[], AbstractAsyncContextManager[Any]]
 
@@ -312,6 +312,21 @@ async def test_an_answer_waits_as_long_as_its_reader_has_no_room_and_its_envelop
         assert [found for _, found, _ in await it.answers(sent)] == [kind]
         assert await it.taken_by(sent) == ("exit" if kind == "report" else "given_up")
         assert (it.folder / "tries").read_text() == "x" * (1 if kind == "report" else TRIES_MAX)
+
+
+async def test_what_waits_can_be_claimed_on_a_full_disk_and_is_taken_once_there_is_room(start: Start) -> None:
+    async with start() as it:
+        sent = await it.send("agent0", "x", sender="agent0", kind="text")
+        [row] = await it.node.group.write([Statement("SELECT file FROM inbox")])
+        [(file,)] = row
+        asked = {"actor": "agent0", "files": [file, "09999999999999000000-0000000001-00000001-0000000001-from-a.json"]}
+        room = full_for(it, "inbox")
+        states = (await claim(it.node, OPERATOR, Args("claim", asked)))["files"]
+        assert list(states.values()) == ["ok", "unknown"]
+        with pytest.raises(TryLater, match="No room left"):
+            await ack(it.node, OPERATOR, Args("ack", {"actor": "agent0", "ids": [file]}))
+        room()
+        assert (await ack(it.node, OPERATOR, Args("ack", {"actor": "agent0", "ids": [file]})))["new"] == [sent]
 
 
 COLUMNS = "leaf, header, body, seal, position, sender, recipient, destination, kind, lane, clock, ts, expires, via"
