@@ -149,6 +149,9 @@ def _start(home: Home, timeout: float) -> int:
         os.close(writing)
     try:
         line = _report(reading, timeout)
+    except BaseException:  # Ctrl-C: whoever says "not any more" must not find it running a moment later
+        _end(process)
+        raise
     finally:
         os.close(reading)
     if line is None:
@@ -156,6 +159,16 @@ def _start(home: Home, timeout: float) -> int:
         process.wait()
         raise TimedOut(f"the node did not serve within {timeout:g} s and was ended", next=f"look into {home.node_log}")
     return _started(home, process, line, timeout)
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """In order, or at once if that takes too long or is interrupted too: a kill at any moment loses nothing."""
+    process.terminate()
+    try:
+        process.wait(STOP_SECONDS)
+    except (subprocess.TimeoutExpired, KeyboardInterrupt):
+        process.kill()
+        process.wait()
 
 
 def _started(home: Home, process: subprocess.Popen[bytes], line: bytes, timeout: float) -> int:

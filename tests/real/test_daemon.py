@@ -123,6 +123,27 @@ def test_two_ups_at_once_are_one_node(home: Home) -> None:
     assert len({one.pid for one in found}) == 1
 
 
+@pytest.mark.parametrize("when", ["at once", "when it serves"])
+def test_an_up_that_is_interrupted_leaves_no_node_behind(
+    home: Home, monkeypatch: pytest.MonkeyPatch, when: str
+) -> None:
+    real = up._report
+
+    def interrupted(reading: int, timeout: float) -> bytes | None:
+        if when != "at once":
+            real(reading, timeout)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(up, "_report", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        up.up(home)
+    lock = take_lock(home, RealFiles())
+    assert lock is not None
+    lock.release()
+    monkeypatch.undo()
+    assert not up.up(home).already
+
+
 def test_a_killed_node_comes_back_with_all_that_it_accepted(home: Home) -> None:
     up.up(home, 1)
     with Client.connect(home) as node:
