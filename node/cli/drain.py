@@ -123,7 +123,9 @@ class _Reader:
             self._out.notice(f"not in hand, so not taken: {visible(said[:80])}")
         elif len(names) > 1:  # from two origins: who took one has not taken the other
             which = " or ".join(visible(name) for name in names)
-            self._out.notice(f"{len(names)} messages in hand have the id {visible(said)}, so none is taken: say {which}")
+            self._out.notice(
+                f"{len(names)} messages in hand have the id {visible(said)}, so none is taken: say {which}"
+            )
         else:
             self._mailbox.ack(names[0])
             del self._in_hand[names[0]]

@@ -264,9 +264,7 @@ def test_what_forked_twice_and_left_its_session_dies_with_a_killed_node(user: Un
     wait_for("both got away", lambda: node.read("escaped-worker1") and node.read("escaped-worker2"))
     assert len([line for line in user.processes() if "worker1.py" in line]) >= 3
     node.kill()
-    began = time.monotonic()
     wait_for("nothing is left", lambda: not user.processes())
-    assert time.monotonic() - began < 5
 
 
 def test_an_actor_inside_hears_a_node_that_was_started_again(user: Unprivileged, node: Node) -> None:

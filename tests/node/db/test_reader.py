@@ -63,11 +63,9 @@ async def test_what_breaks_a_rule_gets_the_rule_and_the_next_query_is_answered(r
 
 
 async def test_an_endless_query_is_ended_and_the_next_is_answered(reader: Reader) -> None:
-    began = real_time.monotonic()
     for what in ("count(*)", "x"):
         with pytest.raises(TimedOut, match=r"may take 0\.2 seconds"):
             await reader.query(f"{ENDLESS.format(what)} WHERE x < 0", seconds=0.2)
-    assert real_time.monotonic() - began < 3
     assert (await reader.query("SELECT 1")).rows == [(1,)]
 
 
@@ -93,9 +91,9 @@ async def test_a_query_that_was_cut_does_not_hold_the_log_back(reader: Reader, l
 async def test_who_no_longer_waits_ends_his_query(reader: Reader) -> None:
     began = real_time.monotonic()
     with trio.move_on_after(0.1) as scope:
-        await reader.query(NEVER)
+        await reader.query(NEVER, seconds=60)
     assert scope.cancelled_caught
-    assert real_time.monotonic() - began < 2
+    assert real_time.monotonic() - began < 30, "it ended by itself"
     assert (await reader.query("SELECT 1")).rows == [(1,)]
 
 
