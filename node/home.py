@@ -23,6 +23,10 @@ SOCKET_PATH_BYTES_MAX = 100
 """Linux refuses 108 bytes and more, macOS 104; some room for a temporary suffix."""
 
 _LONGEST_SOCKET = "run/agentinfinity/actor.sock"
+ACTOR_COPIES = ("charter", "roster")
+"""What stands beside an actor's socket."""
+
+_RUNTIME_NAMES_MAX = 1_024
 _HOME_MODE = 0o700
 _KEY_MODE = 0o600
 _LOOSE = 0o077
@@ -155,6 +159,33 @@ def prepare_runtime_folder(home: Home, files: Files) -> None:
     run = home.at("run")
     if not os.path.islink(run):
         os.symlink(folder, run)
+
+
+def remove_runtime_folder(home: Home, files: Files) -> None:
+    """At the end of a daemon: a folder outside of the home goes, with the little that the daemon itself put into it.
+    What somebody else put there stays, and so does the folder."""
+    folder = home.runtime_folder
+    if home.sockets_fit or not os.path.islink(home.at("run")):
+        return
+    opened: list[int] = []
+
+    def hold(path: str, under: int | None = None) -> int:
+        opened.append(files.open_folder(path, under))
+        return opened[-1]
+
+    try:
+        here = hold(folder)
+        for actor in files.names(here, _RUNTIME_NAMES_MAX, _RUNTIME_NAMES_MAX):
+            for name in ACTOR_COPIES:
+                files.remove(hold(actor, here), name)
+            files.remove_folder(here, actor)
+        files.remove_folder(hold(os.path.dirname(folder)), os.path.basename(folder))
+        files.remove(hold(home.path), "run")
+    except (OSError, HostileFile):
+        return  # it is found again by the next start, and is tried again at its end
+    finally:
+        for descriptor in opened:
+            files.close(descriptor)
 
 
 def no_folder(home: Home, hostile: HostileFile) -> Refused:

@@ -11,7 +11,7 @@ from netsky.node.actors.fence import Fence, Kind
 from netsky.node.actors.limits import LOG_BYTES_MAX
 from netsky.node.db.actors import ActorRow
 from netsky.node.errors import Usage
-from netsky.node.home import Home
+from netsky.node.home import ACTOR_COPIES, Home
 from netsky.node.seams import Seams
 from netsky.node.seams.files import FileFacts, HostileFile
 from netsky.node.seams.processes import CannotStart, Process
@@ -50,7 +50,7 @@ class Launcher:
         self._files.make_folder(self._home.logs)
         from_home, to = self._files.open_folder(self._home.path), self._files.open_folder(folder)
         try:
-            for name in ("charter", "roster"):
+            for name in ACTOR_COPIES:
                 try:
                     self._files.replace(to, name, self._files.read(from_home, name, 1 << 20))
                 except FileNotFoundError:

@@ -28,7 +28,15 @@ from netsky.node.db.group import GroupCommit
 from netsky.node.db.opening import Opened, begin, finish, settings
 from netsky.node.errors import Conflict, Unusable
 from netsky.node.events import Events, Signals
-from netsky.node.home import HOLDER_NAME, Home, HomeLock, check_permissions, prepare_runtime_folder, take_lock
+from netsky.node.home import (
+    HOLDER_NAME,
+    Home,
+    HomeLock,
+    check_permissions,
+    prepare_runtime_folder,
+    remove_runtime_folder,
+    take_lock,
+)
 from netsky.node.identity import NODE_KEY, Identity, check_owner, read_identity
 from netsky.node.links.make import make_links
 from netsky.node.log import Log
@@ -74,6 +82,7 @@ async def open_node(home: Home, seams: Seams, around: Surroundings) -> AsyncIter
                 )
         finally:
             log.close()
+            remove_runtime_folder(home, files)
     finally:
         _unlock(home, seams, lock)
 

@@ -467,7 +467,20 @@ def test_a_home_with_a_long_path_works_all_the_same(tmp_path: Path) -> None:
         with Client.connect(home) as node, Client.connect_path(home.actor_socket("agent1")) as agent:
             assert node.call("ping")["ready"]
             assert agent.call("ping")["you"] == "agent1"
+        elsewhere = home.runtime_folder
+        assert Path(elsewhere).is_dir()
+        assert not up.restart(home).already
         up.down(home)
+        assert not Path(elsewhere).exists()
+        assert not os.path.lexists(home.at("run"))
+        up.up(home)
+        stranger = Path(home.runtime_folder) / "stranger"
+        stranger.touch()
+        up.down(home)
+        assert stranger.exists()
+        assert home.runtime_folder == elsewhere
+        stranger.unlink()
+        os.rmdir(elsewhere)
     finally:
         end(home)
 
