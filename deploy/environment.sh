@@ -1,5 +1,5 @@
 # Sourced by deploy/try and deploy/test: an environment of this checkout's own in .venv, made once and reused.
-# Nothing outside the checkout is changed. Needs Python 3.11 or later with venv, and git for the tests.
+# Nothing outside the checkout is changed but pip's cache. Needs Python 3.11 or later with venv, and git for the tests.
 
 say() { printf '%s\n' "$*" >&2; }
 die() { say "error: $1"; say "  next: $2"; exit 1; }

@@ -7,6 +7,7 @@ import json
 import os
 import shutil
 import signal
+import site
 import subprocess
 import sys
 import tempfile
@@ -123,6 +124,7 @@ class Show:
         self.folder = folder
         self.home = os.path.join(folder, "home")
         self.repository = os.path.join(folder, "repository")
+        self._environ = _environment(os.path.join(folder, "user"))
         self._quiet = quiet
 
     def title(self, text: str) -> None:
@@ -180,8 +182,16 @@ class Show:
             capture_output=True,
             text=True,
             stdin=subprocess.DEVNULL,
+            env=self._environ,
             start_new_session=True,  # a Ctrl-C at the terminal is for the demo, not for the command that it waits for
         )
+
+
+def _environment(user: str) -> dict[str, str]:
+    """A throw-away home of the user, too: a fence makes folders there that it would leave behind in the real one."""
+    os.mkdir(user)
+    packages = {"PYTHONUSERBASE": base} if (base := site.getuserbase()) else {}
+    return {**os.environ, **packages, "HOME": user, "TMUX_TMPDIR": user}
 
 
 @contextmanager

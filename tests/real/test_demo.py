@@ -32,7 +32,9 @@ class Place:
         self.tmp = tmp
         self.runtime = runtime
         kept = {name: value for name, value in os.environ.items() if not name.startswith("NETSKY_")}
-        self.environ = kept | {"TMPDIR": str(tmp), "XDG_RUNTIME_DIR": str(runtime)}
+        self.user = tmp.parent / "user"
+        self.user.mkdir()
+        self.environ = kept | {"TMPDIR": str(tmp), "XDG_RUNTIME_DIR": str(runtime), "HOME": str(self.user)}
 
     def run(self, *words: str) -> Any:
         """The data of a command that succeeds."""
@@ -86,7 +88,8 @@ class Place:
         limit = time.monotonic() + 5
         while (running := self.processes()) and time.monotonic() < limit:
             time.sleep(0.02)
-        return sorted(os.listdir(self.tmp)), sorted(os.listdir(self.runtime)), running
+        made = [name for folder in (self.runtime, self.user) for name in sorted(os.listdir(folder))]
+        return sorted(os.listdir(self.tmp)), made, running
 
 
 NOTHING: tuple[list[str], list[str], dict[int, str]] = ([], [], {})
