@@ -54,10 +54,6 @@ class Home:
         return self.at("config.toml")
 
     @property
-    def peers(self) -> str:
-        return self.at("peers.toml")
-
-    @property
     def node_key(self) -> str:
         return self.at("node.key")
 
