@@ -98,6 +98,17 @@ def rows_between(sender_node: str, recipient_node: str) -> tuple[Row, ...]:
     return ()
 
 
+def could_reach(sender: Address, recipient: Address) -> bool:
+    """Whether any row names the two, whatever the kind and the relation that it asks for."""
+    assert sender.node is not None
+    assert recipient.node is not None
+    roles = role_of(sender.actor), role_of(recipient.actor)
+    return any(
+        row.sender in ("any", roles[0]) and row.recipient in ("any", roles[1])
+        for row in rows_between(sender.node, recipient.node)
+    )
+
+
 def refusal(
     sender: Address, recipient: Address, kind: str | None, relations: frozenset[Relation] = frozenset()
 ) -> str | None:

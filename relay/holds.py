@@ -68,6 +68,10 @@ class Queues:
         """The destinations that this origin should not send to for now."""
         return frozenset(self._held | {destination for destination, who in self._held_origin if who == origin})
 
+    def held(self) -> frozenset[bytes]:
+        """The destinations that any origin should not send to for now."""
+        return frozenset(self._held | {destination for destination, _ in self._held_origin})
+
     def is_over(self, destination: bytes, origin: bytes) -> bool:
         """Even the room for what was on its way is used up: an origin went on in spite of a hold."""
         whole, share = self.load(destination), self._by_origin.get((destination, origin), Load())

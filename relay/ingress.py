@@ -10,11 +10,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from netsky.envelope.address import parse_address
+from netsky.envelope.address import Address, parse_address
 from netsky.envelope.fields import Header
 from netsky.envelope.limits import EXPIRES_MAX_NS, SKEW_NS
 from netsky.mesh.roster import Roster
-from netsky.relay.authority import refusal
+from netsky.relay.authority import could_reach, refusal
 from netsky.relay.holds import Queues
 from netsky.relay.routes import RouteLine
 
@@ -34,8 +34,9 @@ class Border:
     now: int  # wall clock, ns
 
 
-def refusal_code(header: Header, border: Border) -> str | None:
-    """Why this envelope may not pass, or None. Its origin's seal and name were verified."""
+def refusal_code(header: Header, border: Border, *, is_ack: bool = False) -> str | None:
+    """Why this envelope may not pass, or None. Its origin's seal and name were verified; `is_ack`: it has the form of
+    an acknowledgement (acks.py)."""
     if header.expires < border.now:
         return "expired"
     if header.expires > border.now + EXPIRES_MAX_NS + SKEW_NS:
@@ -48,9 +49,17 @@ def refusal_code(header: Header, border: Border) -> str | None:
     sender, recipient = parse_address(header.sender), parse_address(header.to)
     if recipient.node != destination.name:
         return "address"
-    allowed = refusal(sender, recipient, header.kind) is None or any(
-        line.allows(sender, recipient, header.kind) for line in border.routes
-    )
-    if not allowed:
+    if not (_answers(sender, recipient, border) if is_ack else _allowed(sender, recipient, header.kind, border)):
         return "authority"
     return "dest_full" if border.queues.is_over(header.destination, header.origin) else None
+
+
+def _allowed(sender: Address, recipient: Address, kind: str | None, border: Border) -> bool:
+    return refusal(sender, recipient, kind) is None or any(
+        line.allows(sender, recipient, kind) for line in border.routes
+    )
+
+
+def _answers(sender: Address, recipient: Address, border: Border) -> bool:
+    """Whether there is a way from the recipient to the sender, by which what is acknowledged can have come."""
+    return could_reach(recipient, sender) or any(line.names(recipient, sender) for line in border.routes)

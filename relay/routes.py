@@ -27,7 +27,11 @@ class RouteLine:
     kinds: frozenset[str]
 
     def allows(self, sender: Address, recipient: Address, kind: str | None) -> bool:
-        return kind_or_text(kind) in self.kinds and _covers(self.sender, sender) and _covers(self.recipient, recipient)
+        return kind_or_text(kind) in self.kinds and self.names(sender, recipient)
+
+    def names(self, sender: Address, recipient: Address) -> bool:
+        """Whatever the kind."""
+        return _covers(self.sender, sender) and _covers(self.recipient, recipient)
 
 
 def parse_route(name: str, text: str) -> RouteLine | str:

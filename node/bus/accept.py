@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Protocol
+from typing import Protocol, cast
 
 from netsky.envelope.address import Address
 from netsky.envelope.clock import next_clock
@@ -22,6 +22,7 @@ from netsky.node.bus.limits import (
     ESCAPED_BODY_BYTES_SAFE,
     OUTBOX_BYTES_MAX,
     OUTBOX_ENVELOPES_MAX,
+    OUTBOX_REPLY_RESERVE,
     REPLY_RESERVE,
 )
 from netsky.node.bus.sealing import Fresh, Numbers, Sealer, Sealing, SignerIdentity
@@ -63,14 +64,26 @@ class Door:
 
 
 @dataclass(slots=True)
+class _Share:
+    """What stands in the outbox, in all or for one destination."""
+
+    envelopes: int = 0
+    bytes: int = 0
+
+    def add(self, envelopes: int, size: int) -> None:
+        self.envelopes += envelopes
+        self.bytes += size
+
+
+@dataclass(slots=True)
 class _Group:
     """What one group knows and has decided so far."""
 
     now: int
     actors: dict[str, ActorRow]
     waiting: dict[str, int]
-    open_count: int
-    open_bytes: int
+    open: _Share
+    shares: dict[bytes, _Share]
     clocks: dict[str, int]
     stored: dict[str, arrivals.Stored]
     keys: dict[tuple[str, str], arrivals.FirstUse]
@@ -96,15 +109,17 @@ class AcceptPlanner:
         accepted: Callable[[list[Fresh], bool], None],
         numbers: Numbers,
         pid: int,
+        held: Callable[[bytes, str], bool] = lambda *_: False,
     ) -> None:
         """`accepted` hears, after the commit, what is to be projected and
-        whether anything was put into the outbox."""
+        whether anything was put into the outbox. `held` tells whether what is for a node or its actor is held."""
         self._identity = identity
         self._config = config
         self._time = time
         self._chance = chance
         self._mesh = mesh
         self._accepted = accepted
+        self._held = held
         self._numbers = numbers
         self._sealer = Sealer(identity, mesh.next_hop, numbers, pid)
         self.door = Door()
@@ -115,7 +130,7 @@ class AcceptPlanner:
         return [
             actors.all(),
             arrivals.waiting_counts(recipients),
-            outbox.pending_total(),
+            outbox.shares(),
             arrivals.clocks(causes),
             arrivals.stored(key, ids),
             messages.newest_seq(),
@@ -145,15 +160,14 @@ class AcceptPlanner:
 
     def _group(self, items: Sequence[Offer], rows: list[list[Row]]) -> _Group:
         _, _, _, keys = _asked(items)
-        [(count, size)] = rows[2]
-        assert isinstance(count, int)
-        assert isinstance(size, int)
+        shares = {cast("bytes", key): _Share(cast("int", n), cast("int", size)) for key, n, size in rows[2]}
+        total = _Share(sum(one.envelopes for one in shares.values()), sum(one.bytes for one in shares.values()))
         return _Group(
             now=self._time.wall(),
             actors={row.name: row for row in actors.rows(rows[0])},
             waiting=arrivals.pairs(rows[1]),
-            open_count=count,
-            open_bytes=size,
+            open=total,
+            shares=shares,
             clocks=arrivals.pairs(rows[3]),
             stored={found.id: found for found in arrivals.stored_rows(rows[4])},
             keys={
@@ -201,19 +215,16 @@ class AcceptPlanner:
         self._check_parties(group, offer, local)
         if local:
             self._check_inbox(group, offer)
-        elif group.open_count >= OUTBOX_ENVELOPES_MAX or group.open_bytes >= OUTBOX_BYTES_MAX:
-            raise TryLater(
-                f"{group.open_count} envelopes to other nodes have no outcome yet: the outbox is full.",
-                next="netsky status (is a link down?), then send it again",
-                code="outbox_full",
-            )
+        else:
+            self._check_outbox(group, offer, destination)
         sealing = self._header(group, index, offer, destination=destination, local=local)
         group.lots.setdefault((destination, offer.lane), []).append(sealing)
         if local:
             group.waiting[offer.to.actor] = group.waiting.get(offer.to.actor, 0) + 1
         else:
-            group.open_count += 1
-            group.open_bytes += len(sealing.header_bytes) + len(offer.body_bytes)
+            size = len(sealing.header_bytes) + len(offer.body_bytes)
+            group.open.add(1, size)
+            group.shares.setdefault(destination, _Share()).add(1, size)
         if offer.draft.id is not None:
             group.own_ids[offer.draft.id] = index
         if offer.draft.idempotency_key is not None:
@@ -267,6 +278,32 @@ class AcceptPlanner:
                 next=f"netsky channel ls {offer.to.actor}, or send with --wait",
                 code="inbox_full",
             )
+
+    def _check_outbox(self, group: _Group, offer: Offer, destination: bytes) -> None:
+        total, share = group.open, group.shares.get(destination, _Share())
+        more = OUTBOX_REPLY_RESERVE if offer.lane == "reply" else 0  # no answer waits behind requests
+        free = OUTBOX_ENVELOPES_MAX + more - total.envelopes
+        free_bytes = OUTBOX_BYTES_MAX - total.bytes
+        if free <= 0 or free_bytes <= 0:
+            raise TryLater(
+                f"{total.envelopes} envelopes to other nodes have no outcome yet: the outbox is full.",
+                next="netsky status (is a link down?), then send it again or with --wait",
+                code="outbox_full",
+            )
+        if share.envelopes < free + more and share.bytes < free_bytes:
+            return
+        if self._held(destination, str(offer.to)):
+            raise TryLater(
+                f"{offer.to} takes no more for now, it is held at netsky0's word, and "
+                f"{share.envelopes} envelopes to {offer.to.node} wait here.",
+                next="send it with --wait, or later: netsky status shows the hold",
+                code="dest_held",
+            )
+        raise TryLater(
+            f"{share.envelopes} envelopes to {offer.to.node} have no outcome yet: its share of the outbox is used up.",
+            next=f"netsky status (is {offer.to.node} or the link down?), then send it again or with --wait",
+            code="dest_share_full",
+        )
 
     def _header(self, group: _Group, index: int, offer: Offer, *, destination: bytes, local: bool) -> Sealing:
         draft = offer.draft

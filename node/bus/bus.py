@@ -50,8 +50,9 @@ class Bus:
         group: GroupCommit,
         notify: Notify,
         mesh: Mesh,
+        held: Callable[[bytes, str], bool] = lambda *_: False,
     ) -> None:
-        """`channels` is the folder of the channel folders."""
+        """`channels` is the folder of the channel folders; `held` as in the planner."""
         self._channels = channels
         self._files = files
         self._time = time
@@ -71,6 +72,7 @@ class Bus:
             accepted=self._accepted,
             numbers=numbers,
             pid=pid,
+            held=held,
         )
         self.ingress = IngressPlanner(
             identity=identity,

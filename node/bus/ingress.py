@@ -21,11 +21,13 @@ from netsky.mesh.outcome import Fate
 from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE, INGRESS_RESERVE
 from netsky.node.bus.sealing import Fresh, Numbers, SignerIdentity, arrival_name, message_row, seal_row
 from netsky.node.config import Config
-from netsky.node.db import actors, arrivals, inbox, messages, outcomes
+from netsky.node.db import actors, arrivals, inbox, messages, outbox, outcomes
 from netsky.node.db.group import Plan
+from netsky.node.db.outbox import Asked
 from netsky.node.db.outcomes import OutcomeRow
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
+from netsky.relay.acks import is_ack
 from netsky.relay.authority import ROOT, refusal
 
 
@@ -84,11 +86,13 @@ class IngressPlanner:
         """Hears after the commit how many wait for the actors that got something. Set by the links."""
 
     def reads(self, items: Sequence[Incoming]) -> Sequence[Statement]:
+        acknowledged = sorted({item.header.in_reply_to or "" for item in items if is_ack(item.header, item.body)})
         return [
             outcomes.find([_key(item) for item in items]),
             actors.all(),
             arrivals.waiting_counts(sorted({_recipient(item.header) for item in items})),
             messages.newest_seq(),
+            *([outbox.asked(self._identity.key, acknowledged)] if acknowledged else []),
         ]
 
     def plan(self, items: Sequence[Incoming], rows: list[list[Row]]) -> Plan[Ingressed]:
@@ -97,6 +101,7 @@ class IngressPlanner:
         here = {row.name for row in actors.rows(rows[1])} | {"agent0"}
         waiting = arrivals.pairs(rows[2])
         self._numbers.count_on(rows[3])
+        asked = {row.id: row for row in outbox.asked_rows(rows[4])} if len(rows) > 4 else {}
         new_outcomes: list[OutcomeRow] = []
         delivered: list[Incoming] = []
         results: list[Ingressed] = []
@@ -106,7 +111,7 @@ class IngressPlanner:
             if before is not None:
                 results.append(_second(item, before, now))
                 continue
-            code = self._code(item, here, waiting, now)
+            code = self._code(item, here, waiting, now) or _unasked(item, asked)
             outcome = OutcomeRow(
                 key=key,
                 leaf=item.leaf,
@@ -145,7 +150,7 @@ class IngressPlanner:
         recipient = recipient._replace(node=name)
         if recipient.actor not in here and not (recipient.actor == "owner" and name == ROOT):
             return "unknown_actor"
-        if self._is_root and refusal(sender, recipient, header.kind) is not None:
+        if self._is_root and not is_ack(header, item.body) and refusal(sender, recipient, header.kind) is not None:
             return "authority"
         if waiting.get(recipient.actor, 0) >= self._config().inbox_envelopes_max + INGRESS_RESERVE:
             return "inbox_full"
@@ -184,10 +189,25 @@ class IngressPlanner:
                     seq=seq,
                 )
             )
-            inbox_rows.append(inbox.NewInbox(seq, actor, file, now, item.reign, item.life, item.number))
+            inbox_rows.append(inbox.NewInbox(seq, actor, file, now, item.reign, item.life, item.number, h.requires_ack))
             fresh.append(Fresh(seq, actor, file, h, item.body, _proof(item), len(stated.body)))
         seals = list(seal_of.values())
         return [messages.insert_seals(seals), messages.insert(message_rows), inbox.insert(inbox_rows)], fresh
+
+
+def _unasked(item: Incoming, asked: dict[str, Asked]) -> str | None:
+    """An acknowledgement is taken for an envelope of this node, from the actor that it went to, and only if its sender
+    asked: nobody let it pass for any other reason."""
+    h = item.header
+    if not is_ack(h, item.body):
+        return None
+    row = asked.get(h.in_reply_to or "")
+    answers = (
+        row is not None
+        and (row.destination, row.recipient, row.thread) == (h.origin, h.sender, h.thread)
+        and parse_address(row.sender).actor == _recipient(h)
+    )
+    return None if answers else "ack_unasked"
 
 
 def _second(item: Incoming, before: OutcomeRow, now: int) -> Ingressed:

@@ -5,7 +5,11 @@ REPLY_RESERVE = 100
 
 OUTBOX_ENVELOPES_MAX = 10_000
 OUTBOX_BYTES_MAX = 256 << 20
-"""Without an outcome, over all peers: beyond it the sender hears of it and can decide."""
+"""Without an outcome, over all destinations: beyond it the sender hears of it and can decide. One destination may have
+as many as are still free, half of all if it is the only one: however many are dead, there is room for one more."""
+
+OUTBOX_REPLY_RESERVE = 1_000
+"""An outbox that is full for work still takes so many of the reply lane, in all and for each destination."""
 
 ESCAPED_BODY_BYTES_SAFE = 9 * 1024
 """Escaping makes six bytes of one at most: a smaller body always fits into a file, and need not be tried."""

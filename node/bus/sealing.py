@@ -147,12 +147,13 @@ class Sealer:
         if sealing.local:
             self._files += 1
             file = arrival_name(h, leaf, self._pid, self._files)
-            rows.inbox.append(inbox.NewInbox(seq, offer.to.actor, file, now))
+            rows.inbox.append(inbox.NewInbox(seq, offer.to.actor, file, now, wants_ack=h.requires_ack))
             proof = Proof(h.origin, h.id, leaf)
             done.fresh.append(Fresh(seq, offer.to.actor, file, h, offer.body, proof, len(offer.body_bytes)))
         else:
             size = len(sealing.header_bytes) + len(offer.body_bytes)
-            rows.outbox.append(outbox.NewOutbox(h.origin, h.id, self._next_hop(h.destination), offer.lane, size))
+            hop = self._next_hop(h.destination)
+            rows.outbox.append(outbox.NewOutbox(h.origin, h.id, hop, offer.lane, size, h.requires_ack))
             done.outgoing = True
         if h.idempotency_key is not None:
             until = h.expires + SKEW_NS

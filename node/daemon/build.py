@@ -208,6 +208,7 @@ async def _assemble(
         group=group,
         notify=Told(log, events, signals),
         mesh=node,
+        held=node.is_held,
     )
     node.actors = Actors(node)
     node.links = make_links(node)

@@ -5,7 +5,16 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netsky.envelope.limits import SKEW_NS
-from netsky.node.db.retention import DAY, OBSERVED, Keep, Turn, prune_messages, prune_observed
+from netsky.node.db.retention import (
+    DAY,
+    OBSERVED,
+    Keep,
+    Turn,
+    prune_dead_letters,
+    prune_messages,
+    prune_observed,
+    prune_sent,
+)
 from netsky.node.errors import TryLater
 from netsky.node.limits import CONFIG_LOOK_NS, PRUNE_EVERY_NS
 
@@ -44,6 +53,8 @@ async def prune(node: Node) -> None:
     while await prune_observed(node.group, node.now(), keeps):
         pass
     await node.bus.prune()
+    await prune_dead_letters(node.group, node.now())
+    await prune_sent(node.group, node.now())
     place = -1
     while place:
         now = node.now()

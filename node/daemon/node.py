@@ -69,10 +69,22 @@ class Node:
         """The key of the node of this name, if it belongs to the mesh."""
         return self.membership.key_of(name)
 
+    def called(self, key: bytes) -> str:
+        """The name of the node with this key, revoked or not; of one that never belonged to the mesh, half its key."""
+        if key == self.identity.key:
+            return self.identity.name
+        roster, _ = self.membership.roster()
+        member = None if roster is None else roster.by_key.get(key)
+        return key.hex()[:16] if member is None else member.name
+
     def next_hop(self, destination: bytes) -> bytes:
         """The key of the node that an envelope for this one goes to first."""
         charter = self.identity.charter
         return destination if charter is None or self.identity.root else charter.root_key
+
+    def is_held(self, destination: bytes, recipient: str) -> bool:
+        """Whether this node was asked to hold what is for that node, or for that actor of it."""
+        return self.links is not None and self.links.holds.keeps(destination, recipient)
 
     def now(self) -> int:
         return self.seams.time.wall()

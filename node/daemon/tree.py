@@ -3,7 +3,7 @@
 node (rest_for_one)
   ledger     group commit; cannot be restarted, so the node ends with it
   reader     the reading connection
-  bus        projector, sweep (one_for_one)
+  bus        projector, sweep, acknowledgements (one_for_one)
   control    operator.sock and the actors' sockets
   actors     their programs
   links      to other nodes, if there are any
@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from netsky.node.bus.acks import Acks
 from netsky.node.daemon.caller import OPERATOR, Caller
 from netsky.node.daemon.care import prune_forever, watch_config
 from netsky.node.daemon.control import Called, ControlServer, Desk
@@ -49,7 +50,8 @@ def grow(node: Node, hung: Hung) -> Supervisor:
 
 
 def bus_children(node: Node) -> list[Child]:
-    return [Child("projector", node.bus.projector.run), Child("sweep", node.bus.run_sweep)]
+    acks = Acks(node.group, node.signals, node.bus.accept, node.seams)
+    return [Child("projector", node.bus.projector.run), Child("sweep", node.bus.run_sweep), Child("acks", acks.run)]
 
 
 def _branch(node: Node, hung: Hung, name: str, children: Sequence[Child]) -> Child:

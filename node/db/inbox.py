@@ -23,6 +23,20 @@ class NewInbox:
     reign: int | None = None
     life: int | None = None
     number: int | None = None
+    wants_ack: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class AckDue:
+    """An envelope that was taken, and whose sender asked to be told."""
+
+    seq: int
+    origin: bytes
+    id: str
+    sender: str
+    thread: str | None
+    actor: str
+    taken_at: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,9 +86,9 @@ _ID = "(SELECT id FROM messages WHERE messages.seq = inbox.seq)"
 def insert(arrivals: Sequence[NewInbox]) -> Statement:
     """After the messages of the same transaction."""
     return Statement(
-        "INSERT INTO inbox (seq, actor, file, state, reign, life, number, stored_at) "
-        "VALUES (?, ?, ?, 'committed', ?, ?, ?, ?)",
-        many=[(a.seq, a.actor, a.file, a.reign, a.life, a.number, a.stored_at) for a in arrivals],
+        "INSERT INTO inbox (seq, actor, file, state, reign, life, number, stored_at, wants_ack) "
+        "VALUES (?, ?, ?, 'committed', ?, ?, ?, ?, ?)",
+        many=[(a.seq, a.actor, a.file, a.reign, a.life, a.number, a.stored_at, a.wants_ack) for a in arrivals],
     )
 
 
@@ -125,6 +139,20 @@ def take_files(actor: str, files: Sequence[str], at: int, by: str) -> Statement:
     )
 
 
+def acks_due(after: int, limit: int) -> Statement:
+    """Taken by the actor itself: what went to quarantine, or was given up, it never had."""
+    return Statement(
+        "SELECT seq, origin, id, sender, thread, actor, taken_at FROM inbox JOIN messages USING (seq) "
+        "WHERE wants_ack = 1 AND state = 'taken' AND taken_by NOT IN ('quarantine', 'given_up') AND seq > ? "
+        "ORDER BY seq LIMIT ?",
+        (after, limit),
+    )
+
+
+def ack_told(seqs: Sequence[int]) -> Statement:
+    return Statement("UPDATE inbox SET wants_ack = 0 WHERE seq IN (SELECT value FROM json_each(?))", (numbers(seqs),))
+
+
 def waiting(actor: str, limit: int, after: int = 0) -> Statement:
     """Not yet taken, oldest first."""
     return Statement(
@@ -151,6 +179,10 @@ def unprojected_rows(found: list[Row]) -> list[Unprojected]:
 
 def waiting_rows(found: list[Row]) -> list[Waiting]:
     return [Waiting(*row) for row in found]  # type: ignore[arg-type]
+
+
+def ack_rows(found: list[Row]) -> list[AckDue]:
+    return [AckDue(*row) for row in found]  # type: ignore[arg-type]
 
 
 def taken_rows(found: list[Row]) -> list[Taken]:

@@ -139,5 +139,10 @@ def strangers() -> Statement:
     return Statement("SELECT key, first_at, last_at, times, code FROM strangers ORDER BY last_at DESC, key")
 
 
+def strangers_total() -> Statement:
+    """(keys, when the last one came)."""
+    return Statement("SELECT count(*), max(last_at) FROM strangers")
+
+
 def stranger_rows(found: list[Row]) -> list[StrangerRow]:
     return [StrangerRow(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types

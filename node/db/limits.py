@@ -59,3 +59,15 @@ PRUNE_ROWS = 500
 
 STRANGERS_MAX = 100
 """Keys that were not let in: enough to find the machine that one forgot to invite, nothing for a flood to fill."""
+
+PRUNE_PAGE = 4_096
+"""Rows added up in one statement, by an index alone: a millisecond."""
+
+SENT_AGE_NS = 24 * 3_600 * 10**9
+SENT_BYTES_MAX = 1 << 30
+"""Sealed bytes of what was sent and has its outcome: a day to put back what a restored reader lost, and never so much
+that they fill a disk. The newest are kept, to a page of rows."""
+
+DEAD_LETTERS_AGE_NS = 30 * 86_400 * 10**9
+DEAD_LETTERS_MAX = 5_000
+"""On the list with their bytes: what nobody dealt with in a month, nobody will, and the largest make 300 MiB."""

@@ -133,8 +133,14 @@ def count_refused(refused: Sequence[tuple[bytes, str]], at: int) -> Statement:
     )
 
 
-def refused_counts() -> Statement:
-    return Statement("SELECT peer, code, count, last FROM refused_counts ORDER BY last DESC LIMIT 1000")
+def refused_counts(limit: int) -> Statement:
+    """(peer, code, count, last), the latest first."""
+    return Statement("SELECT peer, code, count, last FROM refused_counts ORDER BY last DESC LIMIT ?", (limit,))
+
+
+def frozen() -> Statement:
+    """(peer, lane, direction, code) of the streams that stand still."""
+    return Statement("SELECT peer, lane, direction, frozen FROM streams WHERE frozen IS NOT NULL LIMIT 1000")
 
 
 def forget_peer(peer: bytes) -> list[Statement]:

@@ -20,6 +20,7 @@ class NewOutbox:
     peer: bytes
     lane: str
     bytes: int  # of header and body
+    wants_ack: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,27 @@ class Mine:
     expires: int
     state: str
     was_numbered: int
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """An envelope of this node whose sender asked to be told when it was taken."""
+
+    id: str
+    sender: str
+    recipient: str
+    destination: bytes
+    thread: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Standing:
+    """How far an envelope of this node came."""
+
+    state: str
+    peer: bytes
+    destination: bytes
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +93,18 @@ class Due:
 
 @dataclass(frozen=True, slots=True)
 class Pending:
-    """What stands open towards one peer, for the caps and for `netsky status`."""
+    """What has no outcome yet for one destination, as `netsky status` shows it."""
 
-    peer: bytes
-    lane: str
-    state: str
-    envelopes: int
+    destination: bytes
+    open: int
+    numbered: int
+    acked: int
     bytes: int
     oldest: int  # accepted_at, ns
+
+    @property
+    def envelopes(self) -> int:
+        return self.open + self.numbered + self.acked
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,9 +131,9 @@ _SELECT = (
 def insert(entries: Sequence[NewOutbox]) -> Statement:
     """After the messages of the same transaction."""
     return Statement(
-        "INSERT INTO outbox (seq, peer, lane, state, bytes) "
-        "SELECT seq, ?, ?, 'open', ? FROM messages WHERE id = ? AND origin = ?",
-        many=[(e.peer, e.lane, e.bytes, e.id, e.origin) for e in entries],
+        "INSERT INTO outbox (seq, peer, lane, state, bytes, wants_ack, destination) "
+        "SELECT seq, ?, ?, 'open', ?, ?, destination FROM messages WHERE id = ? AND origin = ?",
+        many=[(e.peer, e.lane, e.bytes, e.wants_ack, e.id, e.origin) for e in entries],
     )
 
 
@@ -120,7 +146,7 @@ def open_entries(peer: bytes, lane: str, limit: int, held: Sequence[bytes] = (),
     places, values = blobs(held or [b""])
     return Statement(
         f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' "
-        f"AND ifnull(destination NOT IN ({places}), TRUE) AND recipient NOT IN (SELECT value FROM json_each(?)) "
+        f"AND ifnull(outbox.destination NOT IN ({places}), TRUE) AND recipient NOT IN (SELECT value FROM json_each(?)) "
         "ORDER BY seq LIMIT ?",
         (peer, lane, *values, texts(full), limit),
     )
@@ -150,7 +176,7 @@ def acked(peer: bytes, lane: str, life: int, up_to: int, at: int) -> Statement:
 def mine(origin: bytes, ids: Sequence[str]) -> Statement:
     """What an outcome is held against."""
     return Statement(
-        "SELECT seq, id, leaf, destination, sender, kind, expires, state, life IS NOT NULL "
+        "SELECT seq, id, leaf, messages.destination, sender, kind, expires, state, life IS NOT NULL, via "
         "FROM messages JOIN outbox USING (seq) WHERE id IN (SELECT value FROM json_each(?)) AND origin = ?",
         (texts(ids), origin),
     )
@@ -169,8 +195,8 @@ def to_destinations(destinations: Sequence[bytes], limit: int) -> Statement:
     """The `mine` columns of what has no outcome and goes to these nodes, for when they are no more."""
     places, values = blobs(destinations)
     return Statement(
-        "SELECT seq, id, leaf, destination, sender, kind, messages.expires, state, life IS NOT NULL "
-        f"FROM outbox JOIN messages USING (seq) WHERE state != 'done' AND destination IN ({places}) LIMIT ?",
+        "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via "
+        f"FROM outbox JOIN messages USING (seq) WHERE state != 'done' AND outbox.destination IN ({places}) LIMIT ?",
         (*values, limit),
     )
 
@@ -178,7 +204,7 @@ def to_destinations(destinations: Sequence[bytes], limit: int) -> Statement:
 def expired(now: int, limit: int) -> Statement:
     """The `mine` columns of what never got a number in time."""
     return Statement(
-        "SELECT seq, id, leaf, destination, sender, kind, messages.expires, state, life IS NOT NULL "
+        "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via "
         "FROM outbox JOIN messages USING (seq) WHERE state = 'open' AND messages.expires < ? LIMIT ?",
         (now, limit),
     )
@@ -189,12 +215,12 @@ def errors_due(seqs: Sequence[int]) -> Statement:
     return Statement("INSERT OR IGNORE INTO errors_due (seq) VALUES (?)", many=[(seq,) for seq in seqs])
 
 
-def due_errors(limit: int) -> Statement:
-    """(seq, id, sender, recipient, fate, code) of those."""
+def due_errors(after: int, limit: int) -> Statement:
+    """The `Due` columns of those, from a seq on."""
     return Statement(
         "SELECT seq, id, origin, sender, recipient, thread FROM errors_due JOIN messages USING (seq) "
-        "ORDER BY seq LIMIT ?",
-        (limit,),
+        "WHERE seq > ? ORDER BY seq LIMIT ?",
+        (after, limit),
     )
 
 
@@ -202,16 +228,32 @@ def error_told(seqs: Sequence[int]) -> Statement:
     return Statement("DELETE FROM errors_due WHERE seq IN (SELECT value FROM json_each(?))", (numbers(seqs),))
 
 
-def pending() -> Statement:
+def asked(origin: bytes, ids: Sequence[str]) -> Statement:
+    """What an acknowledgement is held against."""
     return Statement(
-        "SELECT peer, outbox.lane, state, count(*), sum(bytes), min(accepted_at) "
-        "FROM outbox JOIN messages USING (seq) WHERE state != 'done' GROUP BY peer, outbox.lane, state"
+        "SELECT id, sender, recipient, messages.destination, thread FROM messages JOIN outbox USING (seq) "
+        "WHERE id IN (SELECT value FROM json_each(?)) AND origin = ? AND wants_ack = 1",
+        (texts(ids), origin),
     )
 
 
-def pending_total() -> Statement:
-    """(envelopes, bytes) without an outcome, whatever the peer: held against the caps of the outbox."""
-    return Statement("SELECT count(*), coalesce(sum(bytes), 0) FROM outbox WHERE state != 'done'")
+def standing(seq: int) -> Statement:
+    return Statement("SELECT state, peer, destination FROM outbox WHERE seq = ?", (seq,))
+
+
+def pending() -> Statement:
+    """The `Pending` columns, the oldest first."""
+    return Statement(
+        "SELECT outbox.destination, sum(state = 'open'), sum(state = 'numbered'), sum(state = 'acked'), sum(bytes), "
+        "min(accepted_at) FROM outbox JOIN messages USING (seq) WHERE state != 'done' GROUP BY outbox.destination "
+        "ORDER BY min(accepted_at)"
+    )
+
+
+def shares() -> Statement:
+    """(destination, envelopes, bytes) without an outcome: held against the caps of the outbox. Asked at every accept:
+    its index holds nothing else, so it costs what the caps let stand there, 3 ms at most."""
+    return Statement("SELECT destination, count(*), sum(bytes) FROM outbox WHERE state != 'done' GROUP BY destination")
 
 
 def streams(peer: bytes) -> Statement:
@@ -243,6 +285,14 @@ def begin_life(stream: StreamRow, at: int, reason: str) -> Statement:
 
 def mine_rows(found: list[Row]) -> list[Mine]:
     return [Mine(*row) for row in found]  # type: ignore[arg-type]
+
+
+def asked_rows(found: list[Row]) -> list[Asked]:
+    return [Asked(*row) for row in found]  # type: ignore[arg-type]
+
+
+def standing_rows(found: list[Row]) -> list[Standing]:
+    return [Standing(*row) for row in found]  # type: ignore[arg-type]
 
 
 def due_rows(found: list[Row]) -> list[Due]:

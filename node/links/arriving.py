@@ -18,6 +18,7 @@ from netsky.mesh.pieces import full_positions, statement_size, with_only
 from netsky.node.bus.ingress import Incoming, Ingressed
 from netsky.node.db import links
 from netsky.node.db.forward import NewForward
+from netsky.relay.acks import is_ack
 from netsky.relay.ingress import Border, refusal_code
 
 OUTCOMES_MAX = 64
@@ -53,7 +54,8 @@ def part(record: Arrived, peer: bytes, me: bytes, border: Border | None, now: in
         elif border is None:
             parted.refused.append(_refusal(record, peer, arrival, "destination_other", now))
         else:
-            code_or_none = refusal_code(header, border)
+            ack = arrival.body is not None and is_ack(header, arrival.body)
+            code_or_none = refusal_code(header, border, is_ack=ack)
             if code_or_none is None:
                 passing.setdefault((header.destination, header.to), []).append(arrival)
             else:

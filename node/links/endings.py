@@ -11,12 +11,13 @@ from dataclasses import dataclass, field
 
 from netsky.envelope.limits import SKEW_NS, TIME_MAX
 from netsky.mesh.outcome import Outcome
-from netsky.node.db import outbox, outcomes
+from netsky.node.db import dead_letters, outbox, outcomes
 from netsky.node.db.outbox import Mine
 from netsky.node.seams.ledger import Statement
 
 SILENT = frozenset({"error", "outcome", "control"})
-"""Kinds whose death causes no error: an error about an error would never end."""
+"""Kinds whose death causes no error: an error about an error would never end. Nor does that of the node's own words,
+which no actor waits for; these are no dead letters either, for nobody could do anything about one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,7 +112,13 @@ def _rows(fates: Sequence[tuple[Mine, Outcome]], me: bytes, now: int) -> list[St
         outcomes.record(kept),
         outbox.done([(one.seq, outcome.received, outcome.routed) for one, outcome in fates], now),
     ]
-    due = [one.seq for one, outcome in fates if outcome.fate != "delivered" and one.kind not in SILENT]
+    lost = [(one, outcome) for one, outcome in fates if outcome.fate != "delivered" and one.via != "node"]
+    if lost:
+        letters = [
+            dead_letters.NewDeadLetter(one.seq, o.fate, o.code or "unknown", o.ender, o.ended) for one, o in lost
+        ]
+        made.append(dead_letters.insert(letters, now))
+    due = [one.seq for one, _ in lost if one.kind not in SILENT]
     if due:
         made.append(outbox.errors_due(due))
     return made

@@ -119,6 +119,11 @@ class Holds:
         actors = ((self._parts.name_of(key), actor) for key, actor in held if actor)
         return frozenset(key for key, actor in held if not actor), frozenset(f"{a}@{n}" for n, a in actors if n)
 
+    def keeps(self, destination: bytes, recipient: str) -> bool:
+        """Whether an envelope for this address is kept here for now."""
+        nodes, actors = self.here()
+        return destination in nodes or recipient in actors
+
     def shown(self, peer: bytes) -> list[str]:
         """For `netsky status`: on the root what this peer is asked to hold, on a sibling what is held here."""
         held = self.for_peer(peer) if self._parts.is_root else self.holding.all()
@@ -132,3 +137,15 @@ def within(held: Held) -> Held:
         return held
     nodes = sorted({key for key, _ in held})
     return frozenset((key, "") for key in nodes[:HOLDS_MAX])
+
+
+class Lasting:
+    """Since when each hold lasts, by looking now and then: one that ends and begins between two looks has lasted."""
+
+    def __init__(self) -> None:
+        self._since: dict[tuple[bytes, str], int] = {}
+
+    def look(self, held: Held, wall: int) -> dict[tuple[bytes, str], int]:
+        """Since when (wall clock, ns)."""
+        self._since = {one: self._since.get(one, wall) for one in held}
+        return self._since

@@ -22,6 +22,7 @@ from netsky.mesh.link import Link
 from netsky.mesh.roster import Member, Roster
 from netsky.mesh.transport import Connection, Incoming, PeerAddress, Transport, TransportError, TransportOptions
 from netsky.node.backoff import DIAL
+from netsky.node.bus.acks import Accept
 from netsky.node.bus.ingress import IngressPlanner
 from netsky.node.daemon.told import OUTBOX_SIGNAL, ROSTER_SIGNAL
 from netsky.node.db import forward
@@ -30,8 +31,8 @@ from netsky.node.errors import NetskyError
 from netsky.node.events import Events, Signals
 from netsky.node.identity import Identity
 from netsky.node.limits import HANDSHAKES_MAX, SWEEP_NS
-from netsky.node.links.holding import HoldParts, Holds
-from netsky.node.links.notices import Accept, Errors, Notices
+from netsky.node.links.holding import HoldParts, Holds, Lasting
+from netsky.node.links.notices import Errors, Notices
 from netsky.node.links.offers import Offers
 from netsky.node.links.planner import Cut, Knows, LinkPlanner, Sweep
 from netsky.node.links.slot import Slot
@@ -102,6 +103,7 @@ class Links:
             HoldParts(own, self._is_root, parts.group, parts.signals, seams.time, self.name_of, parts.inbox_max),
             self.queues,
         )
+        self._lasting = Lasting()
         parts.ingress.counted = self.holds.counted
         self._notices = Notices(
             parts.seams, parts.group, parts.signals, parts.events, parts.log, self.name_of, parts.membership.adopt
@@ -137,6 +139,18 @@ class Links:
     def status(self) -> list[dict[str, Any]]:
         """A row for each peer, for `netsky status`."""
         return [self._state(member) for member in self._peers()]
+
+    def held_since(self) -> list[dict[str, Any]]:
+        """What this node is asked to hold, or asks origins to hold, and since when."""
+        held = self.holds.holding.all()
+        if self._is_root:
+            held |= {(key, "") for key in self.queues.held()}
+        since = self._lasting.look(held, self._parts.seams.time.wall())
+        return [
+            {"name": f"{actor}@{name}" if actor else name, "since": at}
+            for (key, actor), at in sorted(since.items())
+            for name in [self.name_of(key) or key.hex()[:16]]
+        ]
 
     def of(self, key: bytes) -> Sighting | None:
         """What is known of a member; a sibling sees its root alone."""
@@ -190,6 +204,7 @@ class Links:
             await group.submit(self._ways.planner, Sweep())
             if self.holds.holding.lapsed():
                 self._parts.signals.ring(OUTBOX_SIGNAL)
+            self.held_since()
             await time.sleep_until(time.monotonic() + SWEEP_NS)
 
     async def _cut_the_revoked(self) -> None:
@@ -342,7 +357,7 @@ class Links:
         slot, name = self._slot(peer), self.name_of(peer)
         if isinstance(notice, Up):
             slot.up_since = slot.seen = self._parts.seams.time.wall()
-            slot.trouble = slot.reported = None
+            slot.trouble = slot.reported = slot.down_since = None
             slot.program = notice.program
             if not self._is_root:
                 # Where it answers now comes first: what it says of itself may be true only in its own network.
@@ -360,6 +375,8 @@ class Links:
 
     def _down(self, slot: Slot, code: str, sentence: str) -> None:
         slot.trouble = sentence
+        if slot.down_since is None:
+            slot.down_since = self._parts.seams.time.wall()
         if slot.reported == code:
             return
         slot.reported = code
@@ -369,18 +386,6 @@ class Links:
 
     def _state(self, member: Member) -> dict[str, Any]:
         slot = self._slots.get(member.key) or Slot(member.key)
-        link, load = slot.link, self.queues.load(member.key)
-        return {
-            "name": member.name,
-            "up": slot.up_since is not None,
-            "since": slot.up_since,
-            "seen": slot.seen,
-            "program": slot.program,
-            "round_trip_ns": link.round_trip_ns if link is not None else None,
-            "clock_offset_ns": link.clock_offset_ns if link is not None else None,
-            "frozen": {f"{lane} {way}": code for (lane, way), code in (link.frozen() if link else {}).items()},
-            "queued": load.envelopes,
-            "queued_bytes": load.bytes,
-            "held": self.holds.shown(member.key),
-            "trouble": slot.trouble,
-        }
+        load = self.queues.load(member.key)
+        queued = {"queued": load.envelopes, "queued_bytes": load.bytes, "held": self.holds.shown(member.key)}
+        return {"name": member.name, **slot.shown(), **queued}

@@ -3,30 +3,26 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from netsky.envelope.address import parse_address
 from netsky.mesh.roster import Roster
-from netsky.node.backoff import DIAL
-from netsky.node.bus.draft import Accepted, Draft, Via
+from netsky.node.bus.acks import Accept
+from netsky.node.bus.draft import Draft
 from netsky.node.bus.ingress import Incoming, Ingressed
+from netsky.node.bus.telling import TOLD_MAX, Telling, tell_forever
 from netsky.node.daemon.told import ENDED_SIGNAL, OUTBOX_SIGNAL
 from netsky.node.db import observe, outbox, outcomes
 from netsky.node.db.group import GroupCommit
 from netsky.node.db.outbox import Due
-from netsky.node.errors import NetskyError, TryLater
+from netsky.node.errors import TryLater
 from netsky.node.events import Events, Signals
 from netsky.node.links.endings import Ended
 from netsky.node.links.reasons import reason
 from netsky.node.log import Log
 from netsky.node.seams import Seams
-
-ERRORS_MAX = 64
-"""Told in one turn."""
-
-Accept = Callable[[str, Via, Sequence[Draft]], Awaitable[list[Accepted | NetskyError]]]
 
 
 @dataclass(eq=False)
@@ -85,20 +81,12 @@ class Errors:
         self._seams = seams
 
     async def run(self) -> None:
-        rung, attempt = 0, 0
-        time, chance = self._seams.time, self._seams.chance
-        while True:
-            rung = self._signals.count(ENDED_SIGNAL)
-            [found] = await self._group.write([outbox.due_errors(ERRORS_MAX)])
-            due = outbox.due_rows(found)
-            told = await self._tell(due) if due else 0
-            if told < len(due):  # an inbox is full even for replies: later
-                await time.sleep_until(time.monotonic() + DIAL.wait_ns(attempt, chance.fraction()))
-                attempt += 1
-                continue
-            attempt = 0
-            if len(due) < ERRORS_MAX:
-                await self._signals.wait_beyond(ENDED_SIGNAL, rung)
+        telling = Telling(ENDED_SIGNAL, self._find, self._tell)
+        await tell_forever(telling, self._signals, self._seams.time, self._seams.chance)
+
+    async def _find(self, after: int) -> list[Due]:
+        [found] = await self._group.write([outbox.due_errors(after, TOLD_MAX)])
+        return outbox.due_rows(found)
 
     async def _tell(self, due: Sequence[Due]) -> int:
         keys = {one.seq: outcomes.key_of(one.origin, one.id) for one in due}

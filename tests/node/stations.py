@@ -13,6 +13,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from netsky.mesh.charter import Charter
 from netsky.mesh.roster import Member, Roster, seal_roster
 from netsky.mesh.transport import Connection, OpenTransport, TransportOptions
+from netsky.node.bus.acks import Acks
 from netsky.node.bus.bus import Bus
 from netsky.node.bus.draft import Accepted, Draft
 from netsky.node.config import Config
@@ -135,6 +136,9 @@ class Station:
     def next_hop(self, destination: bytes) -> bytes:
         return destination if self.identity.root else key(0)
 
+    def is_held(self, destination: bytes, recipient: str) -> bool:
+        return self.links.holds.keeps(destination, recipient)
+
     async def open(self) -> None:
         await begin(self.ledger, str(self.folder / "meta.db"), self.seams.time.wall(), "test")
         await self.ledger.transaction([actors.put(ActorRow("agent0", (), "none", None, False, True, {}, 0))])
@@ -148,6 +152,7 @@ class Station:
             group=self.group,
             notify=Told(self.log, self.events, self.signals),
             mesh=self,
+            held=self.is_held,
         )
         self.links = Links(
             Parts(
@@ -207,6 +212,7 @@ async def station(made: Station, *, linked: bool = True) -> AsyncIterator[Statio
             nursery.start_soon(made.group.run)
             async with trio.open_nursery() as inner:
                 inner.start_soon(made.bus.projector.run)
+                inner.start_soon(Acks(made.group, made.signals, made.bus.accept, made.seams).run)
                 if linked:
                     inner.start_soon(made.links.run)
                 yield made

@@ -4,9 +4,10 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from netsky.envelope.fields import Header
+from netsky.envelope.fields import Attachment, Body, Header
 from netsky.envelope.limits import DAY_NS, EXPIRES_MAX_NS, SKEW_NS
 from netsky.mesh.roster import Member, Roster
+from netsky.relay.acks import TEXT, ack_id, is_ack
 from netsky.relay.holds import Queues
 from netsky.relay.ingress import CODES, Border, refusal_code
 from netsky.relay.limits import QUEUE_ENVELOPES_MAX, RESERVE_ENVELOPES
@@ -71,3 +72,43 @@ def test_the_checks_have_one_order_and_every_code_has_a_case() -> None:
     everything_wrong = header(expires=NOW - 1, destination=b"?" * 32, sender="agent5@netsky1")
     assert refusal_code(everything_wrong, border()) == "expired"
     assert refusal_code(replace(everything_wrong, expires=NOW + 1), border()) == "dest_unknown"
+
+
+@pytest.mark.parametrize(
+    ("changed", "lines", "code"),
+    [
+        ({}, (), "authority"),
+        ({}, ("agent2@netsky2 -> agent4@netsky1: text",), None),
+        ({}, ("agent2@netsky2 -> agent5@netsky1: text",), "authority"),
+        ({}, ("agent4@netsky1 -> agent2@netsky2: report",), "authority"),
+        ({"destination": ROOT, "to": "agent0@netsky0"}, (), None),
+        ({"destination": ROOT, "to": "owner@netsky0"}, (), None),
+        ({"expires": NOW - 1}, ("agent2@netsky2 -> agent4@netsky1: text",), "expired"),
+    ],
+)
+def test_an_acknowledgement_passes_where_an_envelope_could_have_come_the_other_way(
+    changed: dict[str, Any], lines: tuple[str, ...], code: str | None
+) -> None:
+    assert refusal_code(header(kind="reply", **changed), border(*lines), is_ack=True) == code
+
+
+GOOD = header(kind="reply", in_reply_to="q", id=ack_id(TWO, "q"))
+BODY = Body(TEXT, b'{"ack":true,"taken_at":17}')
+
+
+@pytest.mark.parametrize(
+    ("changed", "body"),
+    [
+        ({"kind": "report"}, BODY), ({"in_reply_to": None}, BODY), ({"in_reply_to": "p"}, BODY),
+        ({"destination": ONE}, BODY), ({"requires_ack": True}, BODY), ({"swarm": "words"}, BODY),
+        ({"idempotency_key": "words"}, BODY), ({"parent": "words"}, BODY), ({}, replace(BODY, text="Taken")),
+        ({}, replace(BODY, data=None)), ({}, replace(BODY, data=b'{"ack":true,"taken_at":17,"x":1}')),
+        ({}, replace(BODY, data=b'{"ack":true,"taken_at":"17"}')),
+        ({}, replace(BODY, data=b'{"ack":true,"taken_at":' + b"1" * 20 + b"}")),
+        ({}, replace(BODY, attachments=(Attachment("a", 1, bytes(32)),))),
+    ],
+)  # fmt: skip
+def test_an_acknowledgement_has_one_form(changed: dict[str, Any], body: Body) -> None:
+    assert is_ack(GOOD, BODY)
+    assert is_ack(replace(GOOD, thread="of the question"), BODY)
+    assert not is_ack(replace(GOOD, **changed), body)

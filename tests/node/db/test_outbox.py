@@ -41,18 +41,15 @@ async def test_the_way_from_open_to_done(three: SqliteLedger) -> None:
 
     await run(three, outbox.acked(THERE, "work", 4, 7, 40), outbox.acked(THERE, "work", 3, 99, 41))
     assert seen(await one(three, outbox.by_seqs([1, 2]))) == [("a", "acked", 7), ("b", "numbered", 8)]
-    assert await one(three, outbox.pending_total()) == [(3, 300)]
+    assert await one(three, outbox.shares()) == [(THERE, 3, 300)]
     assert [one_.was_numbered for one_ in outbox.mine_rows(await one(three, outbox.mine(HERE, ["a", "c"])))] == [1, 0]
     assert await one(three, outbox.mine(THERE, ["a"])) == []
     await run(three, outbox.done([(1, 30, 0)], 50), outbox.done([(1, 31, 1)], 60))
     assert await one(three, Statement("SELECT done_at, root_received, root_routed FROM outbox WHERE seq = 1")) == [
         (50, 30, None)
     ]
-    assert await one(three, outbox.pending_total()) == [(2, 200)]
-    assert outbox.pending_rows(await one(three, outbox.pending())) == [
-        Pending(THERE, "work", "numbered", 1, 100, 12),
-        Pending(THERE, "work", "open", 1, 100, 12),
-    ]
+    assert await one(three, outbox.shares()) == [(THERE, 2, 200)]
+    assert outbox.pending_rows(await one(three, outbox.pending())) == [Pending(THERE, 1, 1, 0, 200, 12)]
 
 
 async def test_a_number_is_given_once(three: SqliteLedger) -> None:
@@ -68,8 +65,8 @@ async def test_what_goes_to_a_held_destination_stays_where_it_is(three: SqliteLe
     assert len(await one(three, outbox.open_entries(THERE, "work", 9, [HERE]))) == 3
 
 
-async def test_the_total_of_an_empty_outbox_is_nothing(ledger: SqliteLedger) -> None:
-    assert await one(ledger, outbox.pending_total()) == [(0, 0)]
+async def test_an_empty_outbox_has_no_shares(ledger: SqliteLedger) -> None:
+    assert await one(ledger, outbox.shares()) == []
 
 
 async def test_a_stream_has_one_row_and_each_life_is_remembered(ledger: SqliteLedger) -> None:

@@ -5,11 +5,20 @@ from dataclasses import replace
 
 import pytest
 import trio
-from netsky.node.db import actors, idempotency, inbox, messages, observe, outbox, outcomes, retention
+from netsky.node.db import actors, dead_letters, idempotency, inbox, messages, observe, outbox, outcomes, retention
 from netsky.node.db.group import GroupCommit
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.db.limits import PRUNE_ROWS
-from netsky.node.db.retention import DAY, OBSERVED, Keep, Turn, prune_messages, prune_observed
+from netsky.node.db.retention import (
+    DAY,
+    OBSERVED,
+    Keep,
+    Turn,
+    prune_dead_letters,
+    prune_messages,
+    prune_observed,
+    prune_sent,
+)
 from netsky.node.seams.ledger import Statement
 
 from tests.node.db.conftest import SteppingTime
@@ -158,3 +167,130 @@ async def test_no_table_that_points_at_an_envelope_is_forgotten(ledger: SqliteLe
     )
     removed = {statement.sql.split()[2] for statement in retention._forget([(1, 1, 1, 1)])}
     assert {str(name) for (name,) in pointing} <= removed
+
+
+# What this node sent.
+
+
+def sent(name: str, hash: bytes = b"s" * 32) -> list[Statement]:  # noqa: A002 - the row's word
+    return [
+        messages.insert([message(name, seal=hash, expires=NOW + 9 * DAY)]),
+        outbox.insert([outbox.NewOutbox(HERE, name, THERE, "work", 400)]),
+    ]
+
+
+def ended(name: str, at: int, number: int | None = 1) -> Statement:
+    return Statement(
+        "UPDATE outbox SET state = 'done', done_at = ?, life = 1, number = ? "
+        "WHERE seq = (SELECT seq FROM messages WHERE id = ?)",
+        (at, number, name),
+    )
+
+
+def acknowledged(up_to: int, given: int = 99) -> Statement:
+    return outbox.put_stream(outbox.StreamRow(THERE, "out", "work", 1, b"l" * 16, given, None, up_to))
+
+
+async def kept(ledger: SqliteLedger) -> list[str]:
+    return [str(name) for (name,) in await one(ledger, Statement("SELECT id FROM messages WHERE body IS NOT NULL"))]
+
+
+async def test_sealed_bytes_are_kept_until_the_outcome_and_a_day(ledger: SqliteLedger, group: GroupCommit) -> None:
+    await run(
+        ledger,
+        messages.insert_seals([seal()]),
+        *(statement for name in ("open", "old", "young", "here") for statement in sent(name)),
+        acknowledged(99),
+        ended("old", NOW - DAY - 1, 7),
+        ended("young", NOW - DAY, 8),
+    )
+    for name in ("open", "old", "young", "here"):
+        await run(
+            ledger,
+            outcomes.record(
+                [outcomes.OutcomeRow(name.encode().ljust(20), b"l" * 32, "delivered", None, HERE, 1, NOW + DAY)]
+            ),
+        )
+    await prune_sent(group, NOW)
+    assert await kept(ledger) == ["open", "young", "here"]
+    assert await one(
+        ledger, Statement("SELECT id, leaf IS NULL, destination IS NULL FROM messages WHERE body IS NULL")
+    ) == [("old", 0, 0)]
+    assert await number_of(ledger, "outcomes") == 4
+    assert await number_of(ledger, "seals") == 1
+    await run(ledger, ended("open", 5, 9), ended("here", 5, None))
+    await prune_sent(group, NOW + 2 * DAY)
+    assert await kept(ledger) == []
+    assert await number_of(ledger, "seals") == 0, "it proves nothing any more"
+
+
+async def test_what_may_have_to_be_sent_again_keeps_its_bytes(ledger: SqliteLedger, group: GroupCommit) -> None:
+    """Its outcome came before the ack, or it was ended here while the link was down."""
+    await run(ledger, messages.insert_seals([seal()]), *sent("in flight"), *sent("acked"), acknowledged(1))
+    await run(ledger, ended("acked", 5, 1), ended("in flight", 5, 2))
+    await prune_sent(group, NOW)
+    assert await kept(ledger) == ["in flight"]
+    await run(ledger, acknowledged(2))
+    await prune_sent(group, NOW)
+    assert await kept(ledger) == []
+
+
+async def test_the_newest_bytes_are_kept_up_to_the_limit(
+    ledger: SqliteLedger, group: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "SENT_BYTES_MAX", 2_000)
+    monkeypatch.setattr(retention, "PRUNE_PAGE", 2)
+    await run(ledger, messages.insert_seals([seal()]), acknowledged(99))
+    for at in range(9):
+        await run(ledger, *sent(f"{at}"), ended(f"{at}", NOW - 1_000 + at // 3, 10 + at))  # three end at one moment
+    await prune_sent(group, NOW)
+    assert await kept(ledger) == ["5", "6", "7", "8"], "1,600 bytes in two pages; a third would be too much"
+    monkeypatch.setattr(retention, "SENT_BYTES_MAX", 1_600)
+    await prune_sent(group, NOW)
+    assert await kept(ledger) == ["5", "6", "7", "8"]
+
+
+async def test_more_than_one_turn_of_bytes_goes(ledger: SqliteLedger, group: GroupCommit) -> None:
+    await run(ledger, messages.insert_seals([seal()]), acknowledged(9_999, 9_999))
+    for at in range(PRUNE_ROWS + 3):
+        await run(ledger, *sent(f"{at}"), ended(f"{at}", 5, 1 + at))
+    await prune_sent(group, NOW)
+    assert await kept(ledger) == []
+
+
+async def test_a_dead_letter_keeps_all_while_it_is_on_the_list(ledger: SqliteLedger, group: GroupCommit) -> None:
+    await run(ledger, messages.insert_seals([seal()]), *sent("dead"), *sent("newest"), ended("dead", 5, None))
+    [(seq,)] = await one(ledger, Statement("SELECT seq FROM messages WHERE id = 'dead'"))
+    assert isinstance(seq, int)
+    letter = dead_letters.NewDeadLetter(seq, "dead", "expired", HERE, 5)
+    await run(ledger, dead_letters.insert([letter], NOW), dead_letters.insert([replace(letter, code="later")], NOW + 1))
+    await prune_sent(group, NOW)
+    later = Turn(0, before=NOW + 99 * DAY, now=NOW + 99 * DAY)
+    await prune_messages(group, later)
+    assert await kept(ledger) == ["dead", "newest"]
+    assert await one(ledger, dead_letters.counts()) == [(1, 1, NOW)]
+    await prune_dead_letters(group, NOW + 30 * DAY)
+    assert await one(ledger, dead_letters.counts()) == [(1, 1, NOW)]
+    await prune_dead_letters(group, NOW + 30 * DAY + 1)
+    assert await one(ledger, dead_letters.counts()) == [(0, 0, None)]
+    await prune_sent(group, NOW)
+    assert await kept(ledger) == ["newest"]
+    [row] = dead_letters.rows(await one(ledger, dead_letters.by_ids(["dead"])))
+    assert (row.code, row.dropped_at) == ("expired", NOW + 30 * DAY + 1)
+    await prune_messages(group, later)
+    assert await ids(ledger) == ["newest"]
+    assert await number_of(ledger, "dead_letters") == 0
+
+
+async def test_a_list_of_dead_letters_that_is_too_long_loses_the_oldest(
+    ledger: SqliteLedger, group: GroupCommit, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "DEAD_LETTERS_MAX", 2)
+    for name in ("a", "b", "c"):
+        await run(ledger, *sent(name, b"none"), ended(name, 5, None))
+        [(seq,)] = await one(ledger, Statement("SELECT max(seq) FROM messages"))
+        assert isinstance(seq, int)
+        await run(ledger, dead_letters.insert([dead_letters.NewDeadLetter(seq, "in_doubt", "x", HERE, 5)], NOW))
+    await prune_dead_letters(group, NOW)
+    listed = dead_letters.rows(await one(ledger, dead_letters.listed(9, 99)))
+    assert [row.id for row in listed] == ["c", "b"]
