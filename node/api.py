@@ -5,6 +5,11 @@
         reply = await node.wait_reply(sent.id, seconds=300)
         print(reply["text"])
 
+        sent = await node.send("agent4@netsky2", "focus on replay")     # to another machine
+        outcome = await node.wait_outcome(sent.id, seconds=60)
+        if not outcome.delivered:
+            print(outcome.reason)
+
     async with connect() as node, node.inbox("agent0") as inbox:
         async for item in inbox:                    # old ones first, then as they come
             print(item.envelope.sender, item.envelope.text)
@@ -22,7 +27,7 @@ from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import trio
 from netsky.envelope.file import FileEnvelope
@@ -50,6 +55,26 @@ class Sent:
     clock: int
     duplicate: bool
     """The same idempotency key was used before; these are the facts of the first use."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of an envelope: said once, by the one node that ended it."""
+
+    id: str
+    fate: Literal["delivered", "dead", "in_doubt"]
+    """`in_doubt`: it may have arrived, and nobody is left who could say."""
+    code: str | None
+    """The reason, for programs; None when it was delivered."""
+    reason: str
+    """The same as a sentence."""
+    ended_by: str
+    ended_at: int
+    """Nanoseconds since 1970, by the clock of that node."""
+
+    @property
+    def delivered(self) -> bool:
+        return self.fate == "delivered"
 
 
 @asynccontextmanager
@@ -127,6 +152,14 @@ class Node:
     async def wait_taken(self, id: str, seconds: float = 60) -> dict[str, Any]:  # noqa: A002 - the envelope's word
         """Until its reader said that it has it. Raises TimedOut."""
         return await self.call("wait", seconds=seconds + _WAIT_GRACE, what="taken", id=id, timeout=seconds)
+
+    async def wait_outcome(self, id: str, seconds: float = 60) -> Outcome:  # noqa: A002
+        """Until it is known what became of it: stored in the inbox it was for, dead, or in doubt. Raises TimedOut; what
+        has no outcome yet is kept and goes on."""
+        found = await self.call("wait", seconds=seconds + _WAIT_GRACE, what="outcome", id=id, timeout=seconds)
+        return Outcome(
+            *(found["id"], found["fate"], found["code"], found["reason"], found["ended_by"], found["ended_at"])
+        )
 
     async def wait_reply(self, id: str, seconds: float = 60) -> dict[str, Any]:  # noqa: A002
         """The first envelope that answers it, with the fields of its file. Raises TimedOut."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from netsky.node.verbs import actors, bus, control, look, mesh
+from netsky.node.verbs import actors, bus, control, dead, look, mesh
 from netsky.node.verbs.send import send
 from netsky.node.verbs.status import status
 from netsky.node.verbs.verb import Verb
@@ -36,6 +36,10 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "invite": Verb(mesh.invite, booked=True),
         "approve": Verb(mesh.approve, booked=True),
         "revoke": Verb(mesh.revoke, booked=True),
+        "dead_ls": Verb(dead.dead_ls, actors=True),
+        "dead_show": Verb(dead.dead_show, actors=True),
+        "dead_retry": Verb(dead.dead_retry, actors=True, booked=True),
+        "dead_drop": Verb(dead.dead_drop, booked=True),
         "nodes": Verb(mesh.nodes, actors=True),
     }
 )

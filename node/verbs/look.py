@@ -8,10 +8,12 @@ from netsky.envelope.batch import Batch, encode_batch
 from netsky.envelope.batch import Statement as Sealed
 from netsky.node.db import messages, outcomes, trace
 from netsky.node.errors import NotFound, Usage
+from netsky.relay.acks import ack_id
 
 if TYPE_CHECKING:
     from netsky.node.daemon.caller import Caller
     from netsky.node.daemon.node import Node
+    from netsky.node.db.messages import MessageRow
     from netsky.node.db.trace import TraceRow
     from netsky.node.seams.ledger import Value
     from netsky.node.verbs.args import Args
@@ -24,10 +26,17 @@ _LEAF_BYTES = 32
 async def visible_rows(node: Node, caller: Caller, id: str) -> list[TraceRow]:  # noqa: A002 - the envelope's word
     """What this node knows of an id. An actor sees what it sent and what it got, like its own folder shows it."""
     [found] = await node.ledger.transaction([trace.by_id(id)])
-    rows = [row for row in trace.rows(found) if caller.is_operator or caller.actor in {row.sender, row.recipient}]
+    rows = [row for row in trace.rows(found) if is_party(node, caller, row)]
     if not rows:
         raise NotFound(f"no envelope has the id {id[:64]!r}", next="netsky channel ls", code="unknown_id")
     return rows
+
+
+def is_party(node: Node, caller: Caller, row: TraceRow | MessageRow) -> bool:
+    """Whether the caller sent or got it. In what passes between nodes, names have the node behind them."""
+    if caller.is_operator:
+        return True
+    return bool({caller.actor, f"{caller.actor}@{node.identity.name}"} & {row.sender, row.recipient})
 
 
 async def trace_verb(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
@@ -42,9 +51,10 @@ async def trace_verb(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     outcome = ends[0] if ends else None
     steps = [{"step": step, "at": at, "detail": detail} for step, at, detail in _steps(row)]
     for answer in messages.rows(replies):
-        if caller.is_operator or caller.actor in {answer.sender, answer.recipient}:
+        if is_party(node, caller, answer):
             said = f"{answer.kind or 'text'} from {answer.sender}: {answer.id}"
-            steps.append({"step": "answered", "at": answer.accepted_at, "detail": said})
+            step = "acknowledged" if answer.id == ack_id(row.origin, row.id) else "answered"
+            steps.append({"step": step, "at": answer.accepted_at, "detail": said})
     if outcome is not None:
         detail = outcome.fate + (f" ({outcome.code})" if outcome.code else "")
         steps.append({"step": "outcome", "at": outcome.at, "detail": detail})

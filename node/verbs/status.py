@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from netsky.node.bus.folders import replaced
-from netsky.node.db import outbox
+from netsky.node.db import dead_letters, invites, links, outbox
+from netsky.node.links.trouble import troubles
 from netsky.node.verbs.bus import channel_counts
 from netsky.node.version import program_version
+
+REFUSED_MAX = 100
+"""Counters of what was refused, the latest: more is a query."""
 
 if TYPE_CHECKING:
     from netsky.mesh.transport import Transport
     from netsky.node.daemon.caller import Caller
     from netsky.node.daemon.node import Node
+    from netsky.node.seams.ledger import Row
     from netsky.node.verbs.args import Args
 
 
@@ -33,15 +38,16 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         "uptime_ns": node.seams.time.monotonic() - node.started_monotonic,
         "you": caller.name,
     }
+    delivery = await delivery_of(node)
+    wrong = [*faults(node), *mesh_faults(node, delivery)]
     if not caller.is_operator:
         shown = ("name", "mode", "state")
         return common | {
             "actors": [
                 {name: actor[name] for name in (actor if actor["name"] == caller.actor else shown)} for actor in actors
             ],
-            "faults": len(faults(node)),
+            "faults": len(wrong),
         }
-    [pending] = await node.ledger.transaction([outbox.pending()])
     return common | {
         "home": node.home.path,
         "key": identity.key.hex(),
@@ -52,21 +58,72 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         "actors": actors,
         "fence": node.actors.fence,
         "fence_missing": node.actors.fence_missing,
-        "outbox": [
-            {"peer": row.peer.hex(), "lane": row.lane, "state": row.state, "envelopes": row.envelopes}
-            | {"bytes": row.bytes, "oldest": row.oldest}
-            for row in outbox.pending_rows(pending)
-        ],
-        "links": [] if node.links is None else node.links.status(),
+        **delivery,
         "network": None if (network := _network(node)) is None else network.describe(),
         "ledger": dict(node.settings),
         "commits": asdict(node.group.statistics()),
-        "faults": faults(node),
+        "faults": wrong,
         "crashes": node.crashes.count,
         "tasks": node.tree.states(),
         "sockets": node.control.paths,
         "log": node.home.node_log,
     }
+
+
+async def delivery_of(node: Node) -> dict[str, Any]:
+    """What goes out, what comes in, and what did not: links, outbox, holds, dead letters, refusals."""
+    pending, letters, frozen, refused, strangers = await node.ledger.transaction(
+        [
+            outbox.pending(),
+            dead_letters.counts(),
+            links.frozen(),
+            links.refused_counts(REFUSED_MAX),
+            invites.strangers_total(),
+        ]
+    )
+    waiting = outbox.pending_rows(pending)
+    [(listed, unseen, unseen_since)] = letters
+    [(keys, last)] = strangers
+    holds = [] if node.links is None else node.links.held_since()
+    held = {hold["name"] for hold in holds}
+    return {
+        "outbox": [
+            {"to": node.called(row.destination), "envelopes": row.envelopes, "open": row.open}
+            | {"numbered": row.numbered, "acked": row.acked, "bytes": row.bytes, "oldest": row.oldest}
+            | {"held": node.called(row.destination) in held}
+            for row in waiting
+        ],
+        "lag_ns": max(0, node.now() - waiting[0].oldest) if waiting else None,
+        "links": [] if node.links is None else _links(node, frozen),
+        "holds": holds,
+        "dead": {"listed": listed, "unseen": unseen, "unseen_since": unseen_since},
+        "refused": [
+            {"peer": node.called(cast("bytes", peer)), "code": code, "count": count, "last": at}
+            for peer, code, count, at in refused
+        ],
+        "turned_away": {"keys": keys, "last": last},
+    }
+
+
+def _links(node: Node, frozen: list[Row]) -> list[dict[str, Any]]:
+    """Frozen is what the rows say, so that it shows while the link is down, too."""
+    assert node.links is not None
+    found = node.links.status()
+    for row in found:
+        for peer, lane, direction, code in frozen:
+            if node.called(cast("bytes", peer)) == row["name"]:
+                row["frozen"].setdefault(f"{lane!s} {direction!s}", str(code))
+    return found
+
+
+def mesh_faults(node: Node, delivery: dict[str, Any]) -> list[dict[str, str]]:
+    found = troubles(delivery["links"], delivery["holds"], node.identity.root, node.now())
+    unseen = delivery["dead"]["unseen"]
+    if unseen:
+        one = unseen == 1
+        sentence = f"{unseen} dead letter{'' if one else 's'} that nobody has looked at"
+        found.append(("dead_letters", sentence, "netsky dead ls"))
+    return [{"code": code, "sentence": sentence, "next": step} for code, sentence, step in found]
 
 
 def _actor(state: dict[str, Any], channel: dict[str, Any]) -> dict[str, Any]:

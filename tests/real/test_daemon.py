@@ -442,6 +442,8 @@ def test_the_api_sends_follows_acknowledges_and_waits(home: Home) -> None:
 
                 nursery.start_soon(consume)
                 assert (await node.wait_taken(first.id, 10))["actor"] == "agent1"
+                outcome = await node.wait_outcome(first.id, 10)
+                assert (outcome.id, outcome.delivered, outcome.code) == (first.id, True, None)
                 second = await node.send("agent1", "two", idempotency_key="k", data={"n": 2})
                 reply = await node.wait_reply(second.id, 10)
                 assert reply["text"] == "done: two"
