@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json as json_form
 import os
+import shutil
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, TextIO
@@ -39,6 +40,7 @@ class Output:
         self.stderr = stderr or sys.stderr
         plain = no_color or bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM", "") in ("", "dumb")
         self.terminal = not plain and self.stdout.isatty()
+        self._progress = 0  # columns of the line that stands there
         self._color_errors = not plain and self.stderr.isatty()
 
     @property
@@ -91,6 +93,22 @@ class Output:
             self.stdout.flush()
             self.stderr.write(line + "\n")
             self.stderr.flush()
+
+    @property
+    def shows_progress(self) -> bool:
+        return not (self.quiet or self.json) and self.stderr.isatty()
+
+    def progress(self, line: str) -> None:
+        """What is waited for, on one line of a terminal that the next one takes the place of; nothing ends it."""
+        if not self.shows_progress:
+            return
+        room = max(_NARROWEST, shutil.get_terminal_size().columns) - 1
+        self.stdout.flush()
+        self.stderr.write("\r" + text.cut(line, room).ljust(self._progress))
+        self._progress = text.width(text.cut(line, room))
+        if not line:
+            self.stderr.write("\r")
+        self.stderr.flush()
 
     def error(self, error: NetskyError) -> None:
         message = error.message

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import os
 import sys
-from typing import Any
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
 
 from netsky.envelope.address import parse_address
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import TEXT_BYTES_MAX
 from netsky.node.cli.dial import Dialer
 from netsky.node.cli.output import Output
+from netsky.node.cli.text import length
 from netsky.node.client import CALL_SECONDS
-from netsky.node.errors import EXIT_DONE, Unreachable, Usage
+from netsky.node.errors import EXIT_DONE, TryLater, Unreachable, Usage
+
+if TYPE_CHECKING:
+    from netsky.node.client import Client
 
 
 def send(args: Any, out: Output) -> int:
@@ -21,17 +26,44 @@ def send(args: Any, out: Output) -> int:
     try:
         client = node.client()
     except Unreachable as down:
+        if args.wait_outcome is not None:
+            raise Unreachable(
+                f"{down.message}; nothing was stored", next="netsky up; or leave --wait-outcome out", code=down.code
+            ) from None
         return _into_outbox(draft, node, down, out)
-    patience = {} if args.wait is None else {"wait_s": args.wait}
-    data = client.request("send", draft | patience, timeout=CALL_SECONDS + (args.wait or 0))
+    data = _send(client, draft, args.wait, out)
     twice = " (it was stored before, under the same key)" if data.get("duplicate") else ""
-    out.answer(
-        "send",
-        f"{data['id']} stored for {draft['to']}{twice}",
-        {"stored": "node", "to": draft["to"], **data},
-        lambda: out.line(data["id"] if out.quiet else f"stored {data['id']} for {draft['to']}{twice}"),
-    )
+
+    def stored() -> None:
+        out.line(data["id"] if out.quiet else f"stored {data['id']} for {draft['to']}{twice}")
+
+    summary, more = f"{data['id']} stored for {draft['to']}{twice}", {}
+    human: Callable[[], None] = stored
+    if args.wait_outcome is not None:
+        from netsky.node.cli.outcome import wait_outcome  # noqa: PLC0415 - most do not wait
+
+        if not out.json:
+            stored()
+        more = {"outcome": wait_outcome(client, data["id"], args.wait_outcome, out)}
+        summary, human = f"{data['id']} was delivered to {draft['to']}", lambda: out.notice("delivered")
+    out.answer("send", summary, {"stored": "node", "to": draft["to"], **data, **more}, human)
     return EXIT_DONE
+
+
+def _send(client: Client, draft: dict[str, Any], wait: float | None, out: Output) -> dict[str, Any]:
+    """With patience, if asked: a person is told first what is waited for."""
+    patient = draft | ({} if wait is None else {"wait_s": wait})
+    seconds = CALL_SECONDS + (wait or 0)
+    if not wait or not out.shows_progress:
+        return client.request("send", patient, timeout=seconds)
+    try:
+        return client.request("send", draft)
+    except TryLater as full:  # a refusal has stored nothing
+        out.progress(f"{full.message} Waiting up to {length(wait)} …")
+    try:
+        return client.request("send", patient, timeout=seconds)
+    finally:
+        out.progress("")
 
 
 def _draft(args: Any) -> dict[str, Any]:

@@ -5,9 +5,10 @@ from __future__ import annotations
 import select
 from typing import Any
 
+from netsky.node.cli.delivery import print_delivery
 from netsky.node.cli.dial import Dialer
 from netsky.node.cli.output import Output
-from netsky.node.cli.text import age, length, listens_at, plural, size, visible
+from netsky.node.cli.text import age, length, listens_at, plural, visible
 from netsky.node.errors import EXIT_DONE, Unreachable
 
 _CRASHES = "netsky query 'SELECT * FROM crashes'"
@@ -64,12 +65,7 @@ def _print(data: dict[str, Any], wrong: int, word: str, out: Output) -> None:
         _print_node(data, out)
     out.line()
     _print_actors(data["actors"], out)
-    for group in data.get("outbox", ()):
-        if group["state"] != "done":
-            told = f"{plural(group['envelopes'], 'envelope')}, {size(group['bytes'])}"
-            out.wrapped(f"outbox to {group['peer'][:16]}: {told} {group['state']} ({group['lane']})", 2)
-    for link in data.get("links", ()):
-        out.wrapped("link  " + " ".join(f"{name}={visible(str(value))}" for name, value in link.items()), 6)
+    print_delivery(data, out)
     out.line()
     if not wrong:
         out.line("nothing is wrong")

@@ -72,6 +72,7 @@ GLOBAL_OPTIONS = (
 
 GROUPS = {
     "channel": "the bus: send, read, acknowledge",
+    "dead": "what was sent and did not arrive",
     "envelope": "look at one envelope and check its seal",
     "agent": "the actors of this node and their programs",
     "bench": "measure this machine",
@@ -98,7 +99,7 @@ TOPICS = (
 
 LATER = (
     ("root", "halt", "resume"),
-    ("dead", "drill", "sim", "backup", "restore"),
+    ("drill", "sim", "backup", "restore"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
     ("owner", "cron", "loop", "tick", "watchdog", "quiet", "escalate", "handoffs"),
 )

@@ -21,8 +21,8 @@ def wait(args: Any, out: Output) -> int:
         if args.id is not None:
             raise Usage(f"netsky wait {what} takes no ID", next=f"netsky wait {what}")
         return _until_node(what, limit, args.node, out)
-    if what not in ("taken", "reply"):
-        raise Usage(f"cannot wait for {what!r}; there are ready, down, taken and reply", next="netsky wait -h")
+    if what not in ("outcome", "taken", "reply"):
+        raise Usage(f"cannot wait for {what!r}; there are ready, down, outcome, taken and reply", next="netsky wait -h")
     if args.id is None:
         raise Usage(f"netsky wait {what}: say which envelope", next=f"netsky wait {what} ID")
     return _until_envelope(what, args.id, limit, args.node, out)
@@ -57,6 +57,12 @@ def _is(what: str, node: Dialer) -> bool:
 
 def _until_envelope(what: str, envelope: str, limit: float, node: Dialer, out: Output) -> int:
     client = node.client()
+    if what == "outcome":
+        from netsky.node.cli.outcome import wait_outcome  # noqa: PLC0415
+
+        found = wait_outcome(client, node.full_id(envelope), limit, out)
+        out.answer("wait", f"{found['id']} was delivered", {"what": what, **found})
+        return EXIT_DONE
     found = client.request("wait", {"what": what, "id": node.full_id(envelope), "timeout": limit}, timeout=limit + 10)
     if what == "taken":
         out.answer("wait", f"{found.get('id', envelope)} was taken", {"what": what, **found})

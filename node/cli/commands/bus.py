@@ -2,7 +2,7 @@
 
 from netsky.envelope.limits import EXPIRES_MAX_NS
 from netsky.node.cli.table import Argument, Command, Option
-from netsky.node.limits import LIST_ROWS_MAX, SEND_WAIT_SECONDS_MAX
+from netsky.node.limits import LIST_ROWS_MAX, SEND_WAIT_SECONDS_MAX, WAIT_SECONDS_MAX
 
 _ACTOR = Argument("ACTOR", "an actor of this node, such as agent0", completes="actor")
 _MY_ACTOR = Argument("ACTOR", "an actor of this node (inside an actor: itself)", many="optional", completes="actor")
@@ -23,6 +23,7 @@ _SEND = Command(
         'netsky send agent0 "the build is red"',
         "netsky send worker1 - --kind brief < brief.md",
         'netsky send agent0 "done" --kind report --in-reply-to ID',
+        'netsky send agent4@netsky2 "focus on replay" --wait-outcome=5m',
     ),
     arguments=(
         Argument("ADDRESS", "agent0, worker3, agent4@netsky1 (netsky help addresses)", completes="actor"),
@@ -33,7 +34,7 @@ _SEND = Command(
         Option(("--in-reply-to",), "the envelope that this answers", value="ID", form="token"),
         Option(("--thread",), "a conversation's name, carried as it is", value="THREAD", form="token"),
         Option(("--idempotency-key",), "sent twice with the same key: stored once", value="KEY", form="token"),
-        Option(("--requires-ack",), "ask the reader for a reply beyond the taking"),
+        Option(("--requires-ack",), "its reader's node answers when it was taken"),
         Option(("--data",), "a JSON object for programs, beside the text", value="JSON", form="json"),
         Option(
             ("--expires",),
@@ -48,11 +49,19 @@ _SEND = Command(
         ),
         Option(
             ("--wait",),
-            "wait for room if an inbox is full",
+            "wait for room if an inbox or the outbox is full, or its node is held",
             value="DURATION",
             form="duration",
             bare="60",
             most=SEND_WAIT_SECONDS_MAX,
+        ),
+        Option(
+            ("--wait-outcome",),
+            "wait until it is in its inbox (exit 0) or dead (exit 1)",
+            value="DURATION",
+            form="duration",
+            bare="60",
+            most=WAIT_SECONDS_MAX,
         ),
     ),
     description="Returns when the envelope is stored for good. With the node down it is kept in the sender's outbox "

@@ -18,8 +18,8 @@ from netsky.node.cli.table import commands
 pytestmark = pytest.mark.real
 
 SCHEMAS = Path(str(resources.files("netsky.node"))) / "schemas"
-NOT_RUN_HERE = {"demo", "bench-seal", "bench-bus", "bench-mesh", "service-install"}
-"""They take long, or need a service manager, and have tests of their own; their schemas are at least schemas."""
+NOT_RUN_HERE = {"dead-show", "dead-retry", "demo", "bench-seal", "bench-bus", "bench-mesh", "service-install"}
+"""They take long, or need a service manager or another node, and have tests of their own."""
 
 
 def validator(name: str) -> jsonschema.Draft202012Validator:
@@ -157,6 +157,12 @@ def test_a_message_and_its_answer(shell: Shell) -> None:
     steps = {step["step"] for step in shell.one("trace", sent)["steps"]}
     assert {"accepted", "stored", "projected", "claimed", "taken", "answered"} <= steps
     shell("trace", "nothing", exit=3)
+    assert shell.one("wait", "outcome", sent)["fate"] == "delivered"
+    assert shell.one("send", "agent0", "x", "--from", "worker1", "--kind", "report", "--wait-outcome")["outcome"]
+    assert shell.one("dead", "ls")["letters"] == []
+    assert shell.one("dead", "drop", "--all") == {"dropped": 0}
+    shell("dead", "show", sent, exit=3)
+    shell("dead", "retry", sent, exit=3)
     assert shell.one("envelope", "verify", sent)["genuine"] is True
     archived = (shell.home / "channels" / "worker1" / "archive").glob("*.json")
     (file,) = (file for file in archived if sent in file.read_text())
