@@ -13,6 +13,7 @@ import trio
 from netsky.envelope.wire import decode_body, decode_header
 from netsky.node.bus.draft import Accepted, Draft
 from netsky.node.bus.limits import OUTBOX_ENVELOPES_MAX, OUTBOX_REPLY_RESERVE
+from netsky.node.bus.telling import TOLD_MAX
 from netsky.node.daemon.caller import OPERATOR, Caller
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import inbox
@@ -102,6 +103,7 @@ async def test_a_sender_on_the_same_node_hears_once_that_it_was_taken(world: Wor
         assert ack == ack_id(root.identity.key, asked.id)
         assert decode_header(header).thread == "t"
         assert json.loads(decode_body(body).data or b"") == {"ack": True, "taken_at": at}
+        assert await root.rows(inbox.acks_due(0, 9).sql, 0, 9) == []
         await root.bus.replay("agent1", asked.id)  # read once more, it is not acknowledged once more
         await take(root, "agent1")
         await trio.sleep(1)
@@ -126,7 +128,9 @@ async def test_an_ack_that_finds_no_room_waits_and_keeps_no_other_waiting(world:
         root.config = replace(root.config, inbox_envelopes_max=1)
         for at in range(101):  # agent0's inbox, and what is kept for replies
             await root.send("agent0", f"n{at}", kind="reply")
-        await root.send("agent1", "from agent0", requires_ack=True)
+        root.config = replace(root.config, inbox_envelopes_max=1_000)
+        await root.send("agent1", *(f"from agent0, {at}" for at in range(TOLD_MAX + 1)), requires_ack=True)
+        root.config = replace(root.config, inbox_envelopes_max=1)
         await take(root, "agent1")
         await trio.sleep(1)
         await root.send("agent1", "from agent2", sender="agent2", requires_ack=True)
@@ -135,7 +139,7 @@ async def test_an_ack_that_finds_no_room_waits_and_keeps_no_other_waiting(world:
         assert [row[2] for row in await acks(root)] == ["agent2"]
         await take(root, "agent0")
         await trio.sleep(30)
-        assert [row[2] for row in await acks(root)] == ["agent2", "agent0"]
+        assert [row[2] for row in await acks(root)] == ["agent2", *["agent0"] * (TOLD_MAX + 1)]
 
 
 @pytest.mark.parametrize("lines", [(WORK,), (WORK, BACK)], ids=["one way open", "both"])
@@ -207,6 +211,9 @@ async def test_no_other_reply_passes_in_the_form_of_an_ack(world: World, autojum
         assert await forged(root, to, asked.pop()) == "ack_unasked"
         assert await acks(one) == []
         assert await one.received() == []
+        for liar in (root, two):  # none of these is an actor's word: nobody waits for it, nobody can deal with it
+            assert await liar.one("SELECT count(*) FROM dead_letters") == 0
+            assert await liar.one("SELECT count(*) FROM messages WHERE kind = 'error'") == 0
 
 
 # Dead letters.
@@ -260,6 +267,7 @@ async def test_a_retry_that_was_stored_and_not_noted_is_not_made_twice(world: Wo
         await add(two, "agent7")
         await desk(dead.dead_retry, ids=[sent.id])
         await one.group.write([Statement("UPDATE dead_letters SET retries = 0, retry = NULL, retried_at = NULL")])
+        await trio.sleep(1)
         await desk(dead.dead_retry, ids=[sent.id])
         await trio.sleep(2)
         assert len(await two.received()) == 1
