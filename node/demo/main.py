@@ -1,221 +1,189 @@
-"""`netsky demo`: the main job from end to end in a throw-away home, by the very commands that a person would type."""
+"""`netsky demo`: the main job from end to end in a throw-away mesh of three nodes, by the commands that people type."""
 
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
-import signal
-import site
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 from netsky.node.cli.output import Output
-from netsky.node.errors import NetskyError
-from netsky.node.home import Home
+from netsky.node.config import with_line
+from netsky.node.demo.show import COMMAND_SECONDS, Show
+from netsky.node.errors import NetskyError, TimedOut
 
-POEM = """The tide comes in, the tide goes out,
-it asks no one what it's about.
-The gulls keep count of every wave
-and none of them was ever saved.
-What comes, comes once. What goes, is gone.
-The shore keeps only what lives on.
-"""
-README = "# A small repository\n\nIt holds one poem. A worker will count its lines.\n"
-COMMAND_SECONDS = 60.0
-REPLY_SECONDS = 30.0
+MACHINES = ("netsky0", "netsky1", "netsky2")
+KILLED = "netsky2"
+LABELS = {"netsky1": "laptop", "netsky2": "build-box"}
+VERSES = {
+    "tide.txt": "The tide comes in, the tide goes out,\nit asks no one what it's about.\n",
+    "gulls.txt": "The gulls keep count of every wave\nand none of them was ever saved.\n",
+    "shore.txt": "What comes, comes once. What goes, is gone.\nThe shore keeps only what lives on.\n",
+    "bell.txt": "A bell was rung. It rang once more\nfor him who slept when it rang before.\n",
+    "rope.txt": "Two hands, one rope: the first lets go\nonly when the second says so.\n",
+    "lamp.txt": "The lamp went out at half past three.\nThe keeper lit it. So did we.\n",
+    "ship.txt": "The ship that sank came home in part;\nthe part that came was cargo, chart\nand every letter, dry.\n",
+    "harbour.txt": "One harbour master reads the list\nand knows what came, and what was missed.\n",
+}
+WORDS = sum(len(text.split()) for text in VERSES.values())
+QUESTION = "How many words are in this repository?"
+ANSWER_SECONDS = 40.0
+_LOOK_SECONDS = 0.05
+
+_MANAGER = "netsky.node.demo.manager"
+_WORKER = "netsky.node.demo.counter"
+_ANSWERED = "SELECT in_reply_to FROM messages WHERE sender = 'agent0@netsky2'"
+_HANDED_OUT = "SELECT id FROM messages WHERE recipient = 'agent0@netsky2' ORDER BY seq"
 
 
 def demo(args: argparse.Namespace, out: Output) -> int:
-    folder = tempfile.mkdtemp(prefix="netsky-demo-")
-    show = Show(folder, quiet=out.json)
+    show = Show(tempfile.mkdtemp(prefix="netsky-demo-"), MACHINES, quiet=out.json)
     started = time.monotonic()
+    told = False
     try:
         found = tell(show)
+        told = True
     finally:
-        show.end(keep=args.keep)
+        show.end(running=args.keep and told, files=args.keep)
     found["seconds"] = round(time.monotonic() - started, 1)
-    found["home"] = show.home if args.keep else None
+    found["homes"] = show.homes if args.keep else None
 
     def human() -> None:
-        kept = f"kept: netsky --home {show.home} up" if args.keep else "everything of it is removed"
-        out.line(f"\ndone in {found['seconds']} s; {kept}")
+        out.line(f"\n{found['answer']}: as it should be. Done in {found['seconds']} s.")
+        if args.keep:
+            out.line("The three nodes are up:")
+            for home in show.homes.values():
+                out.line(f"    netsky --home {home} status")
+            out.line(f"To end it: `down` in place of `status` for each, then remove {show.folder}")
+        else:
+            out.line("Everything of it is stopped and removed.")
         out.line("yours: netsky init --root, netsky up, netsky help start")
 
-    out.answer("demo", f"worker1 counted {found['count']} lines", found, human)
+    summary = f"{found['words']} words counted by two machines, one killed in the middle; nothing was lost"
+    out.answer("demo", summary, found, human)
     return 0
 
 
 def tell(show: Show) -> dict[str, Any]:
     """The story. Returns what a test can check."""
-    show.title("A small repository, made for this demo")
-    make_repository(show.repository)
-    show.say(f"{show.repository}: README.md, poem.txt")
-
-    show.title("A node: one daemon, its own bus of plain files, its own meta.db")
-    show.run("init", "--root")
-    show.run("up")
-
-    show.title("A worker: any program that reads an envelope and answers")
-    program = [sys.executable, "-m", "netsky.node.demo.counter"]
-    status = show.ask("status")
-    fence = status.get("fence", "none")
-    add = ["agent", "add", "worker1", "--mode", "per-envelope", "--cwd", show.repository]
-    if fence == "none":
-        show.say("this system offers no fence, so the worker runs with the operator's own rights, confirmed by name")
-        add += ["--unfenced", "--confirm", "worker1"]
-    show.run(*add, "--", *program)
-
-    show.title("agent0 hands out work; the answer comes back the same way")
-    work = ["Count the lines of poem.txt.", "--from", "agent0", "--kind", "brief", "--data", '{"file": "poem.txt"}']
-    sent = show.ask("send", "worker1", *work)
-    reply = wait_for_reply(show, sent["id"])
-    count = int(reply["text"].split()[-2])
-    show.run("channel", "ack", "agent0", reply["id"])
-
-    show.title("What happened, step by step")
-    show.run("trace", sent["id"])
-
+    show.title("Three machines: each a node with a home of its own, joined by invitation")
+    build_mesh(show)
+    show.title("The same manager on each; on the two siblings a worker that counts the words of one file")
+    fence = add_actors(show)
+    show.title("The owner asks agent0@netsky0, which hands a brief for each file to the siblings' agent0")
+    asked = show.ask("netsky0", "send", "agent0", QUESTION)["id"]
+    show.title(f"In the middle of it, {KILLED} is killed")
+    open_briefs = kill_in_the_middle(show)
+    show.say(f"{len(open_briefs)} briefs were open there. It is started again:")
+    show.run(KILLED, "up")
+    show.title("The answer, up the chain: worker, agent0 of its node, agent0@netsky0, owner")
+    reply = answer(show, asked)
+    show.title(f"What happened to one brief that {KILLED} had in hand when it died")
+    traced = open_briefs[-1]
+    show.run("netsky0", "trace", traced)
+    show.run(KILLED, "trace", traced)
     show.title("Where to look")
-    channels = os.path.join(show.home, "channels")
-    show.say(f"files   {channels}/<actor>/{{inbox,claimed,archive,quarantine,outbox}}")
-    show.say('rows    netsky query "SELECT id, sender, recipient, kind FROM messages"')
-    show.run("query", "SELECT id, sender, recipient, kind FROM messages ORDER BY seq")
-    return {"count": count, "expected": POEM.count("\n"), "request": sent["id"], "reply": reply["id"], "fence": fence}
+    where_to_look(show)
+    return {
+        "answer": reply["text"],
+        "words": int(reply["text"].split()[0]),
+        "expected": WORDS,
+        "request": asked,
+        "reply": reply["id"],
+        "traced": traced,
+        "open_when_killed": len(open_briefs),
+        "fence": fence,
+    }
 
 
-def wait_for_reply(show: Show, request: str) -> dict[str, Any]:
-    deadline = time.monotonic() + REPLY_SECONDS
-    while time.monotonic() < deadline:
-        for line in show.lines("channel", "drain", "agent0", "--json"):
-            envelope: dict[str, Any] = line["data"]["envelope"]
-            if envelope.get("in_reply_to") == request:
-                show.say(f"{envelope['from']} answers agent0: {envelope['text']}")
-                return envelope
-        time.sleep(0.1)
-    show.run("agent", "logs", "worker1")
-    raise NetskyError(
-        f"worker1 did not answer within {REPLY_SECONDS:.0f} s; its log stands above",
-        next="netsky demo --keep, and look into the home that it names",
-    )
+def build_mesh(show: Show) -> None:
+    show.run("netsky0", "init", "--root")
+    stay_on_this_machine(os.path.join(show.homes["netsky0"], "config.toml"))
+    show.run("netsky0", "up")
+    for machine, label in LABELS.items():
+        ticket = show.ask("netsky0", "invite", label)["ticket"]
+        show.run(machine, "join", "--yes", ticket)
+        show.run(machine, "up")
+
+
+def stay_on_this_machine(config: str) -> None:
+    with open(config, encoding="utf-8") as file:
+        text = file.read()
+    with open(config, "w", encoding="utf-8") as file:
+        file.write(with_line(text, "link", "bind", "127.0.0.1:0"))
+
+
+def add_actors(show: Show) -> str:
+    """Which fence they are behind, "none" if this system has none."""
+    make_repository(show.repository)
+    show.say(f"a small repository to work on: {show.repository}, {len(VERSES)} files")
+    fence = str(show.look("netsky0", "status").get("fence", "none"))
+    if fence == "none":
+        show.say("this system offers no fence, so programs run with the operator's own rights, confirmed by name")
+    hands = {"netsky0": [f"agent0@{machine}" for machine in LABELS]} | {machine: ["worker1"] for machine in LABELS}
+    for machine, names in hands.items():
+        for actor in ["worker1", "agent0"] if machine in LABELS else ["agent0"]:
+            add = ["agent", "add", actor, "--cwd", show.repository]
+            add += ["--unfenced", "--confirm", actor] if fence == "none" else []
+            add += ["--mode", "per-envelope"] if actor == "worker1" else []
+            program = [_WORKER] if actor == "worker1" else [_MANAGER, *names]
+            show.run(machine, *add, "--", sys.executable, "-m", *program)
+    return fence
+
+
+def kill_in_the_middle(show: Show) -> list[str]:
+    """Once it has answered something and not everything. Returns the ids of the briefs that it had not answered."""
+    share = len(VERSES) // len(LABELS)
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while True:
+        answered = {row[0] for row in show.look("netsky0", "query", _ANSWERED)["rows"]}
+        if answered and len(answered) < share:
+            handed_out = [str(row[0]) for row in show.look("netsky0", "query", _HANDED_OUT)["rows"]]
+            show.kill(KILLED)
+            return [brief for brief in handed_out if brief not in answered]
+        if time.monotonic() > deadline or len(answered) >= share:
+            raise _stuck(show, f"{KILLED} was not met in the middle of its work")
+        time.sleep(_LOOK_SECONDS)
+
+
+def answer(show: Show, asked: str) -> dict[str, Any]:
+    """What the owner gets, and that it is right."""
+    waiting = ("wait", "reply", asked, "--timeout", f"{ANSWER_SECONDS:.0f}")
+    show.say(f"netsky0$ netsky {' '.join(waiting)}")
+    try:
+        reply: dict[str, Any] = show.look("netsky0", *waiting, hold=False)["reply"]
+    except NetskyError as error:
+        raise _stuck(show, error.message) from None
+    show.say(f"{reply['from']} answers the owner: {reply['text']}")
+    if reply["text"].split()[0] != str(WORDS):
+        raise _stuck(show, f"the right answer is {WORDS} words")
+    return reply
+
+
+def where_to_look(show: Show) -> None:
+    show.say(f"files   {show.folder}/<node>/channels/<actor>/{{inbox,claimed,archive,quarantine,outbox}}")
+    show.say(f"log     {show.folder}/<node>/logs/node.log, and <actor>.log beside it")
+    show.run("netsky0", "nodes")
+    show.run("netsky0", "query", "SELECT sender, recipient, kind, count(*) AS n FROM messages GROUP BY 1, 2, 3")
+
+
+def _stuck(show: Show, what: str) -> TimedOut:
+    """The logs of all who take part stand above the error."""
+    for machine in MACHINES:
+        show.run(machine, "agent", "logs", "agent0")
+    return TimedOut(f"{what}; the logs stand above", next="netsky demo --keep, and look into the homes that it names")
 
 
 def make_repository(folder: str) -> None:
     os.makedirs(folder)
-    for name, text in (("README.md", README), ("poem.txt", POEM)):
+    for name, text in VERSES.items():
         with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
             file.write(text)
     if shutil.which("git"):
         who = ["-c", "user.name=netsky demo", "-c", "user.email=demo@localhost", "-c", "commit.gpgsign=false"]
-        for command in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "A poem"]):
+        for command in (["init", "-q"], ["add", "."], [*who, "commit", "-q", "-m", "Verses"]):
             subprocess.run(["git", "-C", folder, *command], check=True, timeout=COMMAND_SECONDS, capture_output=True)
-
-
-class Show:
-    """Types the commands, shows them and their answers, and cleans up whatever happens."""
-
-    def __init__(self, folder: str, *, quiet: bool) -> None:
-        self.folder = folder
-        self.home = os.path.join(folder, "home")
-        self.repository = os.path.join(folder, "repository")
-        self._environ = _environment(os.path.join(folder, "user"))
-        self._quiet = quiet
-
-    def title(self, text: str) -> None:
-        self.say(f"\n== {text}")
-
-    def say(self, text: str) -> None:
-        if not self._quiet:
-            print(text, flush=True)
-
-    def run(self, *command: str) -> None:
-        """A command whose answer people read."""
-        self._type(command)
-        self.say(self._finish(command).stdout.rstrip())
-
-    def ask(self, *command: str) -> dict[str, Any]:
-        """A command whose answer the story needs: the data of its --json answer."""
-        self._type(command)
-        data: dict[str, Any] = json.loads(self._finish((*command[:1], "--json", *command[1:])).stdout)["data"]
-        return data
-
-    def lines(self, *command: str) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._finish(command).stdout.splitlines() if line.strip()]
-
-    def end(self, *, keep: bool) -> None:
-        """The daemon is stopped and all that was made is removed, on Ctrl-C too."""
-        with held_signals():
-            self._start_and_wait(("down",))
-            if not keep:
-                # A long path of the home puts the sockets elsewhere, and only the home says where.
-                shutil.rmtree(Home.find(self.home).runtime_folder, ignore_errors=True)
-                shutil.rmtree(self.folder, ignore_errors=True)
-
-    def _type(self, command: tuple[str, ...]) -> None:
-        shown = " ".join(_quoted(word) for word in command)
-        self.say(f"$ netsky {shown}")
-
-    def _argv(self, command: tuple[str, ...]) -> list[str]:
-        return [sys.executable, "-m", "netsky.node.cli.main", "--home", self.home, *command]
-
-    def _finish(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-        with held_signals():
-            done = self._start_and_wait(command)
-        if done.returncode != 0:
-            raise NetskyError(
-                f"`netsky {' '.join(command)}` ended with exit code {done.returncode}: {done.stderr.strip()[-500:]}",
-                next="netsky demo --keep, then netsky doctor with the home that it names",
-            )
-        return done
-
-    def _start_and_wait(self, command: tuple[str, ...]) -> subprocess.CompletedProcess[str]:
-        return subprocess.run(
-            self._argv(command),
-            check=False,
-            timeout=COMMAND_SECONDS,
-            capture_output=True,
-            text=True,
-            stdin=subprocess.DEVNULL,
-            env=self._environ,
-            start_new_session=True,  # a Ctrl-C at the terminal is for the demo, not for the command that it waits for
-        )
-
-
-def _environment(user: str) -> dict[str, str]:
-    """A throw-away home of the user, too: a fence makes folders there that it would leave behind in the real one."""
-    os.mkdir(user)
-    packages = {"PYTHONUSERBASE": base} if (base := site.getuserbase()) else {}
-    return {**os.environ, **packages, "HOME": user, "TMUX_TMPDIR": user}
-
-
-@contextmanager
-def held_signals() -> Iterator[None]:
-    """Ctrl-C, SIGTERM and a closed terminal wait for the end of the block: a daemon whose `up` was killed lives on."""
-    came: list[int] = []
-    before = {
-        number: signal.signal(number, lambda caught, _frame: came.append(caught))
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-    }
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-        if came:
-            signal.raise_signal(came[0])
-
-
-def _quoted(word: str) -> str:
-    if word == sys.executable:
-        return "python"
-    return (
-        word
-        if word and all(char.isalnum() or char in "-_./@:=" for char in word)
-        else "'" + word.replace("'", "'\\''") + "'"
-    )

@@ -109,52 +109,51 @@ def place(tmp_path: Path) -> Iterator[Place]:
     signal.signal(signal.SIGINT, before)
 
 
-def test_the_demo_counts_six_lines_and_leaves_nothing(place: Place) -> None:
-    found = place.run("demo")
-    assert (found["count"], found["expected"], found["home"]) == (6, 6, None)
-    assert place.left() == NOTHING
-
-
-def test_sockets_that_had_to_lie_elsewhere_are_removed_too(place: Place) -> None:
-    place.tmp /= "long" * 25
+def test_the_demo_counts_every_word_though_a_node_is_killed_and_leaves_nothing(place: Place) -> None:
+    place.tmp /= "long" * 25  # so that sockets had to lie elsewhere: they are removed too
     place.tmp.mkdir()
     place.environ["TMPDIR"] = str(place.tmp)
-    assert place.run("demo")["count"] == 6
+    found = place.run("demo")
+    assert (found["words"], found["homes"]) == (found["expected"], None)
+    assert 0 < found["open_when_killed"] < 4, "it is killed in the middle of its four briefs"
     assert place.left() == NOTHING
 
 
 @pytest.mark.parametrize(
-    ("says", "runs"),
+    ("says", "runs", "number"),
     [
-        ("$ netsky up", ""),
-        ("$ netsky up", "netsky.node.daemon --home"),  # it serves nobody yet: whoever started it must not die now
-        ("agent0 hands out work", ""),
-        ("$ netsky query", "/home down"),
+        ("netsky0$ netsky up", "", signal.SIGINT),
+        # It serves nobody yet: whoever started it must not die now.
+        ("netsky0$ netsky up", "netsky.node.daemon --home", signal.SIGTERM),
+        ("netsky1$ netsky join", "/netsky1 join", signal.SIGINT),
+        ("hands a brief for each file", "", signal.SIGTERM),
+        ("$ kill -9", "", signal.SIGINT),
+        ("netsky0$ netsky wait reply", "wait reply", signal.SIGTERM),
+        ("netsky0$ netsky nodes", "/netsky1 down", signal.SIGINT),
     ],
-    ids=["before the daemon", "as the daemon starts", "at work", "cleaning up"],
+    ids=["before a daemon", "as one starts", "joining", "at work", "one killed", "waiting", "cleaning up"],
 )
-@pytest.mark.parametrize(("number", "exit_code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)], ids=["INT", "TERM"])
-def test_a_demo_that_is_interrupted_leaves_nothing(
-    place: Place, says: str, runs: str, number: signal.Signals, exit_code: int
-) -> None:
+def test_a_demo_that_is_interrupted_leaves_nothing(place: Place, says: str, runs: str, number: signal.Signals) -> None:
     # A terminal's Ctrl-C goes to everybody in its foreground, a service manager's SIGTERM to the process it knows.
     code, stderr = place.interrupted(number, says=says, runs=runs, group=number == signal.SIGINT)
-    assert (code, stderr) == (exit_code, "")
+    assert (code, stderr) == (128 + number, "")
     assert place.left() == NOTHING
 
 
-def test_a_kept_demo_is_a_home_like_any_other(place: Place) -> None:
+def test_a_kept_demo_is_a_mesh_like_any_other(place: Place) -> None:
     found = place.run("demo", "--keep")
-    home = found["home"]
-    assert Path(home).is_relative_to(place.tmp)
-    assert place.left()[2] == {}, "kept is the home, not its daemon"
+    homes: dict[str, str] = found["homes"]
+    assert list(homes) == ["netsky0", "netsky1", "netsky2"]
     try:
-        place.run("--home", home, "up")
-        status = place.run("--home", home, "status")
-        assert (status["name"], status["home"], status["ready"]) == ("netsky0", home, True)
-        assert "worker1" in {actor["name"] for actor in status["actors"]}
-        assert place.run("--home", home, "trace", found["request"])["id"] == found["request"]
+        for name, home in homes.items():
+            assert Path(home).is_relative_to(place.tmp)
+            status = place.run("--home", home, "status")
+            assert (status["name"], status["home"], status["ready"]) == (name, home, True)
+            assert "agent0" in {actor["name"] for actor in status["actors"]}
+        assert place.run("--home", homes["netsky0"], "trace", found["request"])["id"] == found["request"]
+        assert place.run("--home", homes["netsky2"], "trace", found["traced"])["outcome"] == "delivered"
     finally:
-        place.run("--home", home, "down")
-        shutil.rmtree(Path(home).parent)
+        for home in homes.values():
+            place.run("--home", home, "down")
+        shutil.rmtree(Path(homes["netsky0"]).parent)
     assert place.left()[2] == {}

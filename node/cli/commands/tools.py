@@ -5,11 +5,11 @@ from netsky.node.cli.table import Argument, Command, Option
 COMMANDS = (
     Command(
         ("demo",),
-        "see it work in a throw-away home, then clean up",
+        "see a mesh of three nodes at work, one of them killed, then clean up",
         "netsky.node.demo.main:demo",
         "help",
         ("netsky demo", "netsky demo --keep"),
-        options=(Option(("--keep",), "leave the home for a look around; its path is printed"),),
+        options=(Option(("--keep",), "leave the three nodes up for a look around; their homes are printed"),),
     ),
     Command(
         ("bench", "seal"),
