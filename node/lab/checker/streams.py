@@ -99,7 +99,7 @@ def i20_books_balance(books: Books, event: Event) -> Violation | None:
     if "link" not in event or "n" not in event:
         return None
     stream = books.stream(event)
-    if event["node"] != stream.receiver or not stream.received:
+    if event["node"] != stream.receiver or not stream.received_line:
         return None
     fresh = event.get("reason") == "duplicate" or event["n"] > stream.mark
     if fresh and stream.decided + 1 > stream.received:
