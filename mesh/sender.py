@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from netsky.envelope.batch import decode_batch, encode_batch, leaves
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
+from netsky.envelope.limits import BATCH_MAX
 from netsky.mesh.claim import Claim, leaves_hash, open_claim, seal_claim
 from netsky.mesh.effects import NOTHING, Acked, Effects, Numbered, Record, closing, freezing
 from netsky.mesh.ends import Ends
@@ -25,6 +26,7 @@ class Sender:
         self._ends = ends
         self._open = False
         self._dry: set[Lane] = set()  # the store had nothing more
+        self._cramped: set[Lane] = set()  # that fits less than a batch, so it may well have more: ask when more may go
         self._short: set[Lane] = set()  # it had, but more at once than the peer allows now
 
     def greet(self, hello: Hello) -> Effects:
@@ -65,6 +67,8 @@ class Sender:
         if not offers:
             assert out.sent == out.last, "what has a number is kept until it is acknowledged"
             self._dry.add(lane)
+            if out.room()[0] < BATCH_MAX:
+                self._cramped.add(lane)
         _, budget = out.room()
         persist: list[Record] = []
         send: list[tuple[int, Frame]] = []
@@ -94,6 +98,7 @@ class Sender:
     def wake(self) -> None:
         """The store may have something again."""
         self._dry.clear()
+        self._cramped.clear()
 
     def _seal(
         self, lane: Lane, frame: FrameState, offer: Offer, covered: Sequence[bytes], by: tuple[int, int]
@@ -133,7 +138,7 @@ class Sender:
         if credit.life != out.life:
             return closing("credit", "The peer grants credit for a life that this node does not send.")
         out.credit = (credit.number, credit.bytes)
-        self._short.discard(credit.lane)
+        self._more_may_go(credit.lane)
         return NOTHING
 
     def evidence(self, evidence: Evidence) -> Effects:
@@ -172,8 +177,14 @@ class Sender:
         out = self.lanes[lane]
         if not out.ack(number):
             return NOTHING
-        self._short.discard(lane)
+        self._more_may_go(lane)
         return Effects(persist=(Acked(lane, out.life, out.acked, out.acked_leaf),))
+
+    def _more_may_go(self, lane: Lane) -> None:
+        self._short.discard(lane)
+        if lane in self._cramped:
+            self._cramped.discard(lane)
+            self._dry.discard(lane)
 
     def _freeze(self, lane: Lane, code: str, sentence: str) -> Effects:
         self.lanes[lane].frozen = code

@@ -202,6 +202,28 @@ def test_what_does_not_fit_at_once_waits_in_its_place_and_is_not_asked_for_again
     assert len(link.submit("reply", [offer], NOW).send) == 1
 
 
+def test_a_store_that_has_nothing_short_enough_is_asked_again_when_something_moves(down: bool) -> None:
+    pair = Pair(down=down)
+    pair.right.store.windows["reply"] = (100, WINDOW_BYTES)
+    pair.left.store.answer(*(outcome(f"n{i}") for i in range(60)))
+    pair.connect()
+    pair.run(first_credit_alone())
+    link = pair.left.machine
+    link.wake()
+    assert link.wanted("reply") is not None, "forty may follow"
+    link.submit("reply", [], NOW)
+    assert link.wanted("reply") is None
+    pair.feed(pair.left, Ack("reply", 1, 60), CONTROL)
+    assert link.wanted("reply") is not None
+    link.submit("reply", [], NOW)
+    assert link.wanted("reply") is None
+    pair.feed(pair.left, Credit("reply", 1, 160, WINDOW_BYTES), CONTROL)
+    assert link.wanted("reply") is not None, "a batch may follow"
+    link.submit("reply", [], NOW)
+    pair.feed(pair.left, Credit("reply", 1, 200, WINDOW_BYTES), CONTROL)
+    assert link.wanted("reply") is None, "now nothing means that nothing is there"
+
+
 def test_of_several_offers_those_in_front_go_and_the_others_next_time(down: bool) -> None:
     pair = open_pair(down=down)
     fill(pair.left, pair.right, 5, a_batch=1)
