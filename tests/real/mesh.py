@@ -10,8 +10,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -57,6 +57,16 @@ class Machine:
         if pid is not None and self.is_up():
             os.kill(pid, signal.SIGKILL)
             until(lambda: is_free(self.home))
+
+    @contextmanager
+    def paused(self) -> Iterator[None]:
+        pid = up.holder_pid(self.home)
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            os.kill(pid, signal.SIGCONT)
 
 
 class Mesh:
