@@ -41,6 +41,8 @@ class Fair:
         """From the fronts of the queues, in the order in which they go out. A frame fits while any room is left."""
         waiting = {origin: list(reversed(some)) for origin, some in heads.items() if some}
         self._saved = {origin: saved for origin, saved in self._saved.items() if origin in waiting}
+        if self._interrupted not in waiting:
+            self._interrupted = None  # it has nothing that may go now, so its turn is over
         picked: list[Head] = []
         envelopes, size = room.envelopes, room.bytes
         while waiting:

@@ -54,6 +54,14 @@ def test_a_turn_that_was_interrupted_goes_on_without_a_second_quantum() -> None:
     assert abs(taken[A] - taken[B]) <= 3
 
 
+def test_a_turn_that_was_interrupted_is_over_when_its_origin_has_nothing_that_may_go() -> None:
+    fair = Fair(quantum=300)
+    heads = {A: queue(100, 50, 100)}
+    assert rows(fair.pick(heads, Room(1, 1 << 20, 1_000))) == [100]
+    assert fair.pick({A: []}, WIDE) == [], "all of it is for an actor that is full"
+    assert rows(fair.pick({A: queue(101, 3, 100)}, WIDE)) == [101, 102, 103]
+
+
 def test_each_origin_keeps_its_own_order() -> None:
     fair = Fair(quantum=150)
     picked = rows(fair.pick({A: queue(100, 9, 100), B: queue(200, 9, 70), C: queue(300, 9, 10)}, WIDE))
