@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -9,6 +11,7 @@ from netsky.node.lab.history import Appended, Writer
 
 from tests.real.mesh import Machine
 
+FOLDERS = ("inbox", "claimed", "archive", "quarantine")
 LEFT = {
     "outbox rows without an outcome": "SELECT count(*) FROM outbox WHERE state != 'done'",
     "inbox rows that nobody took": "SELECT count(*) FROM inbox WHERE state != 'taken'",
@@ -26,6 +29,7 @@ _DELIVERED = (
     "SELECT id, origin, leaf, actor, lane, life, number, stored_at, kind, sender, in_reply_to, accepted_at "
     "FROM inbox JOIN messages USING (seq) ORDER BY inbox.seq"
 )
+_TAKEN = "SELECT actor, file, id, origin FROM inbox JOIN messages USING (seq) WHERE state = 'taken'"
 _SENT = (
     "SELECT messages.id, messages.lane, substr(recipient, instr(recipient, '@') + 1) "
     "FROM outbox JOIN messages USING (seq) ORDER BY messages.seq"
@@ -71,6 +75,8 @@ def note_end(path: str, machines: list[Machine], keys: dict[str, str]) -> list[s
     for at, node, ev, fields in events:
         by = "node" if ev == "submit_ok" else "test"
         Writer(write, lambda at=at: at, node=node, by=by).note(ev, **fields)
+    for machine in machines:
+        wrong += _archived(machine, Writer(write, time.time_ns, node=machine.name, by="test"))
     write.close()
     return [*wrong, *_order(machines, keys)]
 
@@ -88,6 +94,23 @@ def _delivered(machine: Machine) -> Iterator[tuple[int, str, str, dict[str, Any]
             yield (accepted_at, machine.name, "submit_ok", {**name, "reason": "daemon"})
             yield (stored_at, machine.name, "outcome", {"id": id_, "origin": origin.hex(), "reason": "delivered"})
         yield (stored_at, machine.name, "deliver", {**name, **stream})
+
+
+def _archived(machine: Machine, history: Writer) -> list[str]:
+    """What is taken lies in the archive: a drainer that was killed may not have heard of it. What lies elsewhere."""
+    taken = {(actor, file): (id_, origin) for actor, file, id_, origin in machine.rows(_TAKEN)}
+    wrong, lying = [], set()
+    for actor in {actor for actor, _ in taken}:
+        for place in FOLDERS:
+            for name in os.listdir(os.path.join(machine.home.channel(actor), place)):
+                if name.startswith("."):
+                    continue
+                if place == "archive" and (actor, name) in taken:
+                    lying.add((actor, name))
+                else:
+                    wrong.append(f"{machine.name}: {name} lies in the {place} of {actor}")
+    history.note_all("archive", [{"id": taken[at][0], "origin": taken[at][1].hex()} for at in sorted(lying)])
+    return wrong + [f"{machine.name}: {name} of {actor} is in no archive" for actor, name in taken.keys() - lying]
 
 
 def _errors(machine: Machine, dead: dict[str, str]) -> list[str]:

@@ -1,6 +1,6 @@
 """A short run of the mesh campaign; `python -m tests.real.mesh_campaign` is the long one, with the same judgement.
 
-`NETSKY_MESH_SECONDS`, `NETSKY_MESH_ENVELOPES`, `NETSKY_MESH_KILLS` and `NETSKY_MESH_SEED` change it. It prints the seed.
+`NETSKY_MESH_SECONDS`, `…_ENVELOPES`, `…_KILLS` and `…_SEED` change it. It prints the seed.
 """
 
 from __future__ import annotations
