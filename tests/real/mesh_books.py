@@ -11,6 +11,9 @@ from netsky.node.lab.history import Appended, Writer
 
 from tests.real.mesh import Machine
 
+EXPECTED = ("delivered", "dead(authority)")
+"""Nothing else may end an envelope where every actor goes on taking and no machine is lost."""
+
 FOLDERS = ("inbox", "claimed", "archive", "quarantine")
 LEFT = {
     "outbox rows without an outcome": "SELECT count(*) FROM outbox WHERE state != 'done'",
@@ -30,11 +33,10 @@ _DELIVERED = (
     "FROM inbox JOIN messages USING (seq) ORDER BY inbox.seq"
 )
 _TAKEN = "SELECT actor, file, id, origin FROM inbox JOIN messages USING (seq) WHERE state = 'taken'"
-_SENT = (
-    "SELECT messages.id, messages.lane, substr(recipient, instr(recipient, '@') + 1) "
-    "FROM outbox JOIN messages USING (seq) ORDER BY messages.seq"
+_SENT = "SELECT messages.id, messages.lane, recipient FROM outbox JOIN messages USING (seq) ORDER BY messages.seq"
+_ARRIVED = (
+    "SELECT messages.id, messages.lane, actor FROM inbox JOIN messages USING (seq) WHERE origin = ? ORDER BY inbox.seq"
 )
-_ARRIVED = "SELECT messages.id, messages.lane FROM inbox JOIN messages USING (seq) WHERE origin = ? ORDER BY inbox.seq"
 
 
 def left(machines: list[Machine]) -> list[str]:
@@ -65,6 +67,8 @@ def note_end(path: str, machines: list[Machine], keys: dict[str, str]) -> list[s
             told = fate if fate == "delivered" else f"{fate}({code})"
             name = {"id": id_, "origin": origin.hex()}
             events.append((done_at, machine.name, "outcome", {**name, "reason": told}))
+            if told not in EXPECTED:
+                wrong.append(f"{machine.name}: {id_} to {recipient} ended as {told}")
             if fate == "dead":
                 events.append((at, names[ender.hex()], "dead_letter", {**name, "reason": code}))
             if fate != "delivered":
@@ -127,7 +131,7 @@ def _errors(machine: Machine, dead: dict[str, str]) -> list[str]:
 
 
 def _order(machines: list[Machine], keys: dict[str, str]) -> list[str]:
-    """Per sending node, receiving node and lane, envelopes arrive in the order in which they were accepted."""
+    """Per sending node, receiving actor and lane, envelopes arrive in the order in which they were accepted."""
     wrong = []
     for sender in machines:
         sent: dict[tuple[str, str], list[str]] = {}
@@ -136,15 +140,13 @@ def _order(machines: list[Machine], keys: dict[str, str]) -> list[str]:
         for receiver in machines:
             if receiver is sender:
                 continue
-            arrived: dict[str, list[str]] = {}
-            for id_, lane in receiver.rows(_ARRIVED, bytes.fromhex(keys[sender.name])):
-                arrived.setdefault(lane, []).append(id_)
-            for lane, ids in arrived.items():
+            arrived: dict[tuple[str, str], list[str]] = {}
+            for id_, lane, actor in receiver.rows(_ARRIVED, bytes.fromhex(keys[sender.name])):
+                arrived.setdefault((f"{actor}@{receiver.name}", lane), []).append(id_)
+            for stream, ids in arrived.items():
                 there = set(ids)
-                expected = [id_ for id_ in sent.get((receiver.name, lane), []) if id_ in there]
+                expected = [id_ for id_ in sent.get(stream, []) if id_ in there]
                 if ids != expected:
                     at = next(n for n, pair in enumerate(zip(ids, expected, strict=True)) if pair[0] != pair[1])
-                    wrong.append(
-                        f"{sender.name} to {receiver.name}, {lane}: {ids[at]} came where {expected[at]} was due"
-                    )
+                    wrong.append(f"{sender.name} to {stream}: {ids[at]} came where {expected[at]} was due")
     return wrong
