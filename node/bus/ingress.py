@@ -18,7 +18,7 @@ from netsky.envelope.file import Proof, to_file
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import SKEW_NS, TIME_MAX
 from netsky.mesh.outcome import Fate
-from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE, INGRESS_RESERVE
+from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE, INGRESS_RESERVE, INGRESS_RESERVE_AT_ROOT
 from netsky.node.bus.sealing import Fresh, Numbers, SignerIdentity, arrival_name, message_row, seal_row
 from netsky.node.config import Config
 from netsky.node.db import actors, arrivals, inbox, messages, outbox, outcomes
@@ -152,7 +152,8 @@ class IngressPlanner:
             return "unknown_actor"
         if self._is_root and not is_ack(header, item.body) and refusal(sender, recipient, header.kind) is not None:
             return "authority"
-        if waiting.get(recipient.actor, 0) >= self._config().inbox_envelopes_max + INGRESS_RESERVE:
+        reserve = INGRESS_RESERVE_AT_ROOT if self._is_root else INGRESS_RESERVE
+        if waiting.get(recipient.actor, 0) >= self._config().inbox_envelopes_max + reserve:
             return "inbox_full"
         stated = item.batch.statements[item.position]
         assert isinstance(stated, Stated)

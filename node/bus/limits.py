@@ -1,5 +1,7 @@
 """The numbers of the bus, each with its reason. What an operator may set stands in `netsky.node.limits`."""
 
+from netsky.node.limits import WINDOWS_ENVELOPES
+
 REPLY_RESERVE = 100
 """An inbox that is full for work still takes so many of the reply lane: answers never wait behind requests."""
 
@@ -71,3 +73,6 @@ PRUNE_YIELD = 128
 
 INGRESS_RESERVE = 2 * 1_024
 """What may still come in over a link for an inbox that is full: all that is on its way within the windows granted."""
+
+INGRESS_RESERVE_AT_ROOT = WINDOWS_ENVELOPES
+"""The root has many links, whose windows share this: all of them may be full of envelopes for one of its actors."""

@@ -75,6 +75,11 @@ def waiting_counts(actors: Sequence[str]) -> Statement:
     )
 
 
+def waiting_everywhere() -> Statement:
+    """The same of every actor that has any: once, at a start."""
+    return Statement("SELECT actor, count(*) FROM inbox WHERE state != 'taken' GROUP BY actor")
+
+
 def waiting_places(actor: str, limit: int, after: int = 0) -> Statement:
     """Not yet taken, oldest first."""
     return Statement(

@@ -25,7 +25,7 @@ from netsky.node.backoff import DIAL
 from netsky.node.bus.acks import Accept
 from netsky.node.bus.ingress import IngressPlanner
 from netsky.node.daemon.told import OUTBOX_SIGNAL, ROSTER_SIGNAL
-from netsky.node.db import forward
+from netsky.node.db import arrivals, forward
 from netsky.node.db.group import GroupCommit
 from netsky.node.errors import NetskyError
 from netsky.node.events import Events, Signals
@@ -187,8 +187,9 @@ class Links:
                 await transport.close()
 
     async def _load(self) -> None:
-        [found] = await self._parts.group.write([forward.waiting()])
+        found, inboxes = await self._parts.group.write([forward.waiting(), arrivals.waiting_everywhere()])
         self.queues = self._fill(forward.waiting_rows(found))
+        self.holds.counted(arrivals.pairs(inboxes))  # who was full before is so before anybody is granted a window
 
     def _fill(self, rows: Sequence[forward.Waiting]) -> Queues:
         """The same object that planner and holds look at, made new: this task may be in its second life."""

@@ -175,6 +175,22 @@ async def test_a_full_actor_is_held_by_its_origin_and_its_neighbours_go_on(
         assert await fates(one) == [("delivered", None)] * 201
 
 
+async def test_who_was_full_before_a_restart_is_held_before_anything_more_comes(
+    world: World, autojump_clock: object
+) -> None:
+    async with world.root() as root, world.sibling(1) as one:
+        root.config = replace(root.config, inbox_envelopes_max=40)
+        await one.send("agent0@netsky0", *(str(at) for at in range(50)))
+        await trio.sleep(2)
+        assert one.links.status()[0]["held"] == ["agent0@netsky0"]
+    async with world.root() as root:
+        root.config = replace(root.config, inbox_envelopes_max=40)
+        await trio.sleep(1)
+        async with world.sibling(1) as one:
+            await trio.sleep(2)
+            assert one.links.status()[0]["held"] == ["agent0@netsky0"]
+
+
 async def test_what_expires_before_it_leaves_is_dead_and_what_expires_at_the_root_too(
     world: World, autojump_clock: object
 ) -> None:

@@ -136,6 +136,7 @@ async def test_what_expired_on_the_way_is_dead_and_stays_dead(world: World) -> N
 
 async def test_a_flood_from_afar_ends_at_the_reserve(world: World) -> None:
     world.bus.ingress._config = lambda: world.bus.sweep._config().__class__(inbox_envelopes_max=1)
+    world.bus.ingress._is_root = False
     items: list[Incoming] = []
     for first in range(0, INGRESS_RESERVE + 64, 64):
         items += incoming([header(world, f"id-{n}") for n in range(first, first + 64)], first=first + 1)
