@@ -207,7 +207,9 @@ class Campaign:
         for machine in self.mesh.machines:
             status = machine.netsky("status")
             crashes = machine.rows("SELECT * FROM crashes")
-            self.troubles += [f"{machine.name}: {fault}" for fault in [*status["faults"], *crashes]]
+            # Those that the root had to refuse are dead letters by now; `note_end` looks at each of them.
+            faults = [fault for fault in status["faults"] if fault["code"] != "dead_letters"]
+            self.troubles += [f"{machine.name}: {fault}" for fault in [*faults, *crashes]]
             self.troubles += [f"{machine.name}: frozen {link}" for link in status["links"] if link["frozen"]]
         self.stop_clients()
         self.troubles += note_end(str(self.folder / "end.history"), self.mesh.machines, self.keys)
