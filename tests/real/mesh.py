@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sqlite3
 import subprocess
@@ -91,6 +92,7 @@ class Mesh:
     def end(self) -> None:
         for machine in self.machines:
             machine.kill()
+            shutil.rmtree(machine.home.runtime_folder, ignore_errors=True)  # elsewhere, if the path of the home is long
 
 
 def together(todo: list[Callable[[], object]]) -> None:
