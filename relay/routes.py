@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 from netsky.envelope.address import Address, actor_invalid, node_invalid
 from netsky.envelope.kinds import SENDABLE, kind_or_text
+from netsky.relay.authority import ROOT
 
 _matches_line = re.compile(r"\s*(\S+)\s*->\s*([^\s:]+)\s*:\s*(\S.*?)\s*").fullmatch
 ANY = "*"
@@ -48,8 +49,8 @@ def parse_route(name: str, text: str) -> RouteLine | str:
     assert isinstance(recipient, Address)
     if sender.node == recipient.node:
         return f"both are on {sender.node}: what passes on one node is not the root's to route"
-    if "owner" in {sender.actor, recipient.actor}:
-        return "the owner is reached by reports, questions and escalations alone, which need no line"
+    if ROOT in {sender.node, recipient.node}:
+        return f"names {ROOT}: what goes to and from the root stands in the authority table (netsky help trust)"
     kinds = SENDABLE if found[3] == ANY else frozenset(found[3].split())
     if not kinds <= SENDABLE:
         return f"names the kinds {', '.join(sorted(kinds - SENDABLE))}; there are {', '.join(sorted(SENDABLE))}"

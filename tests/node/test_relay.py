@@ -115,7 +115,7 @@ async def test_a_dead_destination_blocks_nobody_and_gets_all_when_it_is_back(
 async def test_a_full_queue_is_a_hold_the_origin_keeps_to_until_it_is_drained(
     world: World, autojump_clock: object
 ) -> None:
-    async with world.root(WORK, "agent0@netsky1 -> agent0@netsky0: *") as root, world.sibling(1) as one:
+    async with world.root(WORK) as root, world.sibling(1) as one:
         root.links.queues._mark = Load(80, 1 << 30)
         await trio.sleep(1)
         for turn in range(8):

@@ -37,7 +37,8 @@ WRONG = {
     "is no node": "agent4@laptop -> agent2@netsky2: text",
     "is no actor": "chief@netsky1 -> agent2@netsky2: text",
     "both are on": "agent4@netsky1 -> agent2@netsky1: text",
-    "the owner is reached": "agent4@netsky1 -> owner@netsky0: report",
+    "names netsky0": "agent4@netsky1 -> owner@netsky0: report",
+    "the authority table": "agent4@netsky0 -> worker1@netsky1: brief",
     "names the kinds": "agent4@netsky1 -> agent2@netsky2: text control",
 }
 
