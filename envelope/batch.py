@@ -70,6 +70,11 @@ def leaf(type: str, mesh: bytes, header: bytes, body: bytes) -> bytes:  # noqa: 
     return _leaves(_leaf_head(VERSION, type, mesh), [Statement(header, body)])[0]
 
 
+def leaf_of_hash(type: str, mesh: bytes, header: bytes, body_hash: bytes) -> bytes:  # noqa: A002
+    """The same from the SHA-256 of the body: it proves what the header says to somebody who is not to see the body."""
+    return _leaf(_leaf_head(VERSION, type, mesh), header, body_hash)
+
+
 def signing_bytes(version: int, type: str, mesh: bytes, leaves: Sequence[bytes]) -> bytes:  # noqa: A002
     """What the key signs. Nothing of a peer's choosing stands in it unhashed."""
     return b"".join(
@@ -262,6 +267,10 @@ def _prefixed(piece: bytes) -> bytes:
 
 def _leaf_head(version: int, type_: str, mesh: bytes) -> bytes:
     return b"".join((_LEAF_PREFIX, bytes((version,)), _prefixed(type_.encode()), _prefixed(mesh)))
+
+
+def _leaf(head: bytes, header: bytes, body_hash: bytes) -> bytes:
+    return sha256(b"".join((head, len(header).to_bytes(4, "big"), header, body_hash))).digest()
 
 
 def _leaves(head: bytes, statements: Iterable[Statement | bytes]) -> list[bytes]:

@@ -25,11 +25,14 @@ class Dialer:
         self._client: Client | None = None
 
     @property
+    def inside_socket(self) -> str | None:
+        """The socket of the actor that this command runs in, if it does."""
+        return (os.environ.get("NETSKY_SOCKET") or None) if self._home_option is None else None
+
+    @property
     def inside_actor(self) -> str | None:
         """The actor that this command runs in, if it does. Only a label: the node knows it by the socket."""
-        if self._home_option is None and os.environ.get("NETSKY_SOCKET"):
-            return os.environ.get("NETSKY_ACTOR") or None
-        return None
+        return (os.environ.get("NETSKY_ACTOR") or None) if self.inside_socket else None
 
     @property
     def home(self) -> Home:
@@ -40,8 +43,7 @@ class Dialer:
     @property
     def socket_path(self) -> str:
         """Where the node listens for us."""
-        inside = os.environ.get("NETSKY_SOCKET") if self._home_option is None else None
-        return inside or self.home.operator_socket
+        return self.inside_socket or self.home.operator_socket
 
     def client(self) -> Client:
         """The connection, made at the first call. Raises Unreachable with what to type."""
@@ -52,11 +54,10 @@ class Dialer:
     def _connect(self) -> Client:
         from netsky.node.client import Client  # noqa: PLC0415
 
-        inside = self._home_option is None and os.environ.get("NETSKY_SOCKET")
         try:
             return Client.connect_path(self.socket_path)
         except Unreachable as error:
-            if inside:
+            if self.inside_socket:
                 raise Unreachable(error.message, next="netsky wait ready --timeout 60", code=error.code) from None
             home = self.home
             if not os.path.isdir(home.path):

@@ -10,36 +10,65 @@ from netsky.node.cli.output import Output
 from netsky.node.cli.text import age, length, local_time, plural, visible
 from netsky.node.errors import EXIT_DONE
 
+_OFFSET_SHOWN_NS = 500_000
+"""What would be 0 ms."""
+
 
 def trace(args: Any, out: Output) -> int:
     node: Dialer = args.node
     data = node.call("trace", id=node.full_id(args.id))
-    # An answer is stored before its question is taken: people read in the order in which things happened.
-    data["steps"].sort(key=lambda step: (step["at"] is None, step["at"] or 0))
-    steps = data["steps"]
+    steps = data["steps"]  # in causal order
 
     def human() -> None:
         for name in ("id", "from", "to", "kind", "in_reply_to", "outcome"):
             if data.get(name):
                 out.line(f"{name:<12} {visible(str(data[name]))}")
-        first = next((step["at"] for step in steps if step.get("at") is not None), None)
+        first = next((step["here"] for step in steps if step["here"] is not None), None)
         if first is not None:
             out.line(f"{'when':<12} {local_time(first)}, {age(first, out.wall())}")
         out.line()
+        clocks = {str(step["clock"]) for step in steps if step["at"] is not None}
         before = None
         for step in steps:
-            at = step.get("at")
-            passed = f"+{length((at - before) / 10**9)}" if at is not None and before is not None else ""
-            when = local_time(at, millis=True) if at is not None else "not yet"
-            if first is not None and when[:10] == local_time(first)[:10]:
-                when = when[11:]
-            told = visible(str(step.get("detail") or ""))
-            out.line(f"{when:<13} {passed:<9} {visible(str(step['step'])):<12} {told}".rstrip())
-            before = at if at is not None else before
+            out.line(_line(step, first, before, clocks))
+            before = step["here"] if step["here"] is not None else before
+        for other in data.get("elsewhere", ()):
+            what = other["next"].replace("ID", str(data["id"]))
+            out.wrapped(f"{other['knows']}: on {visible(other['node'])}: {what}", 2)
 
-    last = next((step["step"] for step in reversed(steps) if step.get("at") is not None), "unknown")
-    out.answer("trace", f"{data.get('id', args.id)}: {last}, {plural(len(steps), 'step')}", data, human)
+    last = next((step["step"] for step in reversed(steps) if step["at"] is not None), "unknown")
+    out.answer("trace", f"{data['id']}: {last}, {plural(len(steps), 'step')}", data, human)
     return EXIT_DONE
+
+
+def _line(step: dict[str, Any], first: int | None, before: int | None, clocks: set[str]) -> str:
+    """The time as the clock of its node said it; where that cannot be, the bound by our clock, and the skew."""
+    at, here, bound = step["at"], step["here"], step["bound"]
+    shown, passed = "not yet", ""
+    if at is not None and first is not None:
+        shown = local_time(here if bound else at, millis=True)
+        if shown[:10] == local_time(first)[:10]:
+            shown = shown[11:]
+        shown = {">=": "≥ ", "<=": "≤ "}.get(bound, "") + shown
+        passed = "" if before is None else f"+{length((here - before) / 10**9)}"
+    clock = f"{visible(str(step['clock'])):<9} " if len(clocks) > 1 else ""
+    told = [visible(str(step["detail"])), _clock_words(step)]
+    return f"{shown:<15} {passed:<9} {visible(str(step['step'])):<12} {clock}{'; '.join(filter(None, told))}".rstrip()
+
+
+def _clock_words(step: dict[str, Any]) -> str:
+    if step["at"] is None:
+        return ""
+    if step["skew_ns"]:
+        way = "ahead" if step["skew_ns"] > 0 else "behind"
+        beyond = " beyond what was measured" if step["offset_ns"] else ""
+        return f"its clock is at least {length(abs(step['skew_ns']) / 10**9)} {way}{beyond}"
+    if step["offset_ns"] is None:
+        return "its clock was not measured"
+    if abs(step["offset_ns"]) >= _OFFSET_SHOWN_NS:
+        way = "ahead" if step["offset_ns"] > 0 else "behind"
+        return f"its clock is {length(abs(step['offset_ns']) / 10**9)} {way}"
+    return ""
 
 
 def events(args: Any, out: Output) -> int:

@@ -204,11 +204,6 @@ def find(table: dict[tuple[str, ...], Command], words: Sequence[str]) -> Command
         names = [path[1] for path in table if path[0] == first]
         if len(words) == 1 or words[1].startswith("-"):
             raise Usage(f"netsky {first}: say which: {', '.join(names)}", next=f"netsky {first} {names[0]} -h")
-        if first == "channel" and words[1] == "verify":
-            raise NotYet(
-                "netsky channel verify needs the mesh's charter and roster, which this version does not have yet",
-                next="netsky envelope verify ID",
-            )
         raise Usage(
             f"netsky {first}: no command {words[1]!r}; there are {', '.join(names)}",
             next=f"netsky {first} {_nearest(words[1], names) or names[0]} -h",

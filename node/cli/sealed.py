@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
+from typing import Any
 
 from netsky.envelope.batch import Batch, Statement, decode_batch, verify_batch
 from netsky.envelope.batch import leaf as leaf_of
@@ -27,6 +28,80 @@ class Sealed:
 
 class NotProven(Exception):
     """The sentence says which check failed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """What an envelope follows from: its header, and its place under a signature. Its body is nobody else's."""
+
+    id: str
+    header: bytes
+    body_hash: bytes
+    batch: bytes
+    via: str
+
+
+@dataclass(frozen=True, slots=True)
+class ProofBytes:
+    """As the node's verb `proof` answers, and as FILE.seal holds it. Nothing in it is believed before it is checked."""
+
+    id: str
+    batch: bytes
+    route: bytes | None
+    life: int | None
+    number: int | None
+    via: str
+    causes: tuple[Cause, ...]
+    missing: str | None
+
+    @classmethod
+    def from_answer(cls, said: Any) -> ProofBytes:
+        """Raises NotProven if it has another shape."""
+        try:
+            route, missing = said["route"], said["missing"]
+            return cls(
+                id=str(said["id"]),
+                batch=bytes.fromhex(said["batch"]),
+                route=None if route is None else bytes.fromhex(route),
+                life=said["life"],
+                number=said["number"],
+                via=str(said["via"]),
+                causes=tuple(_cause(one) for one in said["causes"]),
+                missing=None if missing is None else str(missing),
+            )
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise NotProven("the sealed bytes cannot be read: they are no proof of this form") from None
+
+    def as_answer(self) -> dict[str, Any]:
+        return {
+            "id": self.id,
+            "batch": self.batch.hex(),
+            "route": None if self.route is None else self.route.hex(),
+            "life": self.life,
+            "number": self.number,
+            "via": self.via,
+            "causes": [
+                {
+                    "id": one.id,
+                    "header": one.header.hex(),
+                    "body_hash": one.body_hash.hex(),
+                    "batch": one.batch.hex(),
+                    "via": one.via,
+                }
+                for one in self.causes
+            ],
+            "missing": self.missing,
+        }
+
+
+def _cause(one: Any) -> Cause:
+    return Cause(
+        id=str(one["id"]),
+        header=bytes.fromhex(one["header"]),
+        body_hash=bytes.fromhex(one["body_hash"]),
+        batch=bytes.fromhex(one["batch"]),
+        via=str(one["via"]),
+    )
 
 
 def open_seal(data: bytes, wanted_id: str, wanted_leaf: bytes | None) -> Sealed:

@@ -51,6 +51,15 @@ def from_number(peer: bytes, lane: str, life: int, first: int, limit: int) -> St
     )
 
 
+def of_forward(peer: bytes, seq: int) -> Statement:
+    """(first, seal) of the frame that carries this row of the forward queue."""
+    return Statement(
+        "SELECT first, seal FROM flight, json_each(flight.rows) AS each "
+        "WHERE peer = ? AND source = 'forward' AND each.value = ?",
+        (peer, seq),
+    )
+
+
 def of_peer(peer: bytes) -> Statement:
     return Statement(f"SELECT {_COLUMNS} FROM flight WHERE peer = ? ORDER BY lane, life, first", (peer,))
 

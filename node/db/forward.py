@@ -104,6 +104,13 @@ def of_peer(peer: bytes, state: str, limit: int) -> Statement:
     )
 
 
+def received_at(origin: bytes, peer: bytes, at: int) -> Statement:
+    """(seq, state, batch) of what came from there for there at this moment and is still here."""
+    return Statement(
+        "SELECT seq, state, batch FROM forward WHERE received_at = ? AND origin = ? AND peer = ?", (at, origin, peer)
+    )
+
+
 def expired(now: int, limit: int) -> Statement:
     """Open ones of which at least one envelope is past its time."""
     return Statement(

@@ -37,6 +37,12 @@ class TraceRow:
     numbered_at: int | None
     acked_at: int | None
     done_at: int | None
+    destination: bytes
+    lane: str
+    in_life: int | None
+    in_number: int | None
+    root_received: int | None
+    root_routed: int | None
 
 
 def by_id(id: str) -> Statement:  # noqa: A002 - the envelope's word
@@ -44,7 +50,8 @@ def by_id(id: str) -> Statement:  # noqa: A002 - the envelope's word
     return Statement(
         "SELECT messages.seq, origin, id, leaf, sender, recipient, kind, in_reply_to, via, ts, expires, accepted_at, "
         "seal IS NOT NULL, actor, file, inbox.state, stored_at, projected_at, claimed_at, taken_at, taken_by, "
-        "peer, outbox.number, numbered_at, acked_at, done_at "
+        "peer, outbox.number, numbered_at, acked_at, done_at, messages.destination, messages.lane, inbox.life, "
+        "inbox.number, root_received, root_routed "
         "FROM messages LEFT JOIN inbox USING (seq) LEFT JOIN outbox USING (seq) WHERE id = ? ORDER BY messages.seq",
         (id,),
     )

@@ -18,6 +18,7 @@ from netsky.mesh.pieces import full_positions, statement_size, with_only
 from netsky.node.bus.ingress import Incoming, Ingressed
 from netsky.node.db import links
 from netsky.node.db.forward import NewForward
+from netsky.node.db.passed import PassedRow
 from netsky.relay.acks import is_ack
 from netsky.relay.ingress import Border, refusal_code
 
@@ -35,6 +36,8 @@ class Parted:
     """By this node, on the way."""
     refused: list[links.RefusalRow] = field(default_factory=list)
     """What failed before anybody's seal was believed: known by number alone."""
+    passed: list[PassedRow] = field(default_factory=list)
+    """What a trace at the root will tell of those that are not for it."""
 
 
 def part(record: Arrived, peer: bytes, me: bytes, border: Border | None, now: int) -> Parted:
@@ -60,7 +63,10 @@ def part(record: Arrived, peer: bytes, me: bytes, border: Border | None, now: in
                 passing.setdefault((header.destination, header.to), []).append(arrival)
             else:
                 parted.ended.append(outcome_of(arrival, me, record, code_or_none, now))
+                where = (header.destination, header.to)
+                parted.passed.append(_passed(record, where, [arrival], code_or_none, now))
     parted.forward = [_forward(record, where, some, now) for where, some in passing.items()]
+    parted.passed += [_passed(record, where, some, None, now) for where, some in passing.items()]
     return parted
 
 
@@ -148,6 +154,13 @@ def _forward(record: Arrived, where: tuple[bytes, str], some: Sequence[Arrival],
         expires=min(header.expires for header in headers),
         received_at=now,
     )
+
+
+def _passed(
+    record: Arrived, where: tuple[bytes, str], some: Sequence[Arrival], code: str | None, now: int
+) -> PassedRow:
+    ids = tuple(arrival.header.id for arrival in some if arrival.header is not None)
+    return PassedRow(now, record.batch.key, *where, code, ids)
 
 
 def _refusal(record: Arrived, peer: bytes, arrival: Arrival, code: str, now: int) -> links.RefusalRow:

@@ -152,6 +152,11 @@ class Links:
             for name in [self.name_of(key) or key.hex()[:16]]
         ]
 
+    def clock_offsets(self) -> dict[str, int]:
+        """By name: how far the clocks of the peers that are linked now are ahead of ours, ns, where measured."""
+        found = {name: slot.link for key, slot in self._slots.items() if slot.link and (name := self.name_of(key))}
+        return {name: link.clock_offset_ns for name, link in found.items() if link.clock_offset_ns is not None}
+
     def of(self, key: bytes) -> Sighting | None:
         """What is known of a member; a sibling sees its root alone."""
         slot = self._slots.get(key)

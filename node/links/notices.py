@@ -17,6 +17,7 @@ from netsky.node.daemon.told import ENDED_SIGNAL, OUTBOX_SIGNAL
 from netsky.node.db import observe, outbox, outcomes
 from netsky.node.db.group import GroupCommit
 from netsky.node.db.outbox import Due
+from netsky.node.db.passed import PassedRow, insert
 from netsky.node.errors import TryLater
 from netsky.node.events import Events, Signals
 from netsky.node.links.endings import Ended
@@ -58,6 +59,9 @@ class Notices:
 
     def enrolled(self, roster: Roster, sealed: bytes) -> None:
         self.adopt(roster, sealed)
+
+    def passed(self, rows: Sequence[PassedRow]) -> None:
+        self.group.ride(insert(rows))
 
     def queued(self) -> None:
         self.signals.ring(OUTBOX_SIGNAL)

@@ -17,6 +17,7 @@ from netsky.node.bus.ingress import Incoming, Ingressed, IngressPlanner
 from netsky.node.bus.limits import OUTBOX_ENVELOPES_MAX
 from netsky.node.db import answers, flight, forward, links, outbox, routes
 from netsky.node.db.group import Plan
+from netsky.node.db.passed import PassedRow
 from netsky.node.errors import Conflict, NetskyError
 from netsky.node.links.arriving import fates, packed_answers, part
 from netsky.node.links.endings import Believed, Ended, apply, end_here
@@ -67,6 +68,9 @@ class Told(Protocol):
 
     def enrolled(self, roster: Roster, sealed: bytes) -> None: ...
 
+    def passed(self, rows: Sequence[PassedRow]) -> None:
+        """On the root: what came for others."""
+
     def queued(self) -> None:
         """There is something to send, or a hold began or ended."""
 
@@ -101,9 +105,17 @@ class _Group:
     forward: list[forward.NewForward] = field(default_factory=list)
     refused: list[tuple[bytes, str, str]] = field(default_factory=list)
     rosters: list[Enrolled] = field(default_factory=list)
+    passed: list[PassedRow] = field(default_factory=list)
     swept: Swept = field(default_factory=Swept)
     removals: list[Statement] = field(default_factory=list)
     """Those of the statements that take acknowledged rows out of the forward queue, and return them."""
+
+
+_OF_ITEMS = (
+    *("statements", "here", "ended", "mine", "relayed", "forward"),
+    *("refused", "rosters", "passed", "removals"),
+)
+"""Parts of a group that each item adds to, all of them or none."""
 
 
 class LinkPlanner:
@@ -246,7 +258,7 @@ class LinkPlanner:
                 )
                 return
         group.errors.append(None)
-        for name in ("statements", "here", "ended", "mine", "relayed", "forward", "refused", "rosters", "removals"):
+        for name in _OF_ITEMS:
             getattr(group, name).extend(getattr(trial, name))
 
     def _record(self, group: _Group, peer: bytes, record: Record, marks: Marks) -> bool:
@@ -287,6 +299,7 @@ class LinkPlanner:
             group.here.append((peer, record, parted.here))
         group.forward += parted.forward
         group.ended += parted.ended
+        group.passed += parted.passed
         group.refused += [(peer, one.code, f"number {one.number}") for one in parted.refused]
         group.refused += [(peer, one.code, one.id) for one in parted.ended]
         return True
@@ -343,6 +356,8 @@ class LinkPlanner:
                 self._told.arrived(peer, item, result)
         for peer, code, what in group.refused:
             self._told.refused(peer, code, what)
+        if group.passed:
+            self._told.passed(group.passed)
         if ended.fates or ended.disbelieved:
             self._told.ended(ended)
         if group.forward or group.ended or group.relayed or changed:

@@ -6,8 +6,10 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from netsky.node.verbs import actors, bus, control, dead, look, mesh
+from netsky.node.verbs.proof import proof
 from netsky.node.verbs.send import send
 from netsky.node.verbs.status import status
+from netsky.node.verbs.trace import trace_verb
 from netsky.node.verbs.verb import Verb
 
 TABLE: Mapping[str, Verb] = MappingProxyType(
@@ -25,8 +27,8 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "replay": Verb(bus.replay, actors=True, booked=True),
         "forward_outbox": Verb(bus.forward_outbox, actors=True, booked=True),
         "quarantine_ls": Verb(bus.quarantine_ls, actors=True),
-        "trace": Verb(look.trace_verb, actors=True),
-        "envelope": Verb(look.envelope, actors=True),
+        "trace": Verb(trace_verb, actors=True),
+        "proof": Verb(proof, actors=True),
         "query": Verb(look.query),
         "events": Verb(stream=look.events),
         "agent_add": Verb(actors.agent_add, booked=True),

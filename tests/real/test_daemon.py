@@ -368,7 +368,7 @@ def test_an_actor_is_who_its_socket_says_and_sees_only_its_own(home: Home) -> No
             with pytest.raises(Refused) as refusal:
                 agent.call(verb, **args)
             assert refusal.value.exit == 5
-        for verb in ("trace", "envelope"):
+        for verb in ("trace", "proof"):
             with pytest.raises(NotFound):
                 agent.call(verb, id=other["id"])
         assert "key" not in agent.call("status")

@@ -137,6 +137,19 @@ COMMANDS = (
         primer="this one is done; it will not be shown again",
     ),
     Command(
+        ("channel", "verify"),
+        "check who ordered a message: seals, route, chain",
+        "netsky.node.cli.verify:channel",
+        "bus",
+        ("netsky channel verify ID", "netsky channel verify FILE && echo proven", "netsky channel verify FILE --keep"),
+        arguments=(Argument("FILE", "a file, or the id of a message", completes="file"),),
+        options=(Option(("--keep",), "write FILE.seal, so that it can be checked with the node down"),),
+        description="Fetches the sealed bytes from the node, or from FILE.seal, and checks them in this process "
+        "against charter and roster: who sealed it, that the root let it pass, what it follows from. Exit 0 for yes, "
+        "5 for no.",
+        primer="check with your own hands who ordered it: exit 0 proven, 5 do not act",
+    ),
+    Command(
         ("channel", "replay"),
         "put a taken message back into its inbox",
         "netsky.node.cli.channel:replay",
@@ -166,12 +179,12 @@ COMMANDS = (
     Command(
         ("envelope", "verify"),
         "check seal, content and origin of an envelope",
-        "netsky.node.cli.envelope:verify",
+        "netsky.node.cli.verify:envelope",
         "bus",
         ("netsky envelope verify ID", "netsky envelope verify FILE && echo genuine"),
         arguments=(Argument("FILE", "a file, or the id of an envelope", completes="file"),),
         description="Finds the sealed bytes in the node's row, or in FILE.seal, and checks in this process that the "
-        "seal holds and that the file says what was sealed. Exit 0 for yes, 5 for no.",
-        primer="check with your own hands who sent it: exit 0 genuine, 5 not",
+        "seal holds and that the file says what was sealed. Exit 0 for yes, 5 for no. Who ordered it: netsky channel "
+        "verify.",
     ),
 )

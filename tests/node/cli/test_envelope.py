@@ -34,7 +34,13 @@ def sealed(*headers: Header) -> Batch:
 
 BATCH = sealed(HEADER, replace(HEADER, id="env2"))
 LEAF = leaves(BATCH)[0]
+LOCAL = {"route": None, "life": None, "number": None, "via": "actor", "causes": [], "missing": None}
 FILE = to_file(HEADER, BODY, Proof(KEY, "env1", LEAF))
+
+
+def keep(file: Path, batch: bytes) -> None:
+    """Writes FILE.seal."""
+    Path(f"{file}.seal").write_text(json.dumps({"id": "env1", "batch": batch.hex()} | LOCAL))
 
 
 @pytest.fixture
@@ -46,7 +52,7 @@ def file(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def answering(node: StubNode) -> StubNode:
-    node.verbs["envelope"] = lambda args: {"id": args["id"], "batch": encode_batch(proof(BATCH, 0)).hex()}
+    node.verbs["proof"] = lambda args: {"id": args["id"], "batch": encode_batch(proof(BATCH, 0)).hex()} | LOCAL
     node.verbs["query"] = lambda args: {"columns": ["id"], "rows": [["env1"]], "truncated": False}
     return node
 
@@ -66,7 +72,7 @@ def test_an_id_is_shown_from_its_sealed_bytes(run: Run, answering: StubNode) -> 
 
 
 def test_a_file_and_its_seal_prove_it_without_a_node(run: Run, file: Path) -> None:
-    Path(f"{file}.seal").write_bytes(encode_batch(BATCH))
+    keep(file, encode_batch(BATCH))
     ran = run("envelope", "verify", str(file))
     assert (ran.code, ran.err) == (0, "")
     assert ran.out.startswith("genuine: ")
@@ -100,7 +106,7 @@ CHANGES = [
 @pytest.mark.parametrize(("field", "value"), CHANGES, ids=[field for field, _ in CHANGES])
 def test_a_changed_field_is_named_and_exit_5(field: str, value: object, run: Run, file: Path) -> None:
     file.write_text(json.dumps(json.loads(FILE) | {field: value}))
-    Path(f"{file}.seal").write_bytes(encode_batch(BATCH))
+    keep(file, encode_batch(BATCH))
     ran = run("envelope", "verify", str(file))
     assert ran.code == 5
     assert f"`{field}` is not what was sealed" in ran.err
@@ -126,7 +132,7 @@ def broken_seal() -> list[tuple[str, bytes, str]]:
 
 @pytest.mark.parametrize(("name", "seal_bytes", "why"), broken_seal(), ids=[name for name, _, _ in broken_seal()])
 def test_a_seal_that_proves_nothing_is_exit_5(name: str, seal_bytes: bytes, why: str, run: Run, file: Path) -> None:
-    Path(f"{file}.seal").write_bytes(seal_bytes)
+    keep(file, seal_bytes)
     ran = run("envelope", "verify", str(file))
     assert ran.code == 5, name
     assert why in ran.err
@@ -134,7 +140,7 @@ def test_a_seal_that_proves_nothing_is_exit_5(name: str, seal_bytes: bytes, why:
 
 def test_a_seal_of_another_type_is_no_envelope(run: Run, file: Path) -> None:
     batch = seal(SECRET.sign, KEY, "hello", MESH, [Statement(encode_header(HEADER), encode_body(BODY))])
-    Path(f"{file}.seal").write_bytes(encode_batch(batch))
+    keep(file, encode_batch(batch))
     assert "over a hello" in run("envelope", "verify", str(file)).err
 
 
@@ -154,7 +160,7 @@ def test_without_sealed_bytes_it_says_what_is_missing(run: Run, file: Path) -> N
 
 def test_an_envelope_that_the_node_does_not_have(run: Run, file: Path, node: StubNode) -> None:
     error = {"code": "not_found", "exit": 3, "message": "no such envelope", "next": "netsky channel ls"}
-    node.verbs["envelope"] = lambda args: {"error": error}
+    node.verbs["proof"] = lambda args: {"error": error}
     assert run("envelope", "verify", str(file)).code == 5
     assert run("envelope", "verify", "x" * 32).code == 3
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from netsky.node.cli.parser import NotYet, duration, find, parse, split
+from netsky.node.cli.parser import duration, find, parse, split
 from netsky.node.cli.table import LATER, commands
 from netsky.node.errors import Usage
 
@@ -91,12 +91,6 @@ def test_a_planned_verb_says_that_it_is_not_here_yet(verb: str, run: Run) -> Non
     assert ran.code == 2
     assert "does not have it yet" in ran.err
     assert ran.err.count("\n") == 2
-
-
-def test_channel_verify_is_planned_and_names_what_is_here() -> None:
-    with pytest.raises(NotYet, match="charter and roster") as caught:
-        find(commands(), ["channel", "verify", "x"])
-    assert caught.value.next == "netsky envelope verify ID"
 
 
 def test_nothing_is_both_planned_and_here() -> None:

@@ -7,13 +7,13 @@ import pty
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.node.cli.conftest import Run, StubNode
+from tests.node.cli.conftest import Answer, Run, StubNode
 
 NOW = 1_700_000_000 * 10**9
 RECENT = time.time_ns() - (15 * 24 + 1) * 3_600 * 10**9
@@ -212,7 +212,7 @@ def test_an_id_that_fits_twice_is_asked_for_again(run: Run, node: StubNode) -> N
 
 def test_an_id_that_is_also_a_beginning_is_itself(run: Run, node: StubNode) -> None:
     node.verbs["query"] = lambda args: {"columns": ["id"], "rows": [["ab"], ["abc"]]}
-    node.verbs["trace"] = lambda args: {"id": args["id"], "steps": []}
+    node.verbs["trace"] = lambda args: {"id": args["id"], "steps": [], "elsewhere": []}
     assert run("trace", "ab").code == 0
     assert node.asked[-1] == ("trace", {"id": "ab"})
 
@@ -262,25 +262,48 @@ def test_many_ids_go_in_several_calls(run: Run, node: StubNode) -> None:
     assert [len(args["ids"]) for _, args in node.asked] == [256, 44]
 
 
+def step(name: str, at: int | None, detail: str = "", clock: str = "netsky1", **more: Any) -> dict[str, Any]:
+    fields = {"step": name, "at": at, "detail": detail, "clock": clock, "offset_ns": 0, "here": at}
+    return fields | {"bound": "", "skew_ns": 0} | more
+
+
+def traced(*steps: dict[str, Any], elsewhere: Sequence[dict[str, str]] = ()) -> Callable[[Answer], Answer]:
+    front = {"from": "agent0", "to": "worker1", "kind": "brief", "elsewhere": list(elsewhere)}
+    return lambda args: {"id": args["id"], "steps": list(steps)} | front
+
+
 def test_a_trace_shows_what_has_not_happened_yet(run: Run, node: StubNode) -> None:
-    steps = [
-        {"step": "stored", "at": NOW + 1_500_000_000, "detail": HOSTILE},
-        {"step": "accepted", "at": NOW, "detail": "from agent0"},
-        {"step": "taken", "at": None, "detail": ""},
-    ]
-    node.verbs["trace"] = lambda args: {
-        "id": args["id"],
-        "from": "agent0",
-        "to": "worker1",
-        "kind": "brief",
-        "steps": steps,
-    }
+    node.verbs["trace"] = traced(
+        step("accepted", NOW, "from agent0"), step("stored", NOW + 1_500_000_000, HOSTILE), step("taken", None)
+    )
     ran = run("trace", "a" * 26)
     assert harmless(ran.out)
     assert ran.out.splitlines()[-3:] == [
-        "22:13:20.000            accepted     from agent0",
-        "22:13:21.500  +1s       stored       bad\\x1b[2J\\x0d\\u{202e}name",
-        "not yet                 taken",
+        "22:13:20.000              accepted     from agent0",
+        "22:13:21.500    +1s       stored       bad\\x1b[2J\\x0d\\u{202e}name",
+        "not yet                   taken",
+    ]
+
+
+def test_a_trace_names_the_clock_of_each_step_and_how_far_it_is_off(run: Run, node: StubNode) -> None:
+    ms, root, there = 1_000_000, "netsky0", "netsky2"
+    node.verbs["trace"] = traced(
+        step("queued", NOW, "from agent0"),
+        step("at the root", NOW + 90_005 * ms, clock=root, offset_ns=90_000 * ms, here=NOW + 5 * ms),
+        step("routed", NOW + 1 * ms, clock=root, offset_ns=None, here=NOW + 5 * ms, bound=">=", skew_ns=-4 * ms),
+        step(
+            "stored", NOW + 7_000 * ms, clock=there, offset_ns=None, here=NOW + 9 * ms, bound="<=", skew_ns=6_991 * ms
+        ),
+        step("outcome", NOW + 9 * ms, "delivered"),
+        elsewhere=[{"node": there, "knows": "claimed, taken", "next": "netsky trace ID"}],
+    )
+    assert run("trace", "a" * 26).out.splitlines()[-6:] == [
+        "22:13:20.000              queued       netsky1   from agent0",
+        "22:14:50.005    +5 ms     at the root  netsky0   its clock is 1m ahead",
+        "≥ 22:13:20.005  +0 ms     routed       netsky0   its clock is at least 4 ms behind",
+        "≤ 22:13:20.009  +4 ms     stored       netsky2   its clock is at least 6s ahead",
+        "22:13:20.009    +0 ms     outcome      netsky1   delivered",
+        f"claimed, taken: on netsky2: netsky trace {'a' * 26}",
     ]
 
 

@@ -171,6 +171,11 @@ def test_a_message_and_its_answer(shell: Shell) -> None:
     changed = shell.home.parent / "changed.json"
     changed.write_bytes(file.read_bytes().replace(b'"count"', b'"c0unt"'))
     shell("envelope", "verify", str(changed), exit=5)
+    proven = shell.one("channel", "verify", str(file), "--keep")
+    assert (proven["proven"], proven["kept"]) == (True, f"{file}.seal")
+    assert shell.one("channel", "verify", sent[:20])["route"] is None
+    shell("channel", "verify", str(changed), exit=5)
+    shell("channel", "verify", "nothing", exit=3)
     shell("envelope", "show", str(shell.home / "none.json"), exit=3)
     assert shell.one("channel", "replay", "worker1", sent)["ids"] == [sent]
     shell("channel", "replay", "worker1", "nothing", exit=3)
