@@ -45,9 +45,13 @@ class Launcher:
 
     def prepare(self, actor: str) -> None:
         """The folder of its socket, with copies of what it may check envelopes against."""
-        folder = self._home.actor_folder(actor)
-        self._files.make_folder(folder)
+        self._files.make_folder(self._home.actor_folder(actor))
         self._files.make_folder(self._home.logs)
+        self.copy_trust(actor)
+
+    def copy_trust(self, actor: str) -> None:
+        """Charter and roster as they are now. A fence shows the folder, so whoever is inside sees the new ones."""
+        folder = self._home.actor_folder(actor)
         from_home, to = self._files.open_folder(self._home.path), self._files.open_folder(folder)
         try:
             for name in ACTOR_COPIES:

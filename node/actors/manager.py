@@ -19,6 +19,7 @@ from netsky.node.actors.limits import KNOWN_SECONDS
 from netsky.node.actors.place import Place
 from netsky.node.bus.folders import open_channel
 from netsky.node.daemon.caller import Caller
+from netsky.node.daemon.told import ROSTER_SIGNAL
 from netsky.node.db import actors as rows
 from netsky.node.db import handovers
 from netsky.node.db.actors import ActorRow
@@ -82,12 +83,26 @@ class Actors:
             try:
                 for row in rows.rows(found):
                     await self._open(row)
+                nursery.start_soon(self._copy_rosters)
                 self._serving.set()
                 ready()
                 await trio.sleep_forever()
             finally:
                 self._serving = trio.Event()
                 self._nursery = None
+
+    async def _copy_rosters(self) -> None:
+        """What actors check against behind their fence follows what is in force."""
+        signals, rung = self._node.signals, 0
+        while True:
+            rung = signals.count(ROSTER_SIGNAL)
+            for name in sorted(self._here):
+                assert self._launcher is not None
+                try:
+                    self._launcher.copy_trust(name)
+                except OSError as error:
+                    self._warn("actor.roster_not_copied", actor=name, error=str(error))
+            await signals.wait_beyond(ROSTER_SIGNAL, rung)
 
     async def known(self) -> None:
         """Returns once all actors are read and open; TryLater if that takes longer than a start may take."""

@@ -123,10 +123,10 @@ class Node:
         return path.read_text() if path.exists() else ""
 
 
-@pytest.fixture
-def node(user: Unprivileged, kind: str) -> Iterator[Node]:
+@contextmanager
+def running(user: Unprivileged, kind: str, *init: str) -> Iterator[Node]:
     it = Node(user, kind)
-    it.netsky("init")
+    it.netsky("init", *init)
     it.start()
     try:
         yield it
@@ -134,6 +134,12 @@ def node(user: Unprivileged, kind: str) -> Iterator[Node]:
         it.kill()
         wait_for("all of the node's processes end", lambda: not user.processes())
         shutil.rmtree(it.folder)
+
+
+@pytest.fixture
+def node(user: Unprivileged, kind: str) -> Iterator[Node]:
+    with running(user, kind) as it:
+        yield it
 
 
 @contextmanager
@@ -319,3 +325,25 @@ def test_an_actors_program_is_started_again_by_the_next_node(user: Unprivileged,
     node.start()
     wait_for("its second life", lambda: node.read("lives") == "xx")
     assert sum("count.py" in line and "keeper" not in line for line in user.processes()) == 1
+
+
+def test_an_actor_inside_checks_with_its_own_hands_who_ordered_its_work(user: Unprivileged, kind: str) -> None:
+    script = (
+        "import json, subprocess, sys\n"
+        "order = json.load(sys.stdin)['id']\n"
+        "said = [subprocess.run([sys.executable, '-m', 'netsky.node.cli.main', *words], capture_output=True, text=True)"
+        " for words in (('--json', 'channel', 'verify', order), ('channel', 'verify', 'x' * 32))]\n"
+        "open('said', 'w').write(json.dumps([[one.returncode, one.stdout + one.stderr] for one in said]))\n"
+    )
+    with running(user, kind, "--root") as node:
+        node.add("worker1", *node.script("verify.py", script), options=("--mode", "per-envelope"))
+        words = node.netsky("send", "agent0", "have it counted", "--from", "owner")["id"]
+        order = ("send", "worker1", "count", "--from", "agent0", "--kind", "brief", "--in-reply-to", words)
+        sent = node.netsky(*order)["id"]
+        found = json.loads(wait_for("what it found", lambda: node.read("said")))
+    (code, out), (unknown, _) = found
+    assert (code, unknown) == (0, 3), found
+    data = json.loads(out)["data"]
+    assert (data["id"], data["owner"]) == (sent, True)
+    assert "have it counted" not in out, "the owner's text was not for it"
+    assert any("operator.sock" in line for line in data["lines"])

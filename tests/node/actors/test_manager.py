@@ -13,6 +13,7 @@ from netsky.node.actors.limits import CRASHES_MAX
 from netsky.node.actors.manager import Actors
 from netsky.node.backoff import Backoff
 from netsky.node.daemon.caller import OPERATOR
+from netsky.node.daemon.told import ROSTER_SIGNAL
 from netsky.node.db import actors, observe
 from netsky.node.errors import Conflict, NotFound, Refused, TryLater, Usage
 from netsky.node.verbs.actors import agent_add, agent_logs, agent_ls, agent_rm
@@ -34,6 +35,10 @@ async def sessions(it: Any, name: str) -> list[actors.SessionRow]:
 
 def exists(path: str) -> bool:
     return os.path.exists(path)
+
+
+def put(path: str, data: bytes) -> None:
+    Path(path).write_bytes(data)
 
 
 def length(path: Path) -> int:
@@ -266,3 +271,18 @@ async def test_a_fenced_program_that_is_not_there_is_told_when_it_is_added(start
     async with start() as it:
         with pytest.raises(NotFound, match=r"there is no program at /nonexistent/count\.sh"):
             await it.add("worker1", "/nonexistent/count.sh", unfenced=False)
+
+
+async def test_the_copies_that_actors_check_against_follow_what_is_in_force(start: Start) -> None:
+    async with start() as it:
+        await it.add("agent1")
+        copies = [Path(it.node.home.actor_folder(name), "roster") for name in ("agent0", "agent1")]
+        assert not any(copy.exists() for copy in copies)
+        for roster in (b"first", b"second"):
+            put(it.node.home.roster, roster)
+            it.node.signals.ring(ROSTER_SIGNAL)
+
+            async def look(now: bytes = roster) -> bool | None:
+                return all(copy.exists() and copy.read_bytes() == now for copy in copies) or None
+
+            await it.until(look)
