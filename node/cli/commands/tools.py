@@ -5,7 +5,7 @@ from netsky.node.cli.table import Argument, Command, Option
 COMMANDS = (
     Command(
         ("demo",),
-        "see a mesh of three nodes at work, one of them killed, then clean up",
+        "see three nodes at work, one killed, then clean up",
         "netsky.node.demo.main:demo",
         "help",
         ("netsky demo", "netsky demo --keep"),
