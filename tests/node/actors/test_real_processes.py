@@ -68,9 +68,14 @@ def zombies() -> bool:
     return True
 
 
-def alive(mark: str) -> list[str]:
+def nap(mark: int) -> str:
+    """A program to be found again; another run of these tests, beside this one, has naps of its own."""
+    return f"sleep {mark}.{os.getpid()}"
+
+
+def alive(mark: int) -> list[str]:
     listed = subprocess.run(["ps", "-eo", "pid,args"], capture_output=True, text=True, check=True).stdout
-    return [line for line in listed.splitlines() if f"sleep {mark}" in line and "sh -c" not in line]
+    return [line for line in listed.splitlines() if nap(mark) in line and "sh -c" not in line]
 
 
 async def test_what_goes_in_comes_out(start: Start) -> None:
@@ -124,41 +129,43 @@ async def test_a_program_that_writes_without_end_fills_no_disk(start: Start, log
 
 
 async def test_a_signal_reaches_the_program_and_its_group(start: Start, tmp_path: Path) -> None:
-    script = "trap 'exit 7' TERM; sleep 4001 & touch there; while :; do sleep 0.02; done"
+    script = f"trap 'exit 7' TERM; {nap(4001)} & touch there; while :; do sleep 0.02; done"
     process = await start("sh", "-c", script, cwd=str(tmp_path))
     await settled("there", tmp_path)
     process.signal_group(signal.SIGTERM)
     assert await process.wait() == Exit(7, None)
-    assert not alive("4001")
+    assert not alive(4001)
     process.signal_group(signal.SIGTERM)  # nobody is there, and nothing happens
 
 
 async def test_what_ignores_the_signal_and_what_left_the_group_end_with_the_second_step(
     start: Start, tmp_path: Path
 ) -> None:
-    script = "trap '' TERM; setsid sh -c 'setsid sleep 4002 & sleep 4002' & sleep 0.1; touch there; while :; do :; done"
+    script = (
+        f"trap '' TERM; setsid sh -c 'setsid {nap(4002)} & {nap(4002)}' & sleep 0.1; touch there; while :; do :; done"
+    )
     process = await start("sh", "-c", script, cwd=str(tmp_path))
     await settled("there", tmp_path)
-    assert alive("4002")
+    assert alive(4002)
     assert await end(process, 0.05) == Exit(None, 9)
-    assert not alive("4002")
+    assert not alive(4002)
 
 
 async def test_nothing_that_a_program_leaves_behind_outlives_it(start: Start) -> None:
-    assert await (await start("sh", "-c", "setsid sleep 4003 & sleep 0.1")).wait() == Exit(0, None)
-    assert not alive("4003")
+    assert await (await start("sh", "-c", f"setsid {nap(4003)} & sleep 0.1")).wait() == Exit(0, None)
+    assert not alive(4003)
 
 
 async def test_a_program_that_kills_or_stops_its_keeper_gains_nothing(start: Start, tmp_path: Path) -> None:
-    process = await start("sh", "-c", "sleep 0.2; kill -9 $PPID; exec sleep 4004")
+    process = await start("sh", "-c", f"sleep 0.2; kill -9 $PPID; exec {nap(4004)}")
     assert await process.wait() == Exit(None, 9)
     with trio.fail_after(5):  # nobody of ours is its parent now, so nobody of ours can wait for it
-        while alive("4004"):  # noqa: ASYNC110
+        while alive(4004):  # noqa: ASYNC110
             await trio.sleep(0.01)
-    process = await start("sh", "-c", "sleep 0.2; kill -STOP $PPID; touch there; exec sleep 4005", cwd=str(tmp_path))
+    process = await start("sh", "-c", f"sleep 0.2; kill -STOP $PPID; touch there; exec {nap(4005)}", cwd=str(tmp_path))
     await settled("there", tmp_path)
     assert (await end(process, 0.05)).signal in {9, 15}  # awake again, the keeper finds both waiting
-    assert not alive("4005")
+    assert not alive(4005)
 
 
 async def test_an_input_that_is_not_read_is_a_connection_error(start: Start) -> None:
@@ -209,7 +216,7 @@ def test_whatever_was_started_dies_with_the_node_however_it_dies(tmp_path: Path)
         from netsky.node.seams.real_processes import RealProcesses
         async def main():
             given = dict(env=dict(os.environ), cwd={str(tmp_path)!r}, log={str(tmp_path / "log")!r}, log_bytes=1000)
-            script = "trap '' TERM HUP; setsid sh -c 'setsid sleep 4006 & sleep 4006' & touch there; sleep 4006"
+            script = "trap '' TERM HUP; setsid sh -c 'setsid {nap(4006)} & {nap(4006)}' & touch there; {nap(4006)}"
             argv = ["sh", "-c", script]
             process = await RealProcesses().start(argv, stdin=False, stdout=False, **given)
             await process.wait()
@@ -219,10 +226,10 @@ def test_whatever_was_started_dies_with_the_node_however_it_dies(tmp_path: Path)
 
     async def scene() -> None:
         await settled("there", tmp_path)
-        assert alive("4006")
+        assert alive(4006)
         node.kill()
         with trio.fail_after(5):
-            while alive("4006"):  # noqa: ASYNC110 - nobody is left to tell
+            while alive(4006):  # noqa: ASYNC110 - nobody is left to tell
                 await trio.sleep(0.01)
 
     trio.run(scene)
