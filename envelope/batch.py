@@ -143,15 +143,16 @@ def batch_invalid(batch: Batch) -> str | None:
     return None
 
 
-def verify_batch(batch: Batch, cache: BatchCache | None = None) -> str | None:
+def verify_batch(batch: Batch, cache: BatchCache | None = None, hashed: Sequence[bytes] | None = None) -> str | None:
     """The sentence of what is wrong, or None: then its key signed exactly these statements.
 
-    Role, roster and revocation are not asked here, and not remembered by the cache.
+    Role, roster and revocation are not asked here, and not remembered by the cache. `hashed` are the `leaves` of this
+    very batch, from who has computed them already.
     """
     sentence = batch_invalid(batch)
     if sentence is not None:
         return sentence
-    signed = signing_bytes(batch.version, batch.type, batch.mesh, leaves(batch))
+    signed = signing_bytes(batch.version, batch.type, batch.mesh, leaves(batch) if hashed is None else hashed)
     if cache is not None and cache.holds(batch.key, batch.signature, signed):
         return None
     if not verify(batch.key, batch.signature, signed):

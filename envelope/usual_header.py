@@ -23,18 +23,18 @@ from netsky.envelope.limits import ID_BYTES_MAX, TIME_MAX
 assert (ID_BYTES_MAX, TIME_MAX) == (0x40, 2**63 - 1)  # the pattern is written for them
 
 _MARK = rb"(?:[\xa1-\xbf]|\xd9[\x20-\x40])"
-_ID = rb"%b[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}+" % _MARK
-_KEY = rb"\xc4\x20.{32}"
+USUAL_ID = rb"%b[A-Za-z0-9][A-Za-z0-9._:+-]{0,63}+" % _MARK
+USUAL_KEY = rb"\xc4\x20.{32}"
 _ADDRESS = rb"[\xa1-\xbf]%b" % ADDRESS.encode()
 _KIND = rb"(?:\xc0|%b)" % b"|".join(bytes((0xA0 + len(kind),)) + kind.encode() for kind in KINDS)
 _TOKEN = rb"(?:\xc0|%b[!-~]{1,64}+)" % _MARK
-_TIME = rb"\xcf[\x00-\x7f].{7}"  # up to TIME_MAX
+USUAL_TIME = rb"\xcf[\x00-\x7f].{7}"  # up to TIME_MAX
 USUAL_TIME_MIN = 2**32
 """A time from here on has no shorter form than the nine bytes of the pattern; it is four seconds past 1970."""
 
 matches_usual_header = re.compile(
     rb"\xdc\x00\x10\x01"
-    + (_ID + _KEY + _ADDRESS + _KEY + _ADDRESS + _KIND)
-    + (4 * _TOKEN + rb"[\xc2\xc3]" + 3 * _TIME + _TOKEN),
+    + (USUAL_ID + USUAL_KEY + _ADDRESS + USUAL_KEY + _ADDRESS + _KIND)
+    + (4 * _TOKEN + rb"[\xc2\xc3]" + 3 * USUAL_TIME + _TOKEN),
     re.DOTALL,
 ).fullmatch

@@ -5,6 +5,7 @@ Nothing here ends a link: what fails consumes its number and is stored as refuse
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from netsky.envelope.address import parse_address
@@ -27,12 +28,14 @@ class Judge:
     roster: Roster
     cache: BatchCache
 
-    def arrivals(self, batch: Batch, lane: Lane, bare: list[Arrival]) -> tuple[Arrival, ...]:
-        """The verdict on each number that is new."""
-        refusal = self._batch_refusal(batch)
+    def arrivals(
+        self, batch: Batch, hashed: Sequence[bytes], lane: Lane, bare: Sequence[Arrival]
+    ) -> tuple[Arrival, ...]:
+        """The verdict on each number that is new. `hashed` are the leaves of the batch."""
+        refusal = self._batch_refusal(batch, hashed)
         return tuple(self._arrival(batch, lane, arrival, refusal) for arrival in bare)
 
-    def _batch_refusal(self, batch: Batch) -> str | None:
+    def _batch_refusal(self, batch: Batch, hashed: Sequence[bytes]) -> str | None:
         if batch.type != "envelope":
             return "batch_type"
         if batch.mesh != self.ends.mesh:
@@ -44,7 +47,7 @@ class Judge:
             return "origin_unknown"
         if member.revoked:
             return "origin_revoked"
-        return None if verify_batch(batch, self.cache) is None else "seal_invalid"
+        return None if verify_batch(batch, self.cache, hashed) is None else "seal_invalid"
 
     def _arrival(self, batch: Batch, lane: Lane, bare: Arrival, refusal: str | None) -> Arrival:
         number, leaf, position = bare.number, bare.leaf, bare.position

@@ -28,6 +28,8 @@ class Carried:
     leaves: tuple[bytes, ...]
     """Those under its numbers, in order."""
     batch: Batch | None = None
+    hashed: tuple[bytes, ...] = ()
+    """The leaf of every statement of the batch: computed here, once."""
     positions: tuple[int, ...] = ()
     """In the batch, of those with numbers."""
     route: Route | None = None
@@ -59,9 +61,9 @@ def read_data(frame: Data, lane: Lane, life: int, ends: Ends) -> Carried:
     own = tuple(covered[at] for at in positions)
     if ends.at_root:
         first = _claimed(frame.seal, lane, life, own, ends)
-        return Carried(Seen(first, own, frame.seal), own, batch, positions)
+        return Carried(Seen(first, own, frame.seal), own, batch, covered, positions)
     route = _routed(frame.seal, lane, life, covered, positions, ends=ends)
-    return Carried(Seen(route.first, covered, frame.seal), own, batch, positions, route)
+    return Carried(Seen(route.first, covered, frame.seal), own, batch, covered, positions, route)
 
 
 def _claimed(seal: bytes, lane: Lane, life: int, own: Sequence[bytes], ends: Ends) -> int:

@@ -5,7 +5,7 @@ tell the node, when to wake the machine, and whether this is the end.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from netsky.envelope.batch import Batch
 from netsky.envelope.fields import Body, Header
@@ -49,8 +49,7 @@ class Acked:
     leaf: bytes
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One number consumed: an envelope whose origin's seal was verified, or why there is none."""
 
     number: int

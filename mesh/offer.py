@@ -38,3 +38,5 @@ class Offer:
     seal: bytes = b""
     received: int = 0
     """At the root, wall clock ns: when it had stored what it forwards, or accepted its own."""
+    hashed: tuple[bytes, ...] = ()
+    """The leaves of the batch, if whoever sealed it keeps them; else they are computed."""

@@ -126,7 +126,7 @@ class Receiver:
                 Arrival(seen.first + index, leaf, position, None, None, None)
                 for index, (leaf, position) in enumerate(zip(carried.leaves, carried.positions, strict=True))
             ]
-            arrivals = self._judge.arrivals(carried.batch, lane, bare[known:])
+            arrivals = self._judge.arrivals(carried.batch, carried.hashed, lane, bare[known:])
             record = Arrived(
                 *(lane, incoming.life, incoming.lineage, carried.batch, arrivals),
                 *(seen.claim, seen.first, seen.leaves, self._ends.reign, carried.route),

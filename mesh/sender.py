@@ -196,5 +196,5 @@ def _leaves(offer: Offer) -> tuple[Sequence[bytes], tuple[bytes, ...]]:
     if offer.batch is None:
         own = tuple(outcome_leaf(packed) for packed in offer.outcomes)
         return own, own
-    covered = leaves(offer.batch)
+    covered = offer.hashed or leaves(offer.batch)
     return covered, tuple(covered[at] for at in full_positions(offer.batch))

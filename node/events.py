@@ -73,20 +73,27 @@ class Events:
 
 
 class Signals:
-    """Per name a bell: whoever waits hears that it rang since they last looked, however often. Nothing queues up."""
+    """Per name a bell: whoever waits hears that it rang since they last looked, however often. Nothing queues up.
+
+    A name that ends with a slash stands for a house: its bell is heard at each name that begins with it too.
+    """
 
     def __init__(self) -> None:
         self._rung: dict[str, int] = {}
         self._waiters: dict[str, trio.Event] = {}
 
     def count(self, name: str) -> int:
-        return self._rung.get(name, 0)
+        house, slash, rest = name.partition("/")
+        own = self._rung.get(name, 0)
+        return own + self._rung.get(house + slash, 0) if rest else own
 
     def ring(self, name: str) -> None:
-        self._rung[name] = self.count(name) + 1
-        waiter = self._waiters.pop(name, None)
-        if waiter is not None:
-            waiter.set()
+        self._rung[name] = self._rung.get(name, 0) + 1
+        heard = [one for one in self._waiters if one.startswith(name)] if name.endswith("/") else [name]
+        for one in heard:
+            waiter = self._waiters.pop(one, None)
+            if waiter is not None:
+                waiter.set()
 
     async def wait_beyond(self, name: str, count: int) -> int:
         """Returns at once if it rang after `count` was read, else when it rings; gives the new count."""

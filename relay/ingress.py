@@ -8,7 +8,7 @@ outcome that its sender gets to know.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netsky.envelope.address import Address, parse_address
 from netsky.envelope.fields import Header
@@ -32,6 +32,8 @@ class Border:
     routes: Sequence[RouteLine]
     queues: Queues
     now: int  # wall clock, ns
+    verdicts: dict[tuple[str, str, str | None, bool], bool] = field(default_factory=dict)
+    """What the authority table and the owner's lines said at this moment: a batch asks the same for each envelope."""
 
 
 def refusal_code(header: Header, border: Border, *, is_ack: bool = False) -> str | None:
@@ -46,10 +48,15 @@ def refusal_code(header: Header, border: Border, *, is_ack: bool = False) -> str
         return "dest_unknown"
     if destination.revoked:
         return "dest_revoked"
-    sender, recipient = parse_address(header.sender), parse_address(header.to)
-    if recipient.node != destination.name:
+    if parse_address(header.to).node != destination.name:
         return "address"
-    if not (_answers(sender, recipient, border) if is_ack else _allowed(sender, recipient, header.kind, border)):
+    asked = (header.sender, header.to, header.kind, is_ack)
+    if asked not in border.verdicts:
+        sender, recipient = parse_address(header.sender), parse_address(header.to)
+        border.verdicts[asked] = (
+            _answers(sender, recipient, border) if is_ack else _allowed(sender, recipient, header.kind, border)
+        )
+    if not border.verdicts[asked]:
         return "authority"
     return "dest_full" if border.queues.is_over(header.destination, header.origin) else None
 

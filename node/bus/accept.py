@@ -6,7 +6,7 @@ passes gets an id, a time, a place in a sealed batch and its rows, all in the on
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Protocol, cast
 
@@ -106,13 +106,13 @@ class AcceptPlanner:
         time: Time,
         chance: Chance,
         mesh: Mesh,
-        accepted: Callable[[list[Fresh], bool], None],
+        accepted: Callable[[list[Fresh], Collection[bytes]], None],
         numbers: Numbers,
         pid: int,
         held: Callable[[bytes, str], bool] = lambda *_: False,
     ) -> None:
-        """`accepted` hears, after the commit, what is to be projected and
-        whether anything was put into the outbox. `held` tells whether what is for a node or its actor is held."""
+        """`accepted` hears, after the commit, what is to be projected, and to which nodes something goes next. `held`
+        tells whether what is for a node or its actor is held."""
         self._identity = identity
         self._config = config
         self._time = time

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -33,8 +33,8 @@ from netsky.relay.authority import ROOT
 class Notify(Told, Protocol):
     """Who hears of what happens on the bus. None of it may wait or fail."""
 
-    def outbox(self) -> None:
-        """Something for another node was stored."""
+    def outbox(self, peers: Collection[bytes]) -> None:
+        """Something was stored that goes to these nodes next."""
 
 
 class Bus:
@@ -109,10 +109,9 @@ class Bus:
         stored = iter(await self._group.submit_many(self.planner, offers))
         return [next(stored) if answer is None else answer for answer in answers]
 
-    def _accepted(self, fresh: list[Fresh], outgoing: bool) -> None:
+    def _accepted(self, fresh: list[Fresh], outgoing: Collection[bytes]) -> None:
         self.projector.offer(fresh)
-        if outgoing:
-            self._notify.outbox()
+        self._notify.outbox(outgoing)
 
     async def recover(self, store: Store, *, after_crash: bool) -> Recovered:
         """Once, before any task runs or any drain is let in. `store` is the ledger's own `transaction`."""

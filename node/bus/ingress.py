@@ -8,7 +8,7 @@ envelope has its outcome.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from netsky.envelope.address import parse_address
 from netsky.envelope.batch import Batch
@@ -31,8 +31,7 @@ from netsky.relay.acks import is_ack
 from netsky.relay.authority import ROOT, refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Incoming:
+class Incoming(NamedTuple):
     """One verified statement of an origin's batch, and the number under which the link brought it."""
 
     batch: Batch
@@ -45,8 +44,7 @@ class Incoming:
     number: int
 
 
-@dataclass(frozen=True, slots=True)
-class Ingressed:
+class Ingressed(NamedTuple):
     """What is stored about it now. `new` is False for a second arrival, which changed nothing."""
 
     fate: Fate

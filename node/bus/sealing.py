@@ -80,7 +80,8 @@ class Sealed:
     statements: list[Statement] = field(default_factory=list)
     fresh: list[Fresh] = field(default_factory=list)
     accepted: list[tuple[int, Accepted]] = field(default_factory=list)
-    outgoing: bool = False
+    outgoing: set[bytes] = field(default_factory=set)
+    """The nodes that something goes to next."""
 
 
 @dataclass(slots=True)
@@ -153,8 +154,8 @@ class Sealer:
         else:
             size = len(sealing.header_bytes) + len(offer.body_bytes)
             hop = self._next_hop(h.destination)
-            rows.outbox.append(outbox.NewOutbox(h.origin, h.id, hop, offer.lane, size, h.requires_ack))
-            done.outgoing = True
+            rows.outbox.append(outbox.NewOutbox(seq, hop, offer.lane, h.destination, size, h.requires_ack))
+            done.outgoing.add(hop)
         if h.idempotency_key is not None:
             until = h.expires + SKEW_NS
             key = idempotency.KeyRow(h.origin, offer.sender, h.idempotency_key, h.id, offer.request, until)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from netsky.node.events import Events, Signals
 from netsky.node.log import Log
 
 OUTBOX_SIGNAL = "outbox/"
-"""Rung when something for another node was stored. No actor has such a name."""
+"""Rung when every link should look at what it may send. No actor has such a name."""
+
+
+def outbox_signal(peer: bytes) -> str:
+    """Rung when something was stored that goes to this node next."""
+    return f"{OUTBOX_SIGNAL}{peer.hex()}"
+
 
 ENDED_SIGNAL = "ended/"
 """Rung when envelopes of this node have got their outcome."""
@@ -33,8 +40,10 @@ class Told:
         """New files stand in this actor's inbox."""
         self._signals.ring(actor)
 
-    def outbox(self) -> None:
-        self._signals.ring(OUTBOX_SIGNAL)
+    def outbox(self, peers: Iterable[bytes]) -> None:
+        """Something for these nodes was stored."""
+        for peer in peers:
+            self._signals.ring(outbox_signal(peer))
 
     def taken(self) -> None:
         self._signals.ring(TAKEN_SIGNAL)

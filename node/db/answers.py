@@ -37,7 +37,8 @@ def by_seqs(seqs: Sequence[int]) -> Statement:
 
 
 def number(seqs: Sequence[int]) -> Statement:
-    return Statement(f"UPDATE answers SET state = 'numbered' WHERE seq {_SOME}", (numbers(seqs),))
+    """The two states are of one length, so that the row is changed in place and not written again with its bytes."""
+    return Statement(f"UPDATE answers SET state = 'sent' WHERE seq {_SOME}", (numbers(seqs),))
 
 
 def acknowledged(peer: bytes, lane: str, life: int, up_to: int) -> Statement:

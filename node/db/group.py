@@ -20,7 +20,7 @@ import trio
 from netsky.node.db.limits import RIDERS_MAX, RIDERS_PER_GROUP, SLOW_COMMIT_NS, UNHURRIED_SECONDS
 from netsky.node.errors import NetskyError, TryLater
 from netsky.node.limits import GROUP_ITEMS_MAX, GROUP_QUEUE_MAX
-from netsky.node.seams.ledger import Ledger, LedgerFull, Row, Statement
+from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, Row, Statement
 from netsky.node.seams.time import Time
 
 Item = TypeVar("Item")
@@ -138,6 +138,14 @@ class GroupCommit:
     async def write(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """These, in one transaction with whatever else is in the group; their rows."""
         return await self.submit(self._writes, statements)
+
+    async def read(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        """Rows as they are now, without waiting for a group: for whoever decides nothing by them that another task
+        could have changed when it is stored."""
+        try:
+            return await self._ledger.transaction(statements)
+        except LedgerBroken:
+            raise _stopped() from None  # the next group meets it too, and stops the node
 
     async def write_unhurried(self, statements: Sequence[Statement]) -> list[list[Row]]:
         """The same for what nobody waits for: it goes first in the next group, and a busy node has one soon; only

@@ -99,13 +99,25 @@ def remember(peer: bytes, row: WindowRow) -> Statement:
 
 
 def forget(peer: bytes, lane: str, life: int, *, up_to: int) -> list[Statement]:
-    """Everything of earlier lives, and of this one what lies behind the window."""
+    """What lies behind the window. The first number of a frame is asked about too, since the index has it before the
+    last: so what is kept is not looked at."""
     return [
         Statement(
-            f"DELETE FROM {table} WHERE peer = ? AND lane = ? AND (life < ? OR (life = ? AND {last} <= ?))",
-            (peer, lane, life, life, up_to),
-        )
-        for table, last in (("link_window", "last"), ("link_refusals", "number"))
+            "DELETE FROM link_window WHERE peer = ? AND lane = ? AND life = ? AND first <= ? AND last <= ?",
+            (peer, lane, life, up_to, up_to),
+        ),
+        Statement(
+            "DELETE FROM link_refusals WHERE peer = ? AND lane = ? AND life = ? AND number <= ?",
+            (peer, lane, life, up_to),
+        ),
+    ]
+
+
+def forget_lives(peer: bytes, lane: str, life: int) -> list[Statement]:
+    """Everything of earlier lives, when this one begins."""
+    return [
+        Statement(f"DELETE FROM {table} WHERE peer = ? AND lane = ? AND life < ?", (peer, lane, life))
+        for table in ("link_window", "link_refusals")
     ]
 
 

@@ -8,23 +8,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from netsky.node.db.sets import blobs, numbers, texts
 from netsky.node.seams.ledger import Row, Statement
 
 
-@dataclass(frozen=True, slots=True)
-class NewOutbox:
-    origin: bytes
-    id: str
+class NewOutbox(NamedTuple):
+    seq: int  # of its message
     peer: bytes
     lane: str
+    destination: bytes
     bytes: int  # of header and body
     wants_ack: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class OutboxRow:
+class OutboxRow(NamedTuple):
     """With the sealed bytes, ready to be sent. `seal` names a SealRow."""
 
     seq: int
@@ -43,8 +42,7 @@ class OutboxRow:
     accepted_at: int
 
 
-@dataclass(frozen=True, slots=True)
-class Mine:
+class Mine(NamedTuple):
     """An envelope of this node that went, or goes, to another."""
 
     seq: int
@@ -131,9 +129,8 @@ _SELECT = (
 def insert(entries: Sequence[NewOutbox]) -> Statement:
     """After the messages of the same transaction."""
     return Statement(
-        "INSERT INTO outbox (seq, peer, lane, state, bytes, wants_ack, destination) "
-        "SELECT seq, ?, ?, 'open', ?, ?, destination FROM messages WHERE id = ? AND origin = ?",
-        many=[(e.peer, e.lane, e.bytes, e.wants_ack, e.id, e.origin) for e in entries],
+        "INSERT INTO outbox (seq, peer, lane, destination, bytes, wants_ack, state) VALUES (?, ?, ?, ?, ?, ?, 'open')",
+        many=entries,
     )
 
 
@@ -165,10 +162,12 @@ def number(given: Sequence[tuple[int, int]], life: int, at: int) -> Statement:
 
 
 def acked(peer: bytes, lane: str, life: int, up_to: int, at: int) -> Statement:
-    """The peer has stored all of this life up to this number."""
+    """The peer has stored all of this life up to this number. Before `links.acknowledge`: what was acknowledged before
+    is where to begin, else every number of the life would be looked at again."""
     return Statement(
-        "UPDATE outbox SET state = 'acked', acked_at = ? "
-        "WHERE peer = ? AND lane = ? AND state = 'numbered' AND life = ? AND number <= ?",
+        "UPDATE outbox SET state = 'acked', acked_at = ?1 "
+        "WHERE peer = ?2 AND lane = ?3 AND state = 'numbered' AND life = ?4 AND number <= ?5 AND number > coalesce("
+        "(SELECT acked FROM streams WHERE peer = ?2 AND direction = 'out' AND lane = ?3 AND life = ?4), 0)",
         (at, peer, lane, life, up_to),
     )
 
@@ -205,7 +204,7 @@ def expired(now: int, limit: int) -> Statement:
     """The `mine` columns of what never got a number in time."""
     return Statement(
         "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via "
-        "FROM outbox JOIN messages USING (seq) WHERE state = 'open' AND messages.expires < ? LIMIT ?",
+        "FROM outbox CROSS JOIN messages USING (seq) WHERE state = 'open' AND messages.expires < ? LIMIT ?",
         (now, limit),
     )
 

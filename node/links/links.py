@@ -192,7 +192,7 @@ class Links:
                 await transport.close()
 
     async def _load(self) -> None:
-        found, inboxes = await self._parts.group.write([forward.waiting(), arrivals.waiting_everywhere()])
+        found, inboxes = await self._parts.group.read([forward.waiting(), arrivals.waiting_everywhere()])
         self.queues = self._fill(forward.waiting_rows(found))
         self.holds.counted(arrivals.pairs(inboxes))  # who was full before is so before anybody is granted a window
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,7 @@ from netsky.node.bus.acks import Accept
 from netsky.node.bus.draft import Draft
 from netsky.node.bus.ingress import Incoming, Ingressed
 from netsky.node.bus.telling import TOLD_MAX, Telling, tell_forever
-from netsky.node.daemon.told import ENDED_SIGNAL, OUTBOX_SIGNAL
+from netsky.node.daemon.told import ENDED_SIGNAL, OUTBOX_SIGNAL, outbox_signal
 from netsky.node.db import observe, outbox, outcomes
 from netsky.node.db.group import GroupCommit
 from netsky.node.db.outbox import Due
@@ -63,7 +63,11 @@ class Notices:
     def passed(self, rows: Sequence[PassedRow]) -> None:
         self.group.ride(insert(rows))
 
-    def queued(self) -> None:
+    def queued(self, peers: Iterable[bytes]) -> None:
+        for peer in peers:
+            self.signals.ring(outbox_signal(peer))
+
+    def holds(self) -> None:
         self.signals.ring(OUTBOX_SIGNAL)
 
     def row(self, event: str, key: bytes, name: str | None, **detail: Any) -> None:
@@ -89,12 +93,12 @@ class Errors:
         await tell_forever(telling, self._signals, self._seams.time, self._seams.chance)
 
     async def _find(self, after: int) -> list[Due]:
-        [found] = await self._group.write([outbox.due_errors(after, TOLD_MAX)])
+        [found] = await self._group.read([outbox.due_errors(after, TOLD_MAX)])
         return outbox.due_rows(found)
 
     async def _tell(self, due: Sequence[Due]) -> int:
         keys = {one.seq: outcomes.key_of(one.origin, one.id) for one in due}
-        [found] = await self._group.write([outcomes.find(list(keys.values()))])
+        [found] = await self._group.read([outcomes.find(list(keys.values()))])
         fates = {row.key: row for row in outcomes.rows(found)}
         drafts = [_draft(one, fates.get(keys[one.seq])) for one in due]
         answers = await self._accept("agentinfinity", "node", drafts)

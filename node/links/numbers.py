@@ -46,12 +46,15 @@ def consumed(peer: bytes, record: Arrived | Answered, marks: Marks, now: int) ->
     stream = outbox.StreamRow(peer, "in", lane, life, record.lineage, record.mark, record.mark_leaf)
     made = [outbox.put_stream(stream)]
     if begins:
-        made.append(outbox.begin_life(stream, now, "the peer began it"))
+        made += [
+            outbox.begin_life(stream, now, "the peer began it"),
+            *links.forget_lives(peer, lane, life),
+        ]
     window = links.WindowRow(lane, life, record.claim_first, record.mark, b"".join(record.leaves), record.claim)
-    made += [
-        links.remember(peer, window),
-        *links.forget(peer, lane, life, up_to=record.mark - WINDOW_ENVELOPES),
-    ]
+    made.append(links.remember(peer, window))
+    behind = record.mark - WINDOW_ENVELOPES
+    if behind > 0:
+        made += links.forget(peer, lane, life, up_to=behind)
     return made
 
 

@@ -38,12 +38,12 @@ class Offers:
     async def again(self, lane: Lane, wanted: Wanted) -> list[Offer]:
         """What has numbers and went out on an earlier connection, under the seals of then."""
         assert wanted.first is not None
-        [found] = await self._group.write([flight.from_number(self._peer, lane, wanted.life, wanted.first, FRAMES_MAX)])
+        [found] = await self._group.read([flight.from_number(self._peer, lane, wanted.life, wanted.first, FRAMES_MAX)])
         offers: list[Offer] = []
         for row in flight.rows(found):
             match row.source:
                 case "own":
-                    [own] = await self._group.write([outbox.by_seqs(row.rows)])
+                    [own] = await self._group.read([outbox.by_seqs(row.rows)])
                     made = await self._own(outbox.rows(own))
                 case "forward":
                     made = await self._forward(row.rows)
@@ -58,19 +58,23 @@ class Offers:
     async def new(self, lane: Lane, wanted: Wanted, held: HeldHere) -> list[Offer]:
         """What has no number yet."""
         nodes, actors = held
-        fates = await self._open_outcomes() if lane == "reply" else []
+        looks = [
+            outbox.open_entries(self._peer, lane, min(ROWS_MAX, wanted.envelopes), sorted(nodes), sorted(actors)),
+            *((forward.origins(self._peer, lane),) if self._is_root else ()),
+            *((answers.open_of(self._peer, FRAMES_MAX // 2),) if lane == "reply" else ()),
+        ]
+        found = await self._group.read(looks)  # all of them at once: nearly always there is nothing, or little
+        fates = _outcome_offers(found[-1]) if lane == "reply" else []
         room = Room(wanted.envelopes, wanted.bytes, FRAMES_MAX - len(fates))
-        [own] = await self._group.write(
-            [outbox.open_entries(self._peer, lane, min(ROWS_MAX, wanted.envelopes), sorted(nodes), sorted(actors))]
-        )
-        mine = await self._own(outbox.rows(own))
+        mine = await self._own(outbox.rows(found[0]))
         if not self._is_root:
             return _within([*fates, *mine], wanted)
-        return _within([*fates, *await self._fairly(lane, mine, room, sorted(actors))], wanted)
+        origins = [cast("bytes", origin) for (origin,) in found[1]]
+        return _within([*fates, *await self._fairly(lane, origins, mine, room, sorted(actors))], wanted)
 
-    async def _fairly(self, lane: Lane, mine: Sequence[Offer], room: Room, full: Sequence[str]) -> list[Offer]:
-        [found] = await self._group.write([forward.origins(self._peer, lane)])
-        origins = [cast("bytes", origin) for (origin,) in found]
+    async def _fairly(
+        self, lane: Lane, origins: Sequence[bytes], mine: Sequence[Offer], room: Room, full: Sequence[str]
+    ) -> list[Offer]:
         if not origins:
             return list(mine)
         heads = await self._heads(lane, origins, full)
@@ -81,7 +85,7 @@ class Offers:
         return [others[head.row] if head.row > 0 else mine[-head.row - 1] for head in picked]
 
     async def _heads(self, lane: Lane, origins: Sequence[bytes], full: Sequence[str]) -> dict[bytes, list[Head]]:
-        found = await self._group.write(
+        found = await self._group.read(
             [forward.heads(self._peer, lane, origin, FRAMES_MAX, full) for origin in origins]
         )
         return {
@@ -92,25 +96,21 @@ class Offers:
     async def _forward(self, seqs: Sequence[int]) -> list[Offer]:
         if not seqs:
             return []
-        [found] = await self._group.write([forward.by_seqs(seqs)])
+        [found] = await self._group.read([forward.by_seqs(seqs)])
         return [
             Offer("forward", (row.seq,), decode_batch(row.batch), received=row.received_at)
             for row in forward.rows(found)
         ]
 
-    async def _open_outcomes(self) -> list[Offer]:
-        [found] = await self._group.write([answers.open_of(self._peer, FRAMES_MAX // 2)])
-        return _outcome_offers(found)
-
     async def _outcomes(self, seqs: Sequence[int]) -> list[Offer]:
-        [found] = await self._group.write([answers.by_seqs(seqs)])
+        [found] = await self._group.read([answers.by_seqs(seqs)])
         return _outcome_offers(found)
 
     async def _own(self, rows: Sequence[outbox.OutboxRow]) -> list[Offer]:
         if not rows:
             return []
         hashes = list(dict.fromkeys(row.seal for row in rows))
-        [found] = await self._group.write([messages.seals_by_hash(hashes)])
+        [found] = await self._group.read([messages.seals_by_hash(hashes)])
         sealed = {seal.hash: seal for seal in messages.seals(found)}
         return [offer for neighbours in _neighbours(rows) for offer in _frames(neighbours, sealed[neighbours[0].seal])]
 
@@ -141,6 +141,7 @@ def _frames(rows: Sequence[outbox.OutboxRow], seal: messages.SealRow) -> list[Of
             tuple(at_position[at].seq for at in positions),
             with_only(whole, leaves, positions),
             received=at_position[positions[0]].accepted_at,
+            hashed=tuple(leaves),
         )
         for positions in cut(whole)
     ]

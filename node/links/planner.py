@@ -6,7 +6,7 @@ the next one has read, and what ends a link for good sees everything that was qu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
@@ -71,8 +71,11 @@ class Told(Protocol):
     def passed(self, rows: Sequence[PassedRow]) -> None:
         """On the root: what came for others."""
 
-    def queued(self) -> None:
-        """There is something to send, or a hold began or ended."""
+    def queued(self, peers: Iterable[bytes]) -> None:
+        """There is something to send to these."""
+
+    def holds(self) -> None:
+        """A hold began or ended."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +110,8 @@ class _Group:
     rosters: list[Enrolled] = field(default_factory=list)
     passed: list[PassedRow] = field(default_factory=list)
     swept: Swept = field(default_factory=Swept)
+    answered: set[bytes] = field(default_factory=set)
+    """Next nodes of the outcomes."""
     removals: list[Statement] = field(default_factory=list)
     """Those of the statements that take acknowledged rows out of the forward queue, and return them."""
 
@@ -150,7 +155,7 @@ class LinkPlanner:
             case Cut(peer=peer):
                 return [
                     outbox.to_destinations([peer], OUTBOX_ENVELOPES_MAX),
-                    *(forward.of_peer(peer, state, OUTBOX_ENVELOPES_MAX) for state in ("open", "numbered")),
+                    *(forward.of_peer(peer, state, OUTBOX_ENVELOPES_MAX) for state in ("open", "sent")),
                 ]
             case Sweep():
                 now = self._time.wall()
@@ -341,6 +346,7 @@ class LinkPlanner:
         else:
             members = {member.key: member.key for member in self._knows.roster().members if not member.revoked}
             packed = packed_answers([*group.ended, *group.relayed], members)
+        group.answered = {peer for peer, _ in packed}
         return [answers.insert(packed, group.now)] if packed else []
 
     def _tell(self, group: _Group, ended: Ended, heard: Sequence[Heard]) -> None:
@@ -360,8 +366,9 @@ class LinkPlanner:
             self._told.passed(group.passed)
         if ended.fates or ended.disbelieved:
             self._told.ended(ended)
-        if group.forward or group.ended or group.relayed or changed:
-            self._told.queued()
+        self._told.queued(group.answered | {new.peer for new in group.forward})
+        if changed:
+            self._told.holds()
 
     def _removed(self, gone: Sequence[Row]) -> None:
         """Forward rows that the next node has acknowledged."""
@@ -373,7 +380,7 @@ class LinkPlanner:
             assert isinstance(size, int)
             changed |= self._queues.change(peer, origin, -envelopes, -size)
         if changed:
-            self._told.queued()
+            self._told.holds()
 
 
 def _via(outcome: Outcome, peer: bytes) -> Outcome:

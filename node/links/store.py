@@ -13,7 +13,7 @@ from netsky.mesh.frames import LEAF_BYTES, LINEAGE_BYTES
 from netsky.mesh.offer import Offer, Wanted
 from netsky.mesh.roster import Roster
 from netsky.mesh.streams import LANES, FrameState, IncomingState, OutgoingState, Seen
-from netsky.node.daemon.told import OUTBOX_SIGNAL
+from netsky.node.daemon.told import outbox_signal
 from netsky.node.db import flight, links, outbox
 from netsky.node.db.group import GroupCommit
 from netsky.node.events import Signals
@@ -54,6 +54,7 @@ class PeerStore:
         self._ways = ways
         self._notice = notice
         self._rung = 0
+        self._bell = outbox_signal(peer)
 
     async def load(self) -> LinkState:
         """What is stored, once everything is that a connection before this one still wanted stored."""
@@ -74,13 +75,13 @@ class PeerStore:
         await self._ways.group.submit(self._ways.planner, Persist(self._peer, self._name, tuple(records)))
 
     async def offers(self, lane: Lane, wanted: Wanted) -> Sequence[Offer]:
-        self._rung = self._ways.signals.count(OUTBOX_SIGNAL)  # before rows are read: what comes later rings again
+        self._rung = self._ways.signals.count(self._bell)  # before rows are read: what comes later rings again
         if wanted.first is not None:
             return await self._offers.again(lane, wanted)
         return await self._offers.new(lane, wanted, self._ways.held_here())
 
     async def more(self) -> None:
-        self._rung = await self._ways.signals.wait_beyond(OUTBOX_SIGNAL, self._rung)
+        self._rung = await self._ways.signals.wait_beyond(self._bell, self._rung)
 
     def tell(self, notice: Notice) -> None:
         self._notice(self._peer, notice)

@@ -1,17 +1,28 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Callable
 
 import msgpack
 import pytest
 from netsky.envelope.batch import leaf
 from netsky.envelope.invalid import Invalid
 from netsky.mesh.limits import NUMBER_MAX, OUTCOME_BYTES_MAX
-from netsky.mesh.outcome import NOT_RELAYED, Fate, Outcome, outcome_leaf, pack_outcome, unpack_outcome
+from netsky.mesh.outcome import (
+    NOT_RELAYED,
+    Fate,
+    Outcome,
+    careful_outcome,
+    matches_delivered,
+    outcome_leaf,
+    pack_outcome,
+    unpack_outcome,
+)
 
 from tests.mesh.damage import read_damaged
 
 DEAD = Outcome(b"o" * 32, "a-1", b"l" * 32, "dead", "dest_revoked", b"e" * 32, b"v" * 32, 1, 2, 300)
+ID = "18fae276cf4eca007bd5d47ec2"
+USUAL = Outcome(b"o" * 32, ID, b"l" * 32, "delivered", "", b"e" * 32, b"v" * 32, 1 << 60, 1 << 61, 1 << 62)
 DELIVERED = Outcome(b"o" * 32, "a", b"l" * 32, "delivered", "", b"e" * 32, NOT_RELAYED, 0, 0, 5)
 
 # Another implementation must produce exactly these.
@@ -45,8 +56,34 @@ def test_the_largest_outcome_fits_where_room_is_kept_for_it() -> None:
 def test_every_fate_comes_back() -> None:
     fates: tuple[tuple[Fate, str], ...] = (("delivered", ""), ("dead", "expired"), ("in_doubt", "restored"))
     for fate, code in fates:
-        value = replace(DEAD, fate=fate, code=code)
+        value = DEAD._replace(fate=fate, code=code)
         assert unpack_outcome(pack_outcome(value)) == value
+
+
+def test_the_usual_outcome_is_read_as_carefully_as_any_other() -> None:
+    data = pack_outcome(USUAL)
+    assert matches_delivered(data)
+    assert unpack_outcome(data) == careful_outcome(data) == USUAL
+    for at in range(len(data)):
+        for byte in range(256):
+            damaged = data[:at] + bytes((byte,)) + data[at + 1 :]
+            assert _read(unpack_outcome, damaged) == _read(careful_outcome, damaged)
+
+
+def test_the_id_of_a_usual_outcome_ends_where_its_length_says() -> None:
+    for length in (0x20, 0x40):  # of the 26 bytes that follow, in the form of one byte more
+        data = pack_outcome(USUAL)
+        at = data.index(ID.encode()) - 1
+        for mark in (bytes((0xA0 + 5,)), bytes((0xBF,)), bytes((0xD9, length))):
+            wrong = data[:at] + mark + data[at + 1 :]
+            assert _read(unpack_outcome, wrong) == _read(careful_outcome, wrong)
+
+
+def _read(read: Callable[[bytes], Outcome], data: bytes) -> Outcome | str:
+    try:
+        return read(data)
+    except Invalid as fault:
+        return fault.sentence
 
 
 def fields(**changed: object) -> bytes:

@@ -124,3 +124,27 @@ def test_a_huge_line_is_cut_and_a_full_disk_costs_lines_only(tmp_path: Path, mon
     monkeypatch.setattr(RealFiles, "append", full)
     log.event("lost")
     assert log.lost == 1
+
+
+async def test_the_bell_of_a_house_is_heard_at_each_door_and_that_of_a_door_at_no_other(
+    autojump_clock: trio.testing.MockClock,
+) -> None:
+    signals = Signals()
+    heard: list[str] = []
+
+    async def wait(name: str) -> None:
+        await signals.wait_beyond(name, signals.count(name))
+        heard.append(name)
+
+    async with trio.open_nursery() as nursery:
+        for name in ("outbox/a", "outbox/b", "outbox/", "other/a"):
+            nursery.start_soon(wait, name)
+        await trio.testing.wait_all_tasks_blocked()
+        signals.ring("outbox/a")
+        await trio.testing.wait_all_tasks_blocked()
+        assert heard == ["outbox/a"]
+        signals.ring("outbox/")
+        await trio.testing.wait_all_tasks_blocked()
+        assert sorted(heard[1:]) == ["outbox/", "outbox/b"]
+        nursery.cancel_scope.cancel()
+    assert signals.count("outbox/a") == 2

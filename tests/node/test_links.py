@@ -22,7 +22,7 @@ from netsky.mesh.roster import Roster
 from netsky.mesh.streams import FrameState
 from netsky.mesh.transport import PeerAddress, TransportError, TransportOptions
 from netsky.mesh.trio_loop import trio_as_event_loop
-from netsky.node.daemon.told import OUTBOX_SIGNAL
+from netsky.node.daemon.told import outbox_signal
 from netsky.node.errors import NetskyError
 from netsky.node.lab.network import MemoryNetwork, MemoryTransport
 from netsky.node.lab.virtual import EPOCH_NS, SeededChance, VirtualTime
@@ -503,9 +503,10 @@ async def test_a_new_outbox_row_wakes_the_link_even_if_it_comes_while_the_last_o
 ) -> None:
     async with world.sibling() as sibling:
         store = store_of(sibling, 0)
-        before = sibling.signals.count(OUTBOX_SIGNAL)
+        bell = outbox_signal(key(0))
+        before = sibling.signals.count(bell)
         await sibling.send("agent0@netsky0", "a")
-        assert sibling.signals.count(OUTBOX_SIGNAL) == before + 1
+        assert sibling.signals.count(bell) == before + 1
         with trio.fail_after(1):
             await store.more()
         with trio.move_on_after(1) as scope:

@@ -89,7 +89,7 @@ CREATE UNIQUE INDEX outbox_numbers ON outbox (peer, lane, life, number) WHERE nu
 CREATE INDEX outbox_done ON outbox (done_at) WHERE state = 'done';
 
 CREATE TABLE outcomes (
-    key     BLOB PRIMARY KEY,               -- first 20 bytes of SHA-256(origin key, id)
+    key     BLOB PRIMARY KEY,               -- the time in the id, if any, and 20 bytes of SHA-256(origin key, id)
     leaf    BLOB NOT NULL,                  -- 32 bytes
     fate    TEXT NOT NULL CHECK (fate IN ('delivered', 'dead', 'in_doubt')),
     code    TEXT,                           -- the reason, for dead and in_doubt

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import os
 import pathlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
@@ -43,14 +43,14 @@ class Told:
 
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     arrivals: list[str] = field(default_factory=list)
-    outgoing: int = 0
+    outgoing: list[bytes] = field(default_factory=list)
     takings: int = 0
 
     def arrived(self, actor: str) -> None:
         self.arrivals.append(actor)
 
-    def outbox(self) -> None:
-        self.outgoing += 1
+    def outbox(self, peers: Collection[bytes]) -> None:
+        self.outgoing += peers
 
     def taken(self) -> None:
         self.takings += 1

@@ -57,7 +57,7 @@ def said(fate: Fate, code: str | None, *, new: bool, conflict: bool = False) -> 
 
 def without_time(results: list[Ingressed]) -> list[Ingressed]:
     assert all(result.at > 0 for result in results)
-    return [replace(result, at=0) for result in results]
+    return [result._replace(at=0) for result in results]
 
 
 async def test_what_arrives_is_delivered_with_its_proof_and_outcome(world: World) -> None:
@@ -79,7 +79,7 @@ async def test_what_arrives_is_delivered_with_its_proof_and_outcome(world: World
 async def test_a_second_arrival_changes_nothing_whatever_its_number(world: World) -> None:
     first = incoming([header(world)])
     await take_in(world, first)
-    assert without_time(await take_in(world, [replace(first[0], number=9, life=4)])) == [
+    assert without_time(await take_in(world, [first[0]._replace(number=9, life=4)])) == [
         said("delivered", None, new=False)
     ]
     await world.project()
@@ -88,7 +88,7 @@ async def test_a_second_arrival_changes_nothing_whatever_its_number(world: World
 
 async def test_a_second_arrival_within_one_group_changes_nothing(world: World) -> None:
     [item] = incoming([header(world)])
-    assert [one.new for one in await take_in(world, [item, replace(item, number=2)])] == [True, False]
+    assert [one.new for one in await take_in(world, [item, item._replace(number=2)])] == [True, False]
     await world.project()
     assert len(world.names("agent0", "inbox")) == 1
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from netsky.node.db import messages, outbox
+from netsky.node.db import links, messages, outbox
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.db.outbox import NewOutbox, Pending, StreamRow
 from netsky.node.seams.ledger import Row, Statement
@@ -15,7 +15,7 @@ from tests.node.db.rows import HERE, THERE, everything, message, one, run, seal
 async def three(ledger: SqliteLedger) -> SqliteLedger:
     """a, b and c of the work lane, for one peer."""
     sealed = [message(name, seal=b"s" * 32, position=at, destination=THERE) for at, name in enumerate("abc")]
-    entries = [NewOutbox(HERE, name, THERE, "work", 100) for name in "abc"]
+    entries = [NewOutbox(seq, THERE, "work", THERE, 100) for seq in (1, 2, 3)]
     await run(ledger, messages.insert_seals([seal()]), messages.insert(sealed), outbox.insert(entries))
     return ledger
 
@@ -50,6 +50,17 @@ async def test_the_way_from_open_to_done(three: SqliteLedger) -> None:
     ]
     assert await one(three, outbox.shares()) == [(THERE, 2, 200)]
     assert outbox.pending_rows(await one(three, outbox.pending())) == [Pending(THERE, 1, 1, 0, 200, 12)]
+
+
+async def test_an_ack_takes_up_where_the_last_one_ended(three: SqliteLedger) -> None:
+    stream = StreamRow(THERE, "out", "work", 4, b"l" * 16, 9, b"x" * 32)
+    await run(three, outbox.put_stream(stream), outbox.number([(1, 7), (2, 8), (3, 9)], life=4, at=30))
+    for up_to in (7, 9):
+        acknowledged = links.acknowledge(THERE, "work", life=4, up_to=up_to, leaf=b"x" * 32)
+        await run(three, outbox.acked(THERE, "work", 4, up_to, 40 + up_to), acknowledged)
+    assert await one(three, Statement("SELECT state, acked_at FROM outbox ORDER BY seq")) == [
+        ("acked", 47), ("acked", 49), ("acked", 49)
+    ]  # fmt: skip
 
 
 async def test_a_number_is_given_once(three: SqliteLedger) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from netsky.node.db import arrivals, handovers, inbox, messages, outbox
+from netsky.node.db import answers, arrivals, flight, forward, handovers, inbox, links, messages, outbox
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.seams.ledger import Statement
 
@@ -21,12 +21,28 @@ BUSY = {
     "acks_due": inbox.acks_due(0, 64),
     "asked": outbox.asked(b"k", ["a"]),
     "shares": outbox.shares(),
+    "open_entries": outbox.open_entries(b"k", "work", 64),
+    "open_entries beside a hold": outbox.open_entries(b"k", "work", 64, [b"d"], ["agent1@netsky1"]),
+    "mine": outbox.mine(b"k", ["a"]),
+    "acked": outbox.acked(b"k", "work", 1, 5, 1),
+    "expired": outbox.expired(1, 64),
+    "to_destinations": outbox.to_destinations([b"k"], 64),
+    "heads": forward.heads(b"k", "work", b"o", 64),
+    "forward acknowledged": forward.acknowledged(b"k", "work", 1, 5),
+    "answers acknowledged": answers.acknowledged(b"k", "reply", 1, 5),
+    "flight acknowledged": flight.acknowledged(b"k", "work", 1, 5),
+    "forget": links.forget(b"k", "work", 1, up_to=5)[0],
     "handovers of what is taken": handovers.forget_taken(),
     "handovers in the middle": handovers.in_the_middle(),
 }
 
-
-ALLOWED = ("SCAN json_each", "SCAN handovers", "SCAN outbox USING INDEX outbox_share")
+ALLOWED = (
+    "SCAN json_each",
+    "SCAN each",
+    "SCAN handovers",
+    "SCAN outbox USING INDEX outbox_share",
+    "SCAN outbox USING INDEX outbox_open",
+)
 """Sets, what is short, and what has no outcome: that is bounded by the caps that are asked about."""
 
 

@@ -88,7 +88,7 @@ async def test_outcomes_and_keys_go_when_they_expire(ledger: SqliteLedger, group
     key = idempotency.KeyRow(HERE, "agent1", "k", "a", b"h" * 32, NOW - 1)
     await run(
         ledger,
-        outcomes.record([old, replace(old, key=b"2" * 20, expires=NOW)]),
+        outcomes.record([old, old._replace(key=b"2" * 20, expires=NOW)]),
         idempotency.insert([key, replace(key, key="j", expires=NOW)]),
     )
     await prune_observed(group, NOW)
@@ -122,7 +122,7 @@ async def test_envelopes_that_are_over_go_with_all_that_belongs_to_them(
             ]
         ),
         inbox.insert([arrival(1, "taken"), arrival(6, "untaken")]),
-        outbox.insert([outbox.NewOutbox(HERE, name, THERE, "work", 1) for name in ("sent", "unanswered")]),
+        outbox.insert([outbox.NewOutbox(seq, THERE, "work", THERE, 1) for seq in (2, 7)]),
         inbox.take_files("agent1", ["taken.json"], 6, "ack"),
         Statement("UPDATE outbox SET state = 'done' WHERE seq = (SELECT seq FROM messages WHERE id = 'sent')"),
     )
@@ -175,7 +175,11 @@ async def test_no_table_that_points_at_an_envelope_is_forgotten(ledger: SqliteLe
 def sent(name: str, hash: bytes = b"s" * 32) -> list[Statement]:  # noqa: A002 - the row's word
     return [
         messages.insert([message(name, seal=hash, expires=NOW + 9 * DAY)]),
-        outbox.insert([outbox.NewOutbox(HERE, name, THERE, "work", 400)]),
+        Statement(
+            "INSERT INTO outbox (seq, peer, lane, bytes, destination, state) "
+            "SELECT seq, ?1, 'work', 400, ?1, 'open' FROM messages WHERE id = ?2",
+            (THERE, name),
+        ),
     ]
 
 
