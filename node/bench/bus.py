@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 from netsky.node.bench.figures import Figure, as_data, machine, print_figures
-from netsky.node.bench.reference import disk_reference
+from netsky.node.bench.reference import disk_reference, keep_apart
 from netsky.node.bus.drop import drop_in_outbox
 from netsky.node.cli.output import Output
 from netsky.node.client import Client
@@ -35,6 +35,7 @@ WAIT_SECONDS = 60
 def bench(args: argparse.Namespace, out: Output) -> int:
     folder = tempfile.mkdtemp(prefix="netsky-bench-", dir=args.at or os.getcwd())
     where = machine(folder)
+    keep_apart(folder)
     run = BusBench(folder, out.notice)
     try:
         figures = run.measure(args.count or COUNT)

@@ -7,10 +7,11 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import trio
 from netsky.mesh.iroh_transport import IrohTransport
-from netsky.mesh.transport import PeerAddress, TransportOptions
+from netsky.mesh.transport import PeerAddress, TransportError, TransportOptions
 from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.node.bench.figures import Figure
 
@@ -89,11 +90,9 @@ async def _serve() -> None:
 
 
 async def _echo(stream: object) -> None:
-    while True:
-        data = await stream.receive(READ)  # type: ignore[attr-defined]
-        if not data:
-            return
-        await stream.send(data)  # type: ignore[attr-defined]
+    with suppress(TransportError):  # the other end is done
+        while data := await stream.receive(READ):  # type: ignore[attr-defined]
+            await stream.send(data)  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

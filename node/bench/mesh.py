@@ -11,13 +11,15 @@ import os
 import shutil
 import tempfile
 import time
+from collections import Counter
 from collections.abc import Callable, Iterator
+from collections.abc import Set as AbstractSet
 from typing import Any
 
 from netsky.node.bench.figures import Figure, as_data, machine, print_figures
 from netsky.node.bench.iroh_reference import iroh_reference
 from netsky.node.bench.process import Drainer, Machine, all_accepted
-from netsky.node.bench.reference import disk_reference
+from netsky.node.bench.reference import disk_reference, keep_apart
 from netsky.node.cli.output import Output
 from netsky.node.client import Client
 
@@ -30,6 +32,7 @@ PACED_PER_S = 100
 PACED_SECONDS = 10
 ROUTE = 'bench = "*@netsky1 -> *@netsky2: *"'
 RECEIVER = "agent1"
+NAMES = ("root", "origin", "destination")
 WAIT_SECONDS = 60
 OUTCOME_BYTES = 40
 """As the design counts them: a hash, a fate and a time."""
@@ -39,6 +42,7 @@ def bench(args: argparse.Namespace, out: Output) -> int:
     folder = tempfile.mkdtemp(prefix="netsky-bench-", dir=args.at or os.getcwd())
     where = machine(folder)
     run = MeshBench(folder, out.notice)
+    keep_apart(folder)
     try:
         figures = run.measure(float(args.seconds or SECONDS))
     finally:
@@ -64,6 +68,9 @@ class MeshBench:
         self.nodes = [Machine(os.path.join(folder, f"netsky{number}")) for number in range(3)]
         self.synchronous: list[str] = []
         self.lost = self.doubled = 0
+        self.ended: Counter[str] = Counter()
+        """By fate and reason: accepted, not delivered, and known at the origin to be so."""
+        self._origin = b""
         self._notice = notice
 
     def measure(self, seconds: float) -> list[Figure]:
@@ -87,7 +94,9 @@ class MeshBench:
         for node in self.nodes:
             with Client.connect(node.home) as client:
                 self.synchronous.append(str(client.call("status")["ledger"]["synchronous"]))
-        self.send(WARM_UP)
+        with Client.connect(self.nodes[1].home) as client:
+            self._origin = bytes.fromhex(client.call("send", **_draft(), wait_s=WAIT_SECONDS)["origin"])
+        self.send(WARM_UP - 1)
         self._arrived(WARM_UP)
 
     def throughput(self, seconds: float) -> list[Figure]:
@@ -95,20 +104,23 @@ class MeshBench:
         _, origin, destination = self.nodes
         drainer = Drainer(destination.home_path, RECEIVER)
         spent = [node.cpu_seconds() for node in self.nodes]
-        begun = time.monotonic()
+        commits = [node.commits() for node in self.nodes]
+        begun, own = time.monotonic(), time.process_time()
         ids = self.send_for(seconds)
-        accepted = time.monotonic() - begun
+        accepted, own = time.monotonic() - begun, time.process_time() - own
         self._arrived(WARM_UP + len(ids))
         took = time.monotonic() - begun
         backlog = destination.count("SELECT count(*) FROM inbox WHERE state = 'committed'")
         spent = [node.cpu_seconds() - before for node, before in zip(self.nodes, spent, strict=True)]
-        found = drainer.finished(WARM_UP + len(ids))
+        commits = [node.commits() - before for node, before in zip(self.nodes, commits, strict=True)]
+        origin.wait_answered()
+        missing = self._compare(ids)
+        found = drainer.finished(WARM_UP + len(ids) - missing)
         drained = found["at"] - begun
-        self._compare(ids)
         self.doubled += found["doubled"]
         archived = len(os.listdir(os.path.join(destination.home_path, "channels", RECEIVER, "archive")))
-        origin.wait_answered()
         kept = max(node.count("SELECT count(*) FROM outcomes") for node in self.nodes)
+        all_spent = sum(spent) + own + found["cpu"]
         unit, count = "envelopes/s", len(ids)
         return [
             Figure(
@@ -121,9 +133,22 @@ class MeshBench:
             Figure("backlog", "rows without their file when the last row was there", backlog, "rows", "< 1,000"),
             *(
                 Figure(f"cpu_us_{name}", f"processor time of {name}", 1e6 * cpu / count, "us/envelope")
-                for name, cpu in zip(("root", "origin", "destination"), spent, strict=True)
+                for name, cpu in zip((*NAMES, "sender", "drainer"), (*spent, own, found["cpu"]), strict=True)
             ),
-            Figure("lost", "accepted and not there", self.lost, "envelopes", "0"),
+            Figure("cpu_us", "processor time of all five processes", 1e6 * all_spent / count, "us/envelope", "<= 400"),
+            *(
+                Figure(f"commits_{name}", f"commits of {name}", some / count, "per envelope", "", f"{some:,}")
+                for name, some in zip(NAMES, commits, strict=True)
+            ),
+            Figure("lost", "accepted, not there, and no word of it", self.lost, "envelopes", "0"),
+            Figure(
+                "ended",
+                "ended otherwise, and known to be so at the origin",
+                self.ended.total(),
+                "envelopes",
+                "0",
+                ", ".join(f"{what}: {some:,}" for what, some in sorted(self.ended.items())),
+            ),
             Figure("doubled", "there twice", self.doubled, "envelopes", "0"),
             Figure(
                 "outcomes", "outcomes kept by the node with most", kept, "rows", "", f"{kept * OUTCOME_BYTES:,} bytes"
@@ -134,6 +159,7 @@ class MeshBench:
         """One envelope in each request, at a pace: what a person or an agent sees."""
         self._notice(f"{PACED_PER_S} envelopes a second for {PACED_SECONDS} s …")
         _, origin, destination = self.nodes
+        drainer = Drainer(destination.home_path, RECEIVER)
         called: dict[str, int] = {}
         with Client.connect(origin.home) as client:
             due = time.monotonic()
@@ -145,7 +171,8 @@ class MeshBench:
         self._notice("…")
         rows = dict(destination.rows("SELECT messages.id, stored_at FROM inbox JOIN messages USING (seq)", called))
         waits = sorted((rows[id_] - before) / 1e6 for id_, before in called.items() if id_ in rows)
-        self.lost += len(called) - len(waits)
+        self._missing(called.keys() - rows.keys())
+        drainer.finished(len(waits))
         return [
             Figure(
                 "latency_p50_ms",
@@ -162,7 +189,7 @@ class MeshBench:
     def memory(self) -> list[Figure]:
         return [
             Figure(f"rss_mb_{name}", f"memory of {name}", node.rss_mb(), "MB", "<= 120")
-            for name, node in zip(("root", "origin", "destination"), self.nodes, strict=True)
+            for name, node in zip(NAMES, self.nodes, strict=True)
         ]
 
     def summary(self, figures: list[Figure]) -> dict[str, Any]:
@@ -171,10 +198,10 @@ class MeshBench:
         return {
             "envelopes_per_s": round(by_key["envelopes_per_s"]),
             "latency_ms": {"p50": round(by_key["latency_p50_ms"], 2), "p99": round(by_key["latency_p99_ms"], 2)},
-            "cpu_us_per_envelope": {
-                name: round(by_key[f"cpu_us_{name}"], 1) for name in ("root", "origin", "destination")
-            },
+            "cpu_us_per_envelope": {name: round(by_key[f"cpu_us_{name}"], 1) for name in (*NAMES, "sender", "drainer")},
+            "commits_per_envelope": {name: round(by_key[f"commits_{name}"], 4) for name in NAMES},
             "lost": self.lost,
+            "ended": dict(self.ended),
             "doubled": self.doubled,
             "synchronous": self.synchronous,
             "routes": ROUTE,
@@ -201,14 +228,24 @@ class MeshBench:
             while client.call("query", sql="SELECT max(seq) FROM inbox")["rows"][0][0] != count:
                 if time.monotonic() > limit:
                     return  # counted as lost
-                time.sleep(0.01)
+                time.sleep(0.05)
 
-    def _compare(self, ids: list[str]) -> None:
+    def _compare(self, ids: list[str]) -> int:
+        """How many are not there."""
         there = [
             id_ for id_, _ in self.nodes[2].rows("SELECT messages.id, 0 FROM inbox JOIN messages USING (seq)", None)
         ]
-        self.lost += len(set(ids) - set(there))
         self.doubled += len(there) - len(set(there))
+        return self._missing(set(ids) - set(there))
+
+    def _missing(self, ids: AbstractSet[str]) -> int:
+        """Counts them as ended, if their origin knows how, or as lost."""
+        if not ids:
+            return 0
+        ended = self.nodes[1].ended(self._origin, ids)
+        self.ended.update(ended.values())
+        self.lost += len(ids - ended.keys())
+        return len(ids)
 
     def end(self) -> None:
         try:

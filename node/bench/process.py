@@ -11,6 +11,7 @@ from collections.abc import Collection
 from typing import Any
 
 from netsky.node.client import Client
+from netsky.node.db.outcomes import key_of
 from netsky.node.errors import NetskyError
 from netsky.node.home import Home
 
@@ -82,6 +83,18 @@ class Machine:
             if wanted is None or {id_ for id_, _ in found} >= set(wanted) or time.monotonic() > limit:
                 return found
             time.sleep(0.2)
+
+    def ended(self, origin: bytes, ids: Collection[str]) -> dict[str, str]:
+        """The fate and reason of those that this node knows to have ended otherwise than by being delivered."""
+        sql = "SELECT hex(key), fate, coalesce(code, '') FROM outcomes WHERE fate != 'delivered'"
+        with Client.connect(self.home) as client:
+            known = {key: f"{fate} {code}".strip() for key, fate, code in client.call("query", sql=sql)["rows"]}
+        keys = {id_: key_of(origin, id_).hex().upper() for id_ in ids}
+        return {id_: known[key] for id_, key in keys.items() if key in known}
+
+    def commits(self) -> int:
+        with Client.connect(self.home) as client:
+            return int(client.call("status")["commits"]["commits"])
 
     def cpu_seconds(self) -> float:
         with open(f"/proc/{self.pid}/stat") as file:

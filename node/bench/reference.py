@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import sys
 import time
 
 import trio
@@ -13,10 +15,30 @@ from netsky.node.seams.ledger import Statement
 ROWS = 20_000
 GROUP = 64
 FILES = 3_000
+_GET_FLAGS, _SET_FLAGS, _TOP_OF_FOLDERS = 0x80086601, 0x40086602, 0x00020000
+"""Linux: FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_TOPDIR_FL (`chattr +T`)."""
 
 
 def disk_reference(folder: str) -> list[Figure]:
     return [_rows(folder), _files(folder)]
+
+
+def keep_apart(folder: str) -> None:
+    """Folders made in this one begin in places of their own on the disk, where ext4 is the file system.
+
+    It looks again at every file that was deleted in the last minutes before it gives out the place of one: beside the
+    remains of another bench, a new file takes 300 us of processor time instead of 15.
+    """
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        flags = bytearray(8)
+        fcntl.ioctl(descriptor, _GET_FLAGS, flags)
+        flags = bytearray((int.from_bytes(flags, sys.byteorder) | _TOP_OF_FOLDERS).to_bytes(8, sys.byteorder))
+        fcntl.ioctl(descriptor, _SET_FLAGS, flags)
+    except OSError:
+        pass  # another file system
+    finally:
+        os.close(descriptor)
 
 
 def _rows(folder: str) -> Figure:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
+import trio
 from netsky.mesh.limits import HOLD_LAPSES_NS, HOLDS_MAX
-from netsky.node.daemon.told import OUTBOX_SIGNAL
+from netsky.node.daemon.told import OUTBOX_SIGNAL, TAKEN_SIGNAL
 from netsky.node.db import arrivals
 from netsky.node.db.group import GroupCommit
 from netsky.node.events import Signals
@@ -93,16 +94,18 @@ class Holds:
             self._parts.signals.ring(OUTBOX_SIGNAL)
 
     async def watch(self) -> None:
-        """A full inbox is emptied by its actor: that is seen by looking, as long as there is one."""
-        group, time, signals = self._parts.group, self._parts.time, self._parts.signals
+        """A full inbox is emptied by its actor: it is looked at whenever something is taken, and now and then."""
+        group, signals = self._parts.group, self._parts.signals
         while True:
             rung = signals.count(OUTBOX_SIGNAL)
             if not self._inboxes.full:
                 await signals.wait_beyond(OUTBOX_SIGNAL, rung)
                 continue
-            [found] = await group.write([arrivals.waiting_counts(sorted(self._inboxes.full))])
+            taken = signals.count(TAKEN_SIGNAL)
+            [found] = await group.read([arrivals.waiting_counts(sorted(self._inboxes.full))])
             self.counted(dict.fromkeys(self._inboxes.full, 0) | arrivals.pairs(found))
-            await time.sleep_until(time.monotonic() + LOOK_AT_FULL_NS)
+            with trio.move_on_after(LOOK_AT_FULL_NS / 1e9):
+                await signals.wait_beyond(TAKEN_SIGNAL, taken)
 
     def for_peer(self, peer: bytes) -> Held:
         """What a peer should not send: on a sibling what its own full actors cannot take, on the root all it knows."""
