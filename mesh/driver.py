@@ -7,7 +7,8 @@ is stored.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Protocol
 
 import trio
@@ -15,7 +16,7 @@ from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
 from netsky.mesh.channel import Channel, open_channels, refuse_more_streams
 from netsky.mesh.effects import CLOSE_CODES, Close, Effects, Notice, Record
-from netsky.mesh.frames import CONTROL, LANE_CHANNELS, Bye, Frame, encode_frame
+from netsky.mesh.frames import CHANNEL_LANES, CONTROL, LANE_CHANNELS, Bye, Frame, encode_frame
 from netsky.mesh.inbox import Inbox
 from netsky.mesh.limits import (
     CONTROL_QUEUE_MAX,
@@ -26,6 +27,7 @@ from netsky.mesh.limits import (
     WINDOW_ENVELOPES,
     WRITE_BYTES_MAX,
 )
+from netsky.mesh.lineage import Lineage
 from netsky.mesh.link import Link
 from netsky.mesh.offer import Offer, Wanted
 from netsky.mesh.roster import Roster
@@ -53,6 +55,9 @@ class LinkStore(Protocol):
 
     def held(self) -> frozenset[tuple[bytes, str]]:
         """What the peer should hold back: on a sibling for its own actors alone."""
+
+    def lineages(self) -> Mapping[bytes, Lineage]:
+        """At the root: of nodes that were restored, by key. Another object when it is another."""
 
     def roster(self) -> tuple[Roster | None, bytes]:
         """The newest one in force here, and its sealed bytes."""
@@ -169,6 +174,7 @@ class Driver:
         if effects.close is not None:
             return effects
         effects += self._link.hold(self._store.held())
+        self._link.relate(self._store.lineages())
         for lane in LANES:
             effects += self._link.grant(lane, *self._store.window(lane))
         return effects
@@ -215,7 +221,7 @@ class Driver:
                 await self._inbox.put(channel.number, *found)
             self._inbox.end(Close("stream", "The peer finished a stream."))
         except (Invalid, TransportError) as error:
-            self._inbox.end(_close_for(error))
+            self._inbox.end(replace(_close_for(error), lane=CHANNEL_LANES.get(channel.number)))
 
     async def _write(self, channel: Channel) -> None:
         queue = self._queues[channel.number][1]
@@ -257,7 +263,7 @@ class Driver:
         """Tells the peer why, if it is still there to hear it, and lets it hang up first so that nothing is cut off."""
         if close.code in {"bye", "stream", "slow", "silent"}:
             return
-        self._queue(CONTROL, Bye(close.code, close.sentence))
+        self._queue(CONTROL, Bye(close.code, close.sentence, close.lane))
         with trio.move_on_after(GOODBYE_SECONDS):
             await self._connection.closed()
 

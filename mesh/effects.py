@@ -11,6 +11,7 @@ from netsky.envelope.batch import Batch
 from netsky.envelope.fields import Body, Header
 from netsky.envelope.kinds import Lane
 from netsky.mesh.frames import Ack, Credit, Frame
+from netsky.mesh.lineage import Blame, Lineage
 from netsky.mesh.outcome import Outcome
 from netsky.mesh.roster import Roster
 from netsky.mesh.route import Route
@@ -132,7 +133,43 @@ class Froze:
     code: str
 
 
-Record = Numbered | Acked | Arrived | Answered | Enrolled | Froze
+@dataclass(frozen=True, slots=True)
+class Raised:
+    """What this node sends on this lane begins anew under this life: all that had a number and no ack gets another."""
+
+    lane: Lane
+    life: int
+    lineage: bytes
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Restored:
+    """This node does not remember what it once did: every stream of it, to whatever peer, begins anew."""
+
+    life: int
+    lineage: bytes
+    """Of this home, and of all these lives."""
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Stated:
+    """Lineages as their node, or the root, states them; those that are new say what to send again."""
+
+    lineages: tuple[Lineage, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Damaged:
+    """The peer cannot take the frame with this first number, whatever is tried: what is in it ends here."""
+
+    lane: Lane
+    life: int
+    first: int
+
+
+Record = Numbered | Acked | Arrived | Answered | Enrolled | Froze | Raised | Restored | Stated | Damaged
 
 
 @dataclass(frozen=True, slots=True)
@@ -171,12 +208,19 @@ class Alarm:
     sentence: str
 
 
-Notice = Up | Stored | Holds | Alarm
+@dataclass(frozen=True, slots=True)
+class Blamed:
+    """The peer ended the connection at a frame of ours; what the next connection has to know of it."""
+
+    blame: Blame
+
+
+Notice = Up | Stored | Holds | Alarm | Blamed
 
 CLOSE_CODES = {
     "stopped": 0, "replaced": 1, "not_allowed": 2, "version": 3, "mesh": 4, "hello": 5, "frame": 6, "stream": 7,
     "claim": 8, "gap": 9, "ack": 10, "silent": 11, "slow": 12, "store": 13, "bye": 14, "route": 15, "credit": 16,
-    "reign": 17, "roster": 18, "revoked": 19,
+    "reign": 17, "roster": 18, "revoked": 19, "behind": 20, "restored": 21, "cloned": 22,
 }  # fmt: skip
 """Why a connection ended, as the number that QUIC carries."""
 
@@ -185,6 +229,8 @@ CLOSE_CODES = {
 class Close:
     code: str
     sentence: str
+    lane: Lane | None = None
+    """Of the data that was at fault."""
 
     def __post_init__(self) -> None:
         assert self.code in CLOSE_CODES

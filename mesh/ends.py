@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from netsky.envelope.kinds import Lane
+from netsky.mesh.lineage import Memory
 from netsky.mesh.streams import IncomingState, OutgoingState
 
 
@@ -36,3 +37,4 @@ class Ends:
 class LinkState:
     outgoing: Mapping[Lane, OutgoingState]
     incoming: Mapping[Lane, IncomingState]
+    memory: Memory = field(default_factory=Memory)

@@ -24,6 +24,7 @@ from netsky.mesh.limits import (
     DATA_FRAME_BYTES_MAX,
     HELD_ACTOR_BYTES_MAX,
     HOLDS_MAX,
+    LINEAGES_MAX,
     NUMBER_MAX,
     OUTCOME_BYTES_MAX,
     PROGRAM_BYTES_MAX,
@@ -31,6 +32,7 @@ from netsky.mesh.limits import (
     ROSTER_PIECE_BYTES_MAX,
     SENTENCE_BYTES_MAX,
 )
+from netsky.mesh.lineage import Lineage
 
 CONTROL = 0
 LANE_CHANNELS: dict[Lane, int] = {"reply": 1, "work": 2}
@@ -39,7 +41,7 @@ HEAD_BYTES = 4
 KEY_BYTES = 32
 LEAF_BYTES = 32
 LINEAGE_BYTES = 16
-FIELDS_MAX = 10
+FIELDS_MAX = 12
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +79,9 @@ class Hello:
     """The version of the speaker's build, for people."""
     addresses: tuple[str, ...]
     """Where the speaker listens: "host:port", or the URL of a relay."""
+    lineage: bytes
+    since: int
+    """With the lineage: `Lineage.since` of the speaker."""
     reply: LaneHello
     work: LaneHello
 
@@ -114,6 +119,8 @@ class Pong:
 class Bye:
     code: str
     sentence: str
+    lane: Lane | None = None
+    """Of the data that was at fault."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,7 +165,14 @@ class RosterPiece:
     piece: bytes
 
 
-Frame = Open | Hello | Data | Ack | Ping | Pong | Bye | Evidence | Outcomes | Credit | Hold | RosterPiece
+@dataclass(frozen=True, slots=True)
+class Lineages:
+    """Of nodes that were restored, as the root knows them: some of them, each once unless it changes again."""
+
+    lineages: tuple[Lineage, ...]
+
+
+Frame = Open | Hello | Data | Ack | Ping | Pong | Bye | Evidence | Outcomes | Credit | Hold | RosterPiece | Lineages
 
 
 class FrameReader(Reader):
@@ -201,6 +215,12 @@ class FrameReader(Reader):
         if not text.isascii() or not text.isprintable():
             raise self.damaged("has a text that is not printable ASCII")
         return text
+
+    def lane_or_none(self) -> Lane | None:
+        number = self.number()
+        if number not in {CONTROL, *CHANNEL_LANES}:
+            raise self.damaged("names no known lane")
+        return CHANNEL_LANES.get(number)
 
     def lane(self) -> Lane:
         lane = CHANNEL_LANES.get(self.number())
@@ -247,6 +267,7 @@ def _write_lane(lane: LaneHello) -> tuple[Any, ...]:
 def _write_hello(hello: Hello) -> tuple[Any, ...]:
     return (
         *(hello.version, hello.mesh, hello.reign, hello.roster, hello.capabilities, hello.program, hello.addresses),
+        *(hello.lineage, hello.since),
         *(_write_lane(hello.reply), _write_lane(hello.work)),
     )
 
@@ -275,8 +296,9 @@ def _read_hello(reader: FrameReader) -> Hello:
     capabilities = tuple(reader.text(CAPABILITY_BYTES_MAX) for _ in range(reader.array(CAPABILITIES_MAX)))
     program = reader.plain(PROGRAM_BYTES_MAX)
     addresses = tuple(reader.plain(ADDRESS_TEXT_BYTES_MAX) for _ in range(reader.array(ADDRESSES_MAX)))
+    lineage, since = reader.exact(LINEAGE_BYTES), reader.number()
     lanes = _read_lane(reader), _read_lane(reader)
-    return Hello(version, mesh, reign, roster, capabilities, program, addresses, *lanes)
+    return Hello(version, mesh, reign, roster, capabilities, program, addresses, lineage, since, *lanes)
 
 
 def _read_evidence(reader: FrameReader) -> Evidence:
@@ -300,6 +322,14 @@ def _read_hold(reader: FrameReader) -> Hold:
     return Hold(tuple(held))
 
 
+def _read_lineages(reader: FrameReader) -> Lineages:
+    found = []
+    for _ in range(reader.array(LINEAGES_MAX)):
+        reader.fields(3)
+        found.append(Lineage(reader.exact(KEY_BYTES), reader.exact(LINEAGE_BYTES), reader.number()))
+    return Lineages(tuple(found))
+
+
 def _read_roster_piece(reader: FrameReader) -> RosterPiece:
     version, total, offset, piece = (
         reader.number(),
@@ -319,25 +349,27 @@ _WRITERS: dict[type, tuple[int, Callable[[Any], tuple[Any, ...]]]] = {
     Ack: (3, lambda f: (LANE_CHANNELS[f.lane], f.life, f.number)),
     Ping: (4, lambda f: (f.count,)),
     Pong: (5, lambda f: (f.count, f.wall)),
-    Bye: (6, lambda f: (f.code, f.sentence)),
+    Bye: (6, lambda f: (f.code, f.sentence, LANE_CHANNELS[f.lane] if f.lane else CONTROL)),
     Evidence: (7, lambda f: (LANE_CHANNELS[f.lane], f.life, f.number, f.seal, f.leaves)),
     Outcomes: (8, lambda f: (f.seal, f.outcomes)),
     Credit: (9, lambda f: (LANE_CHANNELS[f.lane], f.life, f.number, f.bytes)),
     Hold: (10, lambda f: (f.held,)),
     RosterPiece: (11, lambda f: (f.version, f.total, f.offset, f.piece)),
+    Lineages: (12, lambda f: (tuple((one.node, one.lineage, one.since) for one in f.lineages),)),
 }
 
 _READERS: dict[int, tuple[int, Callable[[FrameReader], Frame]]] = {
     0: (1, lambda r: Open(r.number())),
-    1: (9, _read_hello),
+    1: (11, _read_hello),
     2: (2, lambda r: Data(r.blob(CLAIM_BYTES_MAX), r.blob(DATA_FRAME_BYTES_MAX))),
     3: (3, lambda r: Ack(r.lane(), r.number(), r.number())),
     4: (1, lambda r: Ping(r.number())),
     5: (2, lambda r: Pong(r.number(), r.number())),
-    6: (2, lambda r: Bye(r.text(CODE_BYTES_MAX), r.text(SENTENCE_BYTES_MAX))),
+    6: (3, lambda r: Bye(r.text(CODE_BYTES_MAX), r.text(SENTENCE_BYTES_MAX), r.lane_or_none())),
     7: (5, _read_evidence),
     8: (2, _read_outcomes),
     9: (4, lambda r: Credit(r.lane(), r.number(), r.number(), r.number())),
     10: (1, _read_hold),
     11: (4, _read_roster_piece),
+    12: (1, _read_lineages),
 }

@@ -82,6 +82,15 @@ HOLDS_MAX = 64
 HELD_ACTOR_BYTES_MAX = 32
 """The longest name of an actor takes 13."""
 
+LINEAGES_MAX = 64
+"""Told in one frame: 4 KiB."""
+
+BLAMED_MAX = 3
+"""Times that a peer ends the connection at the same frame before we give it up: once is the network, twice chance."""
+
+PROOF_WITHIN_NS = 4 * 10**9
+"""A peer that says it has seen more than we remember shows what proves it right behind its hello."""
+
 OUTCOME_BYTES_MAX = 320
 """Packed: four keys and hashes, an id, a word, three times. 64 of them are far from a data frame's cap."""
 

@@ -10,12 +10,24 @@ The table of states stands in README.md. No clock, no randomness, no socket, no 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import islice
 
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
-from netsky.mesh.effects import NOTHING, Close, Direction, Effects, Enrolled, Holds, Up, closing
+from netsky.mesh.effects import (
+    NOTHING,
+    Close,
+    Direction,
+    Effects,
+    Enrolled,
+    Holds,
+    Stated,
+    Up,
+    closing,
+    freezing,
+)
 from netsky.mesh.ends import Ends, LinkState
 from netsky.mesh.frames import (
     CHANNEL_LANES,
@@ -29,6 +41,7 @@ from netsky.mesh.frames import (
     Hello,
     Hold,
     LaneHello,
+    Lineages,
     Outcomes,
     Ping,
     Pong,
@@ -40,8 +53,11 @@ from netsky.mesh.limits import (
     HELLO_WITHIN_NS,
     HOLD_EVERY_BEATS,
     HOLDS_MAX,
+    LINEAGES_MAX,
+    PROOF_WITHIN_NS,
     ROSTER_PIECES_IN_TURN,
 )
+from netsky.mesh.lineage import Lineage
 from netsky.mesh.offer import Offer, Wanted
 from netsky.mesh.pulse import Pulse
 from netsky.mesh.receiver import Receiver
@@ -59,12 +75,16 @@ class Link:
     def __init__(self, ends: Ends, state: LinkState, roster: Roster | None, sealed_roster: bytes) -> None:
         assert roster is not None or not ends.at_root
         self._ends = ends
-        self._sender = Sender(ends, state.outgoing)
+        self._memory = state.memory
+        self._sender = Sender(ends, state)
         self._receiver = Receiver(ends, state.incoming, roster)
         self._pulse = Pulse()
         self._roster, self._sealed_roster = roster, sealed_roster
         self._pieces, self._collector = Pieces(), Collector()
         self._held: frozenset[tuple[bytes, str]] = frozenset()
+        self._related: Mapping[bytes, Lineage] = {}
+        self._unsaid: dict[bytes, Lineage] = {}
+        self._proof_until = 0
         self._hello: Hello | None = None
         self._shown_version = 0  # of the roster that the peer knows us to have
         self._deadline = 0
@@ -120,12 +140,14 @@ class Link:
         hello = Hello(
             *(VERSION, ends.mesh, ends.reign, version, ends.capabilities, ends.program),
             ends.addresses[:ADDRESSES_MAX],
+            *(self._memory.lineage, self._memory.since),
             *lanes,
         )
         return Effects(send=((CONTROL, hello),), deadline=self._deadline)
 
     def receive(self, channel: int, frame: Frame, now: int, wall: int) -> Effects:
         if self._hello is None:
+            self._proof_until = now + PROOF_WITHIN_NS
             effects = self._greet(frame) if isinstance(frame, Hello) else closing("hello", "The first frame is hello.")
         elif isinstance(frame, Data | Outcomes):
             lane = CHANNEL_LANES.get(channel)
@@ -150,6 +172,11 @@ class Link:
 
     def pieces(self) -> Effects:
         """The control stream has nothing to write: what is still to be said at length."""
+        if self._unsaid and self._hello is not None:
+            said = tuple(islice(self._unsaid.values(), LINEAGES_MAX))
+            for one in said:
+                del self._unsaid[one.node]
+            return Effects(send=((CONTROL, Lineages(said)),))
         return Effects(send=tuple((CONTROL, piece) for piece in self._pieces.take(ROSTER_PIECES_IN_TURN)))
 
     def beat(self, now: int) -> Effects:
@@ -165,6 +192,8 @@ class Link:
             return Effects(deadline=self._next_deadline())
         if self._hello is None:
             return closing("hello", "The peer did not say hello in time.")
+        if self._sender.unproven and now >= self._proof_until:
+            return closing("claim", "The peer says that this home was restored, and shows nothing that proves it.")
         if now >= self._deadline:
             return closing("silent", "Nothing came from the peer for too long.")
         return closing("roster", "The roster by which data was routed did not come in time.")
@@ -197,6 +226,15 @@ class Link:
         changed, self._held = held != self._held, held
         return Effects(send=((CONTROL, self._hold_frame()),)) if changed and self._hello is not None else NOTHING
 
+    def relate(self, lineages: Mapping[bytes, Lineage]) -> None:
+        """At the root: those of all nodes that were ever restored. `pieces` says what the peer does not know yet."""
+        assert self._ends.at_root or not lineages
+        if lineages is not self._related:
+            before, self._related = self._related, lineages
+            self._unsaid |= {
+                key: one for key, one in lineages.items() if one != before.get(key) and key != self._ends.peer
+            }
+
     # Hello.
 
     @property
@@ -210,8 +248,21 @@ class Link:
         self._hello = hello
         self._tell_roster(hello)
         holds = Effects(send=((CONTROL, self._hold_frame()),) if self._held else ())
-        up = Effects(deliver=(Up(hello.program, hello.addresses),))
-        return up + holds + self._sender.greet(hello) + self._receiver.greet(hello)
+        if hello.lineage in self._memory.superseded:
+            return self._cloned()
+        renewed = self._memory.peer not in {b"", hello.lineage}
+        effects = Effects(deliver=(Up(hello.program, hello.addresses),)) + holds
+        if hello.lineage != self._memory.peer:
+            effects += Effects(persist=(Stated((Lineage(self._ends.peer, hello.lineage, hello.since),)),))
+        return effects + self._receiver.greet(hello) + self._sender.greet(hello, renewed=renewed)
+
+    def _cloned(self) -> Effects:
+        """A memory that its node has given up is alive somewhere: nothing of it is taken, and nothing given to it."""
+        sentence = "That memory was replaced: this home has a copy, or its key was stolen (netsky help backup)."
+        effects = NOTHING
+        for lane in LANES:
+            effects += freezing(lane, "in", "cloned", sentence) + freezing(lane, "out", "cloned", sentence)
+        return effects + closing("cloned", sentence)
 
     def _hello_fault(self, hello: Hello) -> Close | None:
         if hello.version != VERSION:
@@ -241,8 +292,8 @@ class Link:
         return Hold(tuple(sorted(self._held)))
 
     def _next_deadline(self) -> int:
-        waits = self._receiver.waits_until
-        return self._deadline if waits is None else min(self._deadline, waits)
+        proof = self._proof_until if self._sender.unproven else None
+        return min(until for until in (self._deadline, self._receiver.waits_until, proof) if until is not None)
 
     # Control.
 
@@ -265,10 +316,21 @@ class Link:
                 return self._piece(frame)
             case Evidence():
                 return self._sender.evidence(frame)
+            case Lineages():
+                return self._stated(frame)
+            case Bye(code="behind") if not self._ends.at_root:
+                return self._sender.restored(0, "root")  # it gives everything to us: we believe what it says of us
             case Bye():
-                return closing("bye", f"The peer ended the link: {frame.code!r}, {frame.sentence!r}.")
+                return self._sender.blamed(frame) + closing(
+                    "bye", f"The peer ended the link: {frame.code!r}, {frame.sentence!r}."
+                )
             case _:
                 return closing("hello", f"{type(frame).__name__} has no place here.")
+
+    def _stated(self, frame: Lineages) -> Effects:
+        if self._ends.at_root or any(one.node == self._ends.me for one in frame.lineages):
+            return closing("frame", "The root says what others lost, and nobody else does.")
+        return Effects(persist=(Stated(frame.lineages),))
 
     def _piece(self, piece: RosterPiece) -> Effects:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from netsky.envelope.batch import BatchCache
 from netsky.envelope.invalid import Invalid
@@ -38,6 +39,10 @@ class Receiver:
                 continue
             sends = hello.lane(lane).sends
             fault = incoming.fault(sends)
+            if fault is not None and fault[0] == "peer_rolled_back":
+                incoming.frozen = fault[0]  # nothing is stored: shown what it forgot, it begins a new life
+                effects += self._evidence(lane, incoming, incoming.mark)
+                continue
             if fault is not None:
                 effects += self._freeze(lane, *fault)
                 continue
@@ -64,7 +69,8 @@ class Receiver:
         return effects
 
     def receive(self, lane: Lane, frame: Data | Outcomes, now: int) -> Effects:
-        return self._receive(lane, frame, now + ROSTER_WITHIN_NS)
+        effects = self._receive(lane, frame, now + ROSTER_WITHIN_NS)
+        return effects if effects.close is None else replace(effects, close=replace(effects.close, lane=lane))
 
     def _receive(self, lane: Lane, frame: Data | Outcomes, within: int) -> Effects:
         incoming = self.lanes[lane]
@@ -100,11 +106,10 @@ class Receiver:
             before = incoming.seen(number)
             if before is None:
                 return closing("gap", f"Number {number} is too long ago to be told from another.")
-            seen, leaf = before
+            _, leaf = before
             if leaf != carried.leaves[number - first]:
-                evidence = Evidence(lane, incoming.life, number, seen.claim, seen.leaves)
                 sentence = f"The peer sent something else again as number {number}: it was restored or cloned."
-                return Effects(send=((CONTROL, evidence),)) + self._freeze(lane, "diverged", sentence)
+                return self._evidence(lane, incoming, number) + self._freeze(lane, "diverged", sentence)
         if last <= incoming.mark:
             return Effects(send=((CONTROL, Ack(lane, incoming.life, incoming.mark)),))
         if last > incoming.allowed:
@@ -135,6 +140,14 @@ class Receiver:
         incoming.advance(seen, carried.last, carried.leaves[-1])
         effects = Effects(persist=(record,), send=((CONTROL, Ack(lane, incoming.life, incoming.mark)),), deliver=told)
         return effects + self._state_credit(lane) if incoming.owes_credit() else effects
+
+    def _evidence(self, lane: Lane, incoming: Incoming, number: int) -> Effects:
+        """What we hold under this number, under the peer's own seal."""
+        known = incoming.seen(number) if number else None
+        if known is None:
+            return NOTHING
+        seen, _ = known
+        return Effects(send=((CONTROL, Evidence(lane, incoming.life, number, seen.claim, seen.leaves)),))
 
     def _state_credit(self, lane: Lane) -> Effects:
         incoming = self.lanes[lane]

@@ -2,47 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from dataclasses import replace
 
 from netsky.envelope.batch import decode_batch, encode_batch, leaves
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
 from netsky.envelope.limits import BATCH_MAX
 from netsky.mesh.claim import Claim, leaves_hash, open_claim, seal_claim
-from netsky.mesh.effects import NOTHING, Acked, Effects, Numbered, Record, closing, freezing
-from netsky.mesh.ends import Ends
-from netsky.mesh.frames import LANE_CHANNELS, Ack, Credit, Data, Evidence, Frame, Hello, Outcomes
-from netsky.mesh.limits import DATA_FRAME_BYTES_MAX
+from netsky.mesh.effects import (
+    NOTHING,
+    Acked,
+    Blamed,
+    Close,
+    Damaged,
+    Effects,
+    Numbered,
+    Raised,
+    Record,
+    Restored,
+    closing,
+    freezing,
+)
+from netsky.mesh.ends import Ends, LinkState
+from netsky.mesh.frames import LANE_CHANNELS, Ack, Bye, Credit, Data, Evidence, Frame, Hello, Outcomes
+from netsky.mesh.limits import BLAMED_MAX, DATA_FRAME_BYTES_MAX
+from netsky.mesh.lineage import Blame
 from netsky.mesh.offer import Offer, Wanted
 from netsky.mesh.outcome import outcome_leaf
 from netsky.mesh.pieces import FRAME_BYTES_OVER, full_positions
 from netsky.mesh.route import Route, bitmap_of, open_route, seal_route
-from netsky.mesh.streams import LANES, FrameState, Outgoing, OutgoingState
+from netsky.mesh.streams import LANES, FrameState, Outgoing
+
+BLAMED_CODES = frozenset({"frame", "claim", "route", "gap"})
+"""Faults of the link that one frame may have in itself."""
 
 
 class Sender:
-    def __init__(self, ends: Ends, state: Mapping[Lane, OutgoingState]) -> None:
-        self.lanes = {lane: Outgoing(state[lane]) for lane in LANES}
+    def __init__(self, ends: Ends, state: LinkState) -> None:
+        self.lanes = {lane: Outgoing(state.outgoing[lane]) for lane in LANES}
         self._ends = ends
+        self._memory = state.memory
         self._open = False
         self._dry: set[Lane] = set()  # the store had nothing more
         self._cramped: set[Lane] = set()  # that fits less than a batch, so it may well have more: ask when more may go
         self._short: set[Lane] = set()  # it had, but more at once than the peer allows now
 
-    def greet(self, hello: Hello) -> Effects:
+    def greet(self, hello: Hello, *, renewed: bool) -> Effects:
+        """`renewed`: the peer has another memory than when we met it last, and says so."""
         self._open = True
-        effects = NOTHING
+        effects, close = NOTHING, None
         for lane, out in self.lanes.items():
             received = hello.lane(lane).received
             if out.frozen is not None:
+                if renewed:  # whoever has looked at it has given that home another lineage
+                    effects += self._raise(lane, 0, "peer_restored")
+                    close = Close("restored", "The peer was restored: what was frozen goes on in a new life.")
                 continue
             fault = out.fault(received)
-            if fault is not None:
+            if fault is None:
+                if received.life == out.life:
+                    # An ack that was lost with the last connection: the mark says the same.
+                    effects += self._acknowledge(lane, received.number)
+            elif fault[0] == "behind":
+                out.frozen = "behind"  # until the peer has proven it; nothing of that is stored
+            elif fault[0] != "peer_behind":
                 effects += self._freeze(lane, *fault)
-            elif received.life == out.life:
-                # An ack that was lost with the last connection: the mark says the same.
-                effects += self._acknowledge(lane, received.number)
-        return effects
+            elif self._ends.at_root and not renewed:
+                # It may not know yet; it believes its root, and comes back with another lineage.
+                close = Close("behind", fault[1])
+            else:
+                effects += self._raise(lane, received.life, "peer_behind")
+                close = close or Close("restored", fault[1])
+        return replace(effects, close=close)
+
+    @property
+    def unproven(self) -> bool:
+        """The peer says that it has seen more from us than we remember, and has not shown it yet."""
+        return any(out.frozen == "behind" for out in self.lanes.values())
 
     # What may go.
 
@@ -148,6 +185,11 @@ class Sender:
             leaf = self._sealed_before(evidence)
         except Invalid as fault:
             return closing("claim", fault.sentence)
+        if out.frozen == "behind":
+            ahead = evidence.life > out.life or (evidence.life == out.life and number > out.last)
+            if leaf is None or not ahead:
+                return closing("claim", "The peer's evidence does not show what it says.")
+            return self.restored(evidence.life, "proof")
         if out.frozen is not None:
             return NOTHING
         # It answers a number that went out in this connection, so what it is about is remembered.
@@ -155,6 +197,31 @@ class Sender:
         if leaf is None or not sent or out.leaf(number) == leaf:
             return closing("claim", "The peer's evidence does not show what it says.")
         return self._freeze(lane, "diverged", f"Under our seal the peer holds something else as number {number}.")
+
+    def restored(self, seen: int, reason: str) -> Effects:
+        """This home forgot what it once did; `seen` is the life in which it did."""
+        record = Restored(self._new_life(seen), self._memory.fresh, reason)
+        return Effects(persist=(record,), close=Close("restored", "This home was restored: its streams begin anew."))
+
+    def _raise(self, lane: Lane, seen: int, reason: str) -> Effects:
+        return Effects(persist=(Raised(lane, self._new_life(seen), self._memory.fresh, reason),))
+
+    def _new_life(self, seen: int) -> int:
+        """More than any side has seen."""
+        return max(self._memory.highest, seen, *(out.life for out in self.lanes.values())) + 1
+
+    def blamed(self, bye: Bye) -> Effects:
+        """The peer ended the connection over something that we sent. A frame that it refuses again and again ends here;
+        hello has shown each time that it was not stored."""
+        out = self.lanes[bye.lane] if bye.lane is not None else None
+        if out is None or bye.lane is None or bye.code not in BLAMED_CODES or out.frozen or out.sent == out.acked:
+            return NOTHING
+        before, first = self._memory.blame, out.acked + 1
+        same = before is not None and (before.lane, before.life, before.first) == (bye.lane, out.life, first)
+        times = before.times + 1 if same and before is not None and before.code == bye.code else 1
+        if times < BLAMED_MAX:
+            return Effects(deliver=(Blamed(Blame(bye.lane, out.life, first, bye.code, times)),))
+        return Effects(persist=(Damaged(bye.lane, out.life, first),)) + self._raise(bye.lane, 0, "damaged")
 
     def _sealed_before(self, evidence: Evidence) -> bytes | None:
         """The leaf under this number by a seal of ours, for this peer, lane and life. Raises Invalid."""

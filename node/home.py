@@ -296,6 +296,12 @@ class HomeLock:
             self.descriptor = -1
 
 
+LIVES_FILE = "lives"
+"""The highest life that any stream of this node ever had, beside the database that may be older."""
+
+RESTORED_FILE = "restored"
+"""There after a restore, until the node has begun anew."""
+
 LOCK_NAME = "daemon.lock"
 HOLDER_NAME = "daemon.json"
 """Who holds the lock, for people and for `netsky down`; the lock itself is the truth."""

@@ -112,6 +112,14 @@ def received_at(origin: bytes, peer: bytes, at: int) -> Statement:
     )
 
 
+def in_frame(peer: bytes, lane: str, life: int, first: int) -> Statement:
+    return Statement(
+        f"SELECT {_COLUMNS} FROM forward WHERE seq IN (SELECT each.value FROM flight, json_each(flight.rows) AS each "
+        "WHERE flight.peer = ? AND flight.lane = ? AND flight.life = ? AND flight.first = ? AND source = 'forward')",
+        (peer, lane, life, first),
+    )
+
+
 def expired(now: int, limit: int) -> Statement:
     """Open ones of which at least one envelope is past its time."""
     return Statement(

@@ -55,6 +55,8 @@ class Mine(NamedTuple):
     state: str
     was_numbered: int
     via: str
+    put_back: int = 0
+    """It is sent again: 1, a node on the way forgot it; 2, its destination did; 3, and here its bytes are gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,11 +140,12 @@ def open_entries(peer: bytes, lane: str, limit: int, held: Sequence[bytes] = (),
     """Without a number, in the order of acceptance; not for destinations that are held, nor actors that are full."""
     if not held and not full:  # nearly always
         return Statement(
-            f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' ORDER BY seq LIMIT ?", (peer, lane, limit)
+            f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' AND put_back < 3 ORDER BY seq LIMIT ?",
+            (peer, lane, limit),
         )
     places, values = blobs(held or [b""])
     return Statement(
-        f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' "
+        f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' AND put_back < 3 "
         f"AND ifnull(outbox.destination NOT IN ({places}), TRUE) AND recipient NOT IN (SELECT value FROM json_each(?)) "
         "ORDER BY seq LIMIT ?",
         (peer, lane, *values, texts(full), limit),
@@ -175,18 +178,18 @@ def acked(peer: bytes, lane: str, life: int, up_to: int, at: int) -> Statement:
 def mine(origin: bytes, ids: Sequence[str]) -> Statement:
     """What an outcome is held against."""
     return Statement(
-        "SELECT seq, id, leaf, messages.destination, sender, kind, expires, state, life IS NOT NULL, via "
+        "SELECT seq, id, leaf, messages.destination, sender, kind, expires, state, life IS NOT NULL, via, put_back "
         "FROM messages JOIN outbox USING (seq) WHERE id IN (SELECT value FROM json_each(?)) AND origin = ?",
         (texts(ids), origin),
     )
 
 
-def done(ended: Sequence[tuple[int, int, int]], at: int) -> Statement:
-    """(seq, received, routed): their outcome is stored in the same transaction; the times are the root's."""
+def done(ended: Sequence[tuple[int, int, int, str]], at: int) -> Statement:
+    """(seq, received, routed, fate): their outcome is stored in the same transaction; the times are the root's."""
     return Statement(
-        "UPDATE outbox SET state = 'done', done_at = ?, root_received = ?, root_routed = ? "
+        "UPDATE outbox SET state = 'done', done_at = ?, root_received = ?, root_routed = ?, fate = ? "
         "WHERE seq = ? AND state != 'done'",
-        many=[(at, received or None, routed or None, seq) for seq, received, routed in ended],
+        many=[(at, received or None, routed or None, fate, seq) for seq, received, routed, fate in ended],
     )
 
 
@@ -194,18 +197,34 @@ def to_destinations(destinations: Sequence[bytes], limit: int) -> Statement:
     """The `mine` columns of what has no outcome and goes to these nodes, for when they are no more."""
     places, values = blobs(destinations)
     return Statement(
-        "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via "
-        f"FROM outbox JOIN messages USING (seq) WHERE state != 'done' AND outbox.destination IN ({places}) LIMIT ?",
+        "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via, "
+        "put_back FROM outbox JOIN messages USING (seq) "
+        f"WHERE state != 'done' AND outbox.destination IN ({places}) LIMIT ?",
         (*values, limit),
     )
 
 
-def expired(now: int, limit: int) -> Statement:
-    """The `mine` columns of what never got a number in time."""
+def expired(now: int, limit: int, since: int = 0, met: Sequence[bytes] = ()) -> Statement:
+    """The `mine` columns of what never got a number in time, or not again. What was accepted before `since` is left out
+    where its peer was not met yet."""
+    places, values = blobs(met or [b""])
     return Statement(
-        "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via "
-        "FROM outbox CROSS JOIN messages USING (seq) WHERE state = 'open' AND messages.expires < ? LIMIT ?",
-        (now, limit),
+        "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via, "
+        "put_back FROM outbox CROSS JOIN messages USING (seq) WHERE state = 'open' AND (life IS NULL OR put_back >= 2) "
+        "AND (messages.expires < ? OR put_back = 3) "
+        f"AND (put_back >= 2 OR accepted_at >= ? OR peer IN ({places})) LIMIT ?",
+        (now, since, *values, limit),
+    )
+
+
+def in_frame(peer: bytes, lane: str, life: int, first: int) -> Statement:
+    """The `mine` columns of what went out in this frame."""
+    return Statement(
+        "SELECT seq, id, messages.leaf, messages.destination, sender, kind, messages.expires, state, "
+        "outbox.life IS NOT NULL, via, put_back FROM outbox JOIN messages USING (seq) "
+        "WHERE seq IN (SELECT each.value FROM flight, json_each(flight.rows) AS each WHERE flight.peer = ? "
+        "AND flight.lane = ? AND flight.life = ? AND flight.first = ? AND source = 'own')",
+        (peer, lane, life, first),
     )
 
 

@@ -45,6 +45,16 @@ def record(outcomes: Sequence[OutcomeRow]) -> Statement:
     )
 
 
+def amend(outcomes: Sequence[OutcomeRow]) -> Statement:
+    """The one case in which an outcome changes: what was delivered may be lost, since its destination was restored."""
+    return Statement(
+        "INSERT INTO outcomes (key, leaf, fate, code, ender, at, expires) VALUES (?, ?, ?, ?, ?, ?, ?) "
+        "ON CONFLICT (key) DO UPDATE SET fate = excluded.fate, code = excluded.code, ender = excluded.ender, "
+        "at = excluded.at WHERE excluded.fate = 'in_doubt' AND leaf = excluded.leaf",
+        many=[(o.key, o.leaf, o.fate, o.code, o.ender, o.at, o.expires) for o in outcomes],
+    )
+
+
 def find(keys: Sequence[bytes]) -> Statement:
     places, values = blobs(keys)
     return Statement(f"SELECT key, leaf, fate, code, ender, at, expires FROM outcomes WHERE key IN ({places})", values)

@@ -19,6 +19,9 @@ SILENT = frozenset({"error", "outcome", "control"})
 """Kinds whose death causes no error: an error about an error would never end. Nor does that of the node's own words,
 which no actor waits for; these are no dead letters either, for nobody could do anything about one."""
 
+LISTED_NS = 7 * 86_400 * 10**9
+"""What a restore put in doubt is told for a week, however long ago it had expired."""
+
 
 @dataclass(frozen=True, slots=True)
 class Believed:
@@ -52,7 +55,7 @@ def apply(came: Iterable[tuple[bytes, Outcome]], rows: Mapping[str, Mine], belie
             found.disbelieved.append((outcome, why))
             continue
         over.add(mine.seq)
-        found.fates.append((mine, outcome))
+        found.fates.append((mine, _as_it_counts(mine, outcome)))
     if found.fates:
         found.statements = _rows(found.fates, believed.me, now)
     return found
@@ -88,29 +91,39 @@ def _disbelief(peer: bytes, outcome: Outcome, mine: Mine, believed: Believed) ->
         return "not_its_to_end"
     if believed.me == believed.root:
         return None if outcome.ender == peer == mine.destination else "not_its_to_end"
-    if mine.state == "open":
+    if mine.state == "open" and not mine.was_numbered:
         return "never_sent"  # nobody can have ended what has not left this node
     if outcome.ender not in (believed.root, outcome.via):
         return "came_by_another"
     return None
 
 
+def _as_it_counts(mine: Mine, outcome: Outcome) -> Outcome:
+    """Of what is sent again only its destination's first word is certain, and none if that has forgotten it."""
+    first_word = outcome.ender == mine.destination and mine.put_back < 2
+    if outcome.fate != "dead" or not mine.put_back or first_word:
+        return outcome
+    return outcome._replace(fate="in_doubt")
+
+
 def _rows(fates: Sequence[tuple[Mine, Outcome]], me: bytes, now: int) -> list[Statement]:
-    kept = [
-        outcomes.OutcomeRow(
+    kept = {
+        one.seq: outcomes.OutcomeRow(
             key=outcomes.key_of(me, one.id),
             leaf=one.leaf,
             fate=outcome.fate,
             code=outcome.code or None,
             ender=outcome.ender,
             at=outcome.ended,
-            expires=min(one.expires + SKEW_NS, TIME_MAX),
+            expires=min(max(one.expires + SKEW_NS, now + LISTED_NS if one.put_back else 0), TIME_MAX),
         )
         for one, outcome in fates
-    ]
+    }
+    again = [kept[one.seq] for one, _ in fates if one.put_back]
     made = [
-        outcomes.record(kept),
-        outbox.done([(one.seq, outcome.received, outcome.routed) for one, outcome in fates], now),
+        outcomes.record([kept[one.seq] for one, _ in fates if not one.put_back]),
+        *([outcomes.amend(again)] if again else ()),
+        outbox.done([(one.seq, outcome.received, outcome.routed, outcome.fate) for one, outcome in fates], now),
     ]
     lost = [(one, outcome) for one, outcome in fates if outcome.fate != "delivered" and one.via != "node"]
     if lost:

@@ -8,84 +8,36 @@ newer. A stranger is closed on its proven key, before any stream is accepted.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import trio
 from netsky.envelope.kinds import Lane
 from netsky.mesh import effects
 from netsky.mesh.driver import run_link
-from netsky.mesh.effects import CLOSE_CODES, Alarm, Close, Notice, Up
+from netsky.mesh.effects import CLOSE_CODES, Alarm, Close, Notice, Restored, Up
 from netsky.mesh.ends import Ends
 from netsky.mesh.limits import ADDRESSES_MAX, ALPN, DEAD_AFTER_NS, HELLO_WITHIN_NS, JOIN_ALPN
 from netsky.mesh.link import Link
 from netsky.mesh.roster import Member, Roster
-from netsky.mesh.transport import Connection, Incoming, PeerAddress, Transport, TransportError, TransportOptions
+from netsky.mesh.transport import Connection, Incoming, PeerAddress, Transport, TransportError
 from netsky.node.backoff import DIAL
-from netsky.node.bus.acks import Accept
-from netsky.node.bus.ingress import IngressPlanner
 from netsky.node.daemon.told import OUTBOX_SIGNAL, ROSTER_SIGNAL
 from netsky.node.db import arrivals, forward
-from netsky.node.db.group import GroupCommit
 from netsky.node.errors import NetskyError
-from netsky.node.events import Events, Signals
-from netsky.node.identity import Identity
 from netsky.node.limits import HANDSHAKES_MAX, SWEEP_NS
 from netsky.node.links.holding import HoldParts, Holds, Lasting
+from netsky.node.links.items import Cut, Knows, Remember, Sweep
 from netsky.node.links.notices import Errors, Notices
 from netsky.node.links.offers import Offers
-from netsky.node.links.planner import Cut, Knows, LinkPlanner, Sweep
+from netsky.node.links.parts import Parts
+from netsky.node.links.planner import LinkPlanner
+from netsky.node.links.remembering import Remembering
 from netsky.node.links.slot import Slot
 from netsky.node.links.store import PeerStore, Ways
 from netsky.node.links.windows import windows
-from netsky.node.log import Log
 from netsky.node.membership.membership import Sighting, address_texts, peer_address
-from netsky.node.seams import Seams
-from netsky.node.seams.ledger import Statement
 from netsky.node.supervise import Crash, describe
 from netsky.relay.holds import Queues
-from netsky.relay.routes import RouteLine
-
-
-class Membership(Protocol):
-    """What links ask of it."""
-
-    def roster(self) -> tuple[Roster | None, bytes]: ...
-
-    def adopt(self, roster: Roster, sealed: bytes) -> None: ...
-
-    def store(self, sealed: bytes) -> Statement: ...
-
-    def root_addresses(self) -> tuple[str, ...]: ...
-
-    def remember_root_addresses(self, addresses: Sequence[str]) -> None: ...
-
-    def note_stranger(self, key: bytes, code: str) -> None: ...
-
-    async def serve_join(self, connection: Connection) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Parts:
-    """What links need of their node."""
-
-    identity: Identity
-    seams: Seams
-    group: GroupCommit
-    ingress: IngressPlanner
-    accept: Accept
-    membership: Membership
-    signals: Signals
-    events: Events
-    log: Log
-    crashed: Callable[[Crash], None]
-    route_lines: Callable[[], Sequence[RouteLine]]
-    takes_work: Callable[[], bool]
-    """Whether this node can store more for now: its disk is neither slow nor full."""
-    inbox_max: Callable[[], int]
-    """Untaken envelopes that an actor may have."""
-    options: TransportOptions
-    program: str
 
 
 class Links:
@@ -97,6 +49,7 @@ class Links:
         self._slots: dict[bytes, Slot] = {}
         self._transport: Transport | None = None
         self._handshakes = 0
+        self._met: set[bytes] = set()
         self.queues = Queues()
         own, seams = parts.identity.key, parts.seams
         self.holds = Holds(
@@ -104,15 +57,22 @@ class Links:
             self.queues,
         )
         self._lasting = Lasting()
+        self._remembering = Remembering(own, parts.home, seams, parts.group)
         parts.ingress.counted = self.holds.counted
         self._notices = Notices(
-            parts.seams, parts.group, parts.signals, parts.events, parts.log, self.name_of, parts.membership.adopt
+            *(parts.seams, parts.group, parts.signals, parts.events, parts.log, self.name_of, parts.membership.adopt),
+            *(self._begin_anew, self._remembering.noted),
         )
         self._errors = Errors(parts.group, parts.signals, parts.accept, parts.seams)
-        knows = Knows(parts.identity.key, self._root, self._roster, parts.route_lines, parts.membership.store)
+        knows = Knows(
+            *(parts.identity.key, self._root, self._roster, parts.route_lines, parts.membership.store),
+            self._remembering.event,
+        )
         self._ways = Ways(
             group=parts.group,
             planner=LinkPlanner(knows, parts.ingress, self.queues, parts.seams.time, self._notices),
+            is_root=self._is_root,
+            remembering=self._remembering,
             signals=parts.signals,
             time=parts.seams.time,
             chance=parts.seams.chance,
@@ -192,6 +152,10 @@ class Links:
                 await transport.close()
 
     async def _load(self) -> None:
+        record = await self._remembering.load()
+        if record is not None:
+            self._remembering.raise_to(record.life)
+            await self._parts.group.submit(self._ways.planner, Remember(record))
         found, inboxes = await self._parts.group.read([forward.waiting(), arrivals.waiting_everywhere()])
         self.queues = self._fill(forward.waiting_rows(found))
         self.holds.counted(arrivals.pairs(inboxes))  # who was full before is so before anybody is granted a window
@@ -203,11 +167,22 @@ class Links:
             self.queues.change(row.peer, row.origin, row.envelopes, row.size)
         return self.queues
 
+    def _begin_anew(self, record: Restored) -> None:
+        """This home was put back from a backup: the queue of the root is empty, and every link loads anew."""
+        self._remembering.restored(record)
+        self._parts.membership.burned()
+        self.queues.clear()
+        for slot in self._slots.values():
+            if slot.scope is not None:
+                slot.scope.cancel()
+
     async def _sweep_forever(self) -> None:
         """Ends what is past its time, here and in the root's queue."""
         group, time = self._parts.group, self._parts.seams.time
+        began = time.wall()
         while True:
-            await group.submit(self._ways.planner, Sweep())
+            self._met |= {key for key, slot in self._slots.items() if _agrees(slot)}
+            await group.submit(self._ways.planner, Sweep(began, tuple(sorted(self._met))))
             if self.holds.holding.lapsed():
                 self._parts.signals.ring(OUTBOX_SIGNAL)
             self.held_since()
@@ -311,7 +286,7 @@ class Links:
     async def _drive(self, slot: Slot, connection: Connection, *, dialled: bool) -> None:
         parts, name = self._parts, self.name_of(slot.key) or "a stranger"
         offers = Offers(slot.key, parts.identity.key, parts.group, is_root=self._is_root)
-        store = PeerStore(slot.key, name, offers, self._ways, self._notice)
+        store = PeerStore(slot, name, offers, self._ways, self._notice)
         try:
             slot.link = Link(self._ends(slot.key), await store.load(), *parts.membership.roster())
             why = await run_link(slot.link, connection, store, parts.seams.time, dialled=dialled)
@@ -371,6 +346,8 @@ class Links:
                 self._parts.membership.remember_root_addresses(tuple(dict.fromkeys(known))[:ADDRESSES_MAX])
             self._notices.row("up", peer, name)
             self._parts.events.publish("link_up", peer=name)
+        elif isinstance(notice, effects.Blamed):
+            slot.blame = notice.blame
         elif isinstance(notice, effects.Holds):
             self.holds.holding.say(peer, notice.held)
             self._parts.signals.ring(OUTBOX_SIGNAL)
@@ -395,3 +372,8 @@ class Links:
         load = self.queues.load(member.key)
         queued = {"queued": load.envelopes, "queued_bytes": load.bytes, "held": self.holds.shown(member.key)}
         return {"name": member.name, **slot.shown(), **queued}
+
+
+def _agrees(slot: Slot) -> bool:
+    """It is up, and does not say that we have forgotten something."""
+    return slot.up_since is not None and slot.link is not None and "behind" not in slot.link.frozen().values()

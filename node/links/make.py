@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netsky.node.links.links import Links, Parts
+from netsky.node.links.links import Links
+from netsky.node.links.parts import Parts
 from netsky.node.version import program_version
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def make_links(node: Node) -> Links | None:
     return Links(
         Parts(
             identity=node.identity,
+            home=node.home,
             seams=node.seams,
             group=node.group,
             ingress=node.bus.ingress,

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from netsky.envelope.address import parse_address
+from netsky.mesh.effects import Restored
+from netsky.mesh.lineage import Lineage
 from netsky.mesh.roster import Roster
 from netsky.node.bus.acks import Accept
 from netsky.node.bus.draft import Draft
@@ -37,6 +39,8 @@ class Notices:
     log: Log
     name_of: Callable[[bytes], str | None]
     adopt: Callable[[Roster, bytes], None]
+    begin_anew: Callable[[Restored], None]
+    noted: Callable[[Sequence[Lineage]], None]
 
     def ended(self, ended: Ended) -> None:
         for mine, outcome in ended.fates:
@@ -62,6 +66,18 @@ class Notices:
 
     def passed(self, rows: Sequence[PassedRow]) -> None:
         self.group.ride(insert(rows))
+
+    def lineages(self, new: Sequence[Lineage]) -> None:
+        self.noted(new)
+        for one in new:
+            fields = {"peer": self._name(one.node), "since": one.since}
+            self.log.event("link.lineage", level="warn", **fields)
+            self.events.publish("link_restored", **fields)
+
+    def restored(self, record: Restored) -> None:
+        self.log.event("node.restored", level="warn", life=record.life, reason=record.reason)
+        self.events.publish("restored", life=record.life, reason=record.reason)
+        self.begin_anew(record)
 
     def queued(self, peers: Iterable[bytes]) -> None:
         for peer in peers:

@@ -32,6 +32,15 @@ class Marks:
         self._marks[peer, direction, lane] = (life, last)
         return True
 
+    def begin(self, peer: bytes, lane: str, life: int) -> None:
+        """What goes out there is counted anew."""
+        self._marks[peer, "out", lane] = (life, 0)
+
+    def begin_all(self, life: int) -> None:
+        for peer, direction, lane in list(self._marks):
+            if direction == "out":
+                self.begin(peer, lane, life)
+
     def is_new(self, peer: bytes, lane: str, life: int) -> bool:
         return self._marks.get((peer, "in", lane), (0, 0))[0] < life
 

@@ -46,6 +46,8 @@ def own_over(rows: Sequence[Mine], roster: Roster, now: int, numbered: Collectio
         revoked = destination.revoked if destination is not None else 0
         if revoked and (not row.was_numbered or now - revoked > REVOKED_PATIENCE_NS):
             over[row.seq] = (row, "dest_revoked")
+        elif row.put_back == 3 or (row.expires < now and row.put_back == 2):
+            over[row.seq] = (row, "restored")  # its destination forgot it, and it cannot be sent any more
         elif row.expires < now and not row.was_numbered:
             over[row.seq] = (row, "expired")
     return over
@@ -70,13 +72,15 @@ def forward_expired(rows: Sequence[ForwardRow], me: bytes, now: int, numbered: C
             swept.removals.append(forward.remove([row.seq]))
 
 
-def forward_cut(rows: Sequence[ForwardRow], me: bytes, now: int, *, was_numbered: bool, swept: Swept) -> None:
-    """The link that these wait for has ended for good."""
+def forward_cut(
+    rows: Sequence[ForwardRow], me: bytes, now: int, *, was_numbered: bool, swept: Swept, code: str = "dest_revoked"
+) -> None:
+    """The link that these wait for has ended for good, or does not take them."""
     for row in rows:
         batch = decode_batch(row.batch)
         headers = _headers(batch)
         fate: Fate = "in_doubt" if was_numbered else "dead"
-        swept.fates += _fates(batch, headers, list(headers), me, fate=fate, code="dest_revoked", now=now)
+        swept.fates += _fates(batch, headers, list(headers), me, fate=fate, code=code, now=now)
     if rows:
         swept.removals.append(forward.remove([row.seq for row in rows]))
 

@@ -6,87 +6,43 @@ the next one has read, and what ends a link for good sees everything that was qu
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
 
-from netsky.mesh.effects import Acked, Answered, Arrived, Enrolled, Froze, Numbered, Record
+from netsky.mesh.effects import (
+    Acked,
+    Answered,
+    Arrived,
+    Damaged,
+    Enrolled,
+    Froze,
+    Numbered,
+    Raised,
+    Record,
+    Restored,
+    Stated,
+)
+from netsky.mesh.lineage import Lineage
 from netsky.mesh.outcome import Outcome
-from netsky.mesh.roster import Roster
 from netsky.node.bus.ingress import Incoming, Ingressed, IngressPlanner
 from netsky.node.bus.limits import OUTBOX_ENVELOPES_MAX
-from netsky.node.db import answers, flight, forward, links, outbox, routes
+from netsky.node.db import answers, flight, forward, links, outbox, restore, routes
 from netsky.node.db.group import Plan
 from netsky.node.db.passed import PassedRow
 from netsky.node.errors import Conflict, NetskyError
 from netsky.node.links.arriving import fates, packed_answers, part
 from netsky.node.links.endings import Believed, Ended, apply, end_here
+from netsky.node.links.items import Cut, Item, Knows, Persist, Remember, Sweep, Told, damaged_frames, reads_of
 from netsky.node.links.numbers import Marks, acknowledged, consumed, numbered
 from netsky.node.links.overdue import Swept, forward_cut, forward_expired, own_over
+from netsky.node.links.renewing import raised, renewed
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
 from netsky.relay.holds import Queues
 from netsky.relay.ingress import Border
-from netsky.relay.routes import RouteLine
 
 SWEEP_ROWS = 256
 """Ended in one turn, so that no commit grows long."""
-
-
-@dataclass(frozen=True, slots=True)
-class Persist:
-    """An item of the planner: what one link wants stored."""
-
-    peer: bytes
-    name: str
-    records: tuple[Record, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """An item: the link to this peer has ended for good, and nothing drives it any more."""
-
-    peer: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """An item: what is past its time, or goes to a node that is no more, ends here."""
-
-
-Item = Persist | Cut | Sweep
-
-
-class Told(Protocol):
-    """Hears of what the plan has brought about, once that is stored."""
-
-    def ended(self, ended: Ended) -> None: ...
-
-    def arrived(self, peer: bytes, item: Incoming, result: Ingressed) -> None: ...
-
-    def refused(self, peer: bytes, code: str, what: str) -> None: ...
-
-    def enrolled(self, roster: Roster, sealed: bytes) -> None: ...
-
-    def passed(self, rows: Sequence[PassedRow]) -> None:
-        """On the root: what came for others."""
-
-    def queued(self, peers: Iterable[bytes]) -> None:
-        """There is something to send to these."""
-
-    def holds(self) -> None:
-        """A hold began or ended."""
-
-
-@dataclass(frozen=True, slots=True)
-class Knows:
-    """What the planner asks of its node."""
-
-    me: bytes
-    root: bytes
-    roster: Callable[[], Roster]
-    route_lines: Callable[[], Sequence[RouteLine]]
-    keep_roster: Callable[[bytes], Statement]
 
 
 Heard = tuple[bytes, Incoming, Ingressed]
@@ -109,6 +65,10 @@ class _Group:
     refused: list[tuple[bytes, str, str]] = field(default_factory=list)
     rosters: list[Enrolled] = field(default_factory=list)
     passed: list[PassedRow] = field(default_factory=list)
+    known: dict[bytes, Lineage] = field(default_factory=dict)
+    """Lineages in force, with those of this group."""
+    lineages: list[Lineage] = field(default_factory=list)
+    restored: list[Restored] = field(default_factory=list)
     swept: Swept = field(default_factory=Swept)
     answered: set[bytes] = field(default_factory=set)
     """Next nodes of the outcomes."""
@@ -118,7 +78,7 @@ class _Group:
 
 _OF_ITEMS = (
     *("statements", "here", "ended", "mine", "relayed", "forward"),
-    *("refused", "rosters", "passed", "removals"),
+    *("refused", "rosters", "passed", "removals", "lineages", "restored"),
 )
 """Parts of a group that each item adds to, all of them or none."""
 
@@ -145,10 +105,17 @@ class LinkPlanner:
         answered = [outcome for record in brought if isinstance(record, Answered) for outcome in record.outcomes]
         ids = sorted({outcome.id for outcome in answered if outcome.origin == me})
         own = [self._own_reads(item) for item in items]
-        return [*(one for some in own for one in some), outbox.mine(me, ids), *self._ingress.reads(local)]
+        stated = {one.node for record in brought if isinstance(record, Stated) for one in record.lineages}
+        return [
+            restore.lineages(sorted(stated)),
+            *(one(*where) for where in damaged_frames(items) for one in (outbox.in_frame, forward.in_frame)),
+            *(one for some in own for one in some),
+            outbox.mine(me, ids),
+            *self._ingress.reads(local),
+        ]
 
     def _own_reads(self, item: Item) -> list[Statement]:
-        """What one item needs; `_READS` of them."""
+        """What one item needs; `reads_of` it."""
         match item:
             case Persist(peer=peer):
                 return [links.marks(peer)]
@@ -157,11 +124,13 @@ class LinkPlanner:
                     outbox.to_destinations([peer], OUTBOX_ENVELOPES_MAX),
                     *(forward.of_peer(peer, state, OUTBOX_ENVELOPES_MAX) for state in ("open", "sent")),
                 ]
-            case Sweep():
+            case Remember():
+                return []
+            case Sweep(since=since, met=met):
                 now = self._time.wall()
                 gone = [member.key for member in self._knows.roster().members if member.revoked]
                 return [
-                    outbox.expired(now, SWEEP_ROWS),
+                    outbox.expired(now, SWEEP_ROWS, since, met),
                     outbox.to_destinations(gone[-SWEEP_ROWS:], SWEEP_ROWS),
                     forward.expired(now, SWEEP_ROWS),
                 ]
@@ -172,7 +141,10 @@ class LinkPlanner:
         if self._is_root:
             border = Border(self._knows.roster(), self._knows.route_lines(), self._queues, now)
         group = _Group(now, border)
-        rest = self._items(group, items, rows)
+        group.known = {one.node: one for one in restore.lineage_rows(rows[0])}
+        spoilt = 1 + 2 * len(damaged_frames(items))
+        self._damage(group, rows[1:spoilt])
+        rest = self._items(group, items, rows[spoilt:])
         mine = {row.id: row for row in outbox.mine_rows(rest[0])}
         ended = apply(group.mine, mine, Believed(self._knows.me, self._knows.root), now)
         over = {seq: one for seq, one in group.swept.own.items() if seq not in {m.seq for m, _ in ended.fates}}
@@ -206,7 +178,7 @@ class LinkPlanner:
         """Each with its rows; those that are left. What ends by itself is looked at last, and sees who got numbers."""
         marks, own, at = Marks(), [], 0
         for item in items:
-            count = 1 if isinstance(item, Persist) else 3
+            count = reads_of(item)
             own.append(rows[at : at + count])
             at += count
             if isinstance(item, Persist):
@@ -214,6 +186,9 @@ class LinkPlanner:
         for item in items:
             if isinstance(item, Persist):
                 self._persist(group, item, marks)
+            elif isinstance(item, Remember):
+                self._renewed(group, self._knows.me, item.record, marks)
+                group.errors.append(None)
             else:
                 group.errors.append(None)
         given = {
@@ -234,6 +209,14 @@ class LinkPlanner:
                 self._sweep(group, found, given)
         return rows[at:]
 
+    def _damage(self, group: _Group, found: list[list[Row]]) -> None:
+        """What a peer cannot take was never stored there: dead, unless it was sent once before."""
+        for own, passing in zip(found[::2], found[1::2], strict=True):
+            for one in outbox.mine_rows(own):
+                group.swept.own[one.seq] = (one._replace(was_numbered=int(one.put_back > 0)), "damaged")
+            rows = forward.rows(passing)
+            forward_cut(rows, self._knows.me, group.now, was_numbered=False, swept=group.swept, code="damaged")
+
     def _cut(self, group: _Group, item: Cut, found: list[list[Row]]) -> None:
         swept = group.swept
         for one in outbox.mine_rows(found[0]):
@@ -250,7 +233,7 @@ class LinkPlanner:
     # One item.
 
     def _persist(self, group: _Group, item: Persist, marks: Marks) -> None:
-        trial = _Group(group.now, group.border)
+        trial = _Group(group.now, group.border, known=group.known)
         for record in item.records:
             if not self._record(trial, item.peer, record, marks):
                 # A connection that is over has still written; the one that is loading now will see what it wrote.
@@ -281,11 +264,31 @@ class LinkPlanner:
             case Enrolled():
                 group.statements.append(self._knows.keep_roster(record.sealed))
                 group.rosters.append(record)
+            case Damaged():
+                pass  # its frame was read before; a life that it begins stands behind it
+            case Raised() | Restored() | Stated():
+                self._renewed(group, peer, record, marks)
             case Arrived():
                 return self._arrived(group, peer, record, marks)
             case Answered():
                 return self._answered(group, peer, record, marks)
         return True
+
+    def _renewed(self, group: _Group, peer: bytes, record: Raised | Restored | Stated, marks: Marks) -> None:
+        match record:
+            case Raised():
+                marks.begin(peer, record.lane, record.life)
+                group.statements += raised(peer, record, group.now)
+            case Restored():
+                marks.begin_all(record.life)
+                group.statements += self._knows.event(record, group.now)
+                group.restored.append(record)
+            case Stated():
+                new = [one for one in record.lineages if group.known.get(one.node) != one]
+                for one in new:
+                    group.statements += renewed(peer, one, group.known.get(one.node), self._knows.root, group.now)
+                    group.known[one.node] = one
+                group.lineages += new
 
     def _arrived(self, group: _Group, peer: bytes, record: Arrived, marks: Marks) -> bool:
         made = consumed(peer, record, marks, group.now)
@@ -355,6 +358,11 @@ class LinkPlanner:
             changed |= self._queues.change(new.peer, new.origin, new.envelopes, new.size)
         for peer, origin, envelopes, size in group.swept.shrunk:
             changed |= self._queues.change(peer, origin, -envelopes, -size)
+        if group.lineages:
+            self._told.lineages(group.lineages)
+            self._told.holds()
+        for restored in group.restored:
+            self._told.restored(restored)
         for enrolled in group.rosters:
             self._told.enrolled(enrolled.roster, enrolled.sealed)
         for peer, item, result in heard:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import trio
+from netsky.mesh.lineage import Blame
 from netsky.mesh.link import Link
 from netsky.mesh.streams import LANES
 from netsky.mesh.transport import Connection
@@ -26,6 +27,7 @@ class Slot:
     program: str = ""
     down_since: int | None = None  # likewise; None until it was tried
     trouble: str | None = None  # why it is down, as a sentence
+    blame: Blame | None = None
     reported: str | None = None  # the code of the last row about that: a peer that is away is one row, not thousands
 
     def shown(self) -> dict[str, Any]:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import cast
 
 from netsky.envelope.kinds import Lane
-from netsky.mesh.effects import Notice, Record
+from netsky.mesh.effects import Notice, Raised, Record, Restored
 from netsky.mesh.ends import LinkState
 from netsky.mesh.frames import LEAF_BYTES, LINEAGE_BYTES
+from netsky.mesh.lineage import Lineage
 from netsky.mesh.offer import Offer, Wanted
 from netsky.mesh.roster import Roster
 from netsky.mesh.streams import LANES, FrameState, IncomingState, OutgoingState, Seen
@@ -18,8 +19,11 @@ from netsky.node.db import flight, links, outbox
 from netsky.node.db.group import GroupCommit
 from netsky.node.events import Signals
 from netsky.node.links.holding import Held, HeldHere
+from netsky.node.links.items import Persist
 from netsky.node.links.offers import Offers
-from netsky.node.links.planner import LinkPlanner, Persist
+from netsky.node.links.planner import LinkPlanner
+from netsky.node.links.remembering import NO_LINEAGES, Remembering
+from netsky.node.links.slot import Slot
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import Row
 from netsky.node.seams.time import Time
@@ -31,9 +35,11 @@ class Ways:
 
     group: GroupCommit
     planner: LinkPlanner
+    is_root: bool
     signals: Signals
     time: Time
     chance: Chance
+    remembering: Remembering
     roster: Callable[[], tuple[Roster | None, bytes]]
     window: Callable[[Lane], tuple[int, int]]
     held_for: Callable[[bytes], Held]
@@ -46,15 +52,16 @@ class PeerStore:
     """The LinkStore of one peer."""
 
     def __init__(
-        self, peer: bytes, name: str, offers: Offers, ways: Ways, notice: Callable[[bytes, Notice], None]
+        self, slot: Slot, name: str, offers: Offers, ways: Ways, notice: Callable[[bytes, Notice], None]
     ) -> None:
-        self._peer = peer
+        self._slot = slot
+        self._peer = slot.key
         self._name = name
         self._offers = offers
         self._ways = ways
         self._notice = notice
         self._rung = 0
-        self._bell = outbox_signal(peer)
+        self._bell = outbox_signal(slot.key)
 
     async def load(self) -> LinkState:
         """What is stored, once everything is that a connection before this one still wanted stored."""
@@ -69,9 +76,12 @@ class PeerStore:
             seen[frame.lane].append(Seen(frame.first, _split(frame.leaves), frame.claim))
         outgoing = {lane: await self._outgoing(lane, rows.get(("out", lane)), frames[lane]) for lane in LANES}
         incoming = {lane: _incoming(rows.get(("in", lane)), seen[lane]) for lane in LANES}
-        return LinkState(outgoing, incoming)
+        return LinkState(outgoing, incoming, replace(self._ways.remembering.memory(self._peer), blame=self._slot.blame))
 
     async def persist(self, records: Sequence[Record]) -> None:
+        for record in records:
+            if isinstance(record, Raised | Restored):
+                self._ways.remembering.raise_to(record.life)
         await self._ways.group.submit(self._ways.planner, Persist(self._peer, self._name, tuple(records)))
 
     async def offers(self, lane: Lane, wanted: Wanted) -> Sequence[Offer]:
@@ -92,6 +102,9 @@ class PeerStore:
     def held(self) -> Held:
         return self._ways.held_for(self._peer)
 
+    def lineages(self) -> Mapping[bytes, Lineage]:
+        return self._ways.remembering.stated() if self._ways.is_root else NO_LINEAGES
+
     def roster(self) -> tuple[Roster | None, bytes]:
         return self._ways.roster()
 
@@ -99,7 +112,8 @@ class PeerStore:
         self, lane: Lane, row: links.LinkStreamRow | None, frames: tuple[FrameState, ...]
     ) -> OutgoingState:
         if row is None:
-            stream = outbox.StreamRow(self._peer, "out", lane, 1, self._ways.chance.token(LINEAGE_BYTES), 0, None)
+            life = self._ways.remembering.highest
+            stream = outbox.StreamRow(self._peer, "out", lane, life, self._ways.chance.token(LINEAGE_BYTES), 0, None)
             began = outbox.begin_life(stream, self._ways.time.wall(), "the first of this link")
             await self._ways.group.write([outbox.put_stream(stream), began])
             return OutgoingState(stream.life, stream.lineage)

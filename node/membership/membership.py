@@ -169,6 +169,11 @@ class Membership:
         for statement in invites.stranger(key, code, self.parts.seams.time.wall()):
             self.parts.group.ride(statement)
 
+    def burned(self) -> None:
+        """This home was put back from a backup: what it takes for open invites may have been used since."""
+        if self.register is not None:
+            self.register.burned()
+
     # The start.
 
     async def load(self, label: str) -> None:

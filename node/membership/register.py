@@ -77,6 +77,10 @@ class Register:
         now = self._parts.seams.time.wall()
         self._alive = invites.rows((await self._parts.ledger.transaction([invites.end(now), invites.alive()]))[-1])
 
+    def burned(self) -> None:
+        """`invites.burn_open` was committed."""
+        self._alive = []
+
     # What a person decides.
 
     async def invite(

@@ -61,6 +61,7 @@ class Pair:
         effects = link.know(*store.roster())
         if effects.close is None:
             effects += link.hold(store.held())
+            link.relate(store.lineages())
             for lane in LANES:
                 effects += link.grant(lane, *store.window(lane))
         self.obey(side, effects)

@@ -396,7 +396,7 @@ async def test_a_commit_that_takes_a_minute_is_no_dead_node(autojump_clock: obje
 
     couple.right.store.persist = slow  # type: ignore[method-assign]
     async with couple.linked():
-        await trio.sleep(70)
+        await trio.sleep(130)  # one commit for the meeting, one for what came
         assert couple.ends == {}
         assert (couple.arrived(), couple.acked()) == (["a"], 1)
 

@@ -20,6 +20,7 @@ from netsky.mesh.frames import (
     Hello,
     Hold,
     LaneHello,
+    Lineages,
     Open,
     Outcomes,
     Ping,
@@ -39,6 +40,7 @@ from netsky.mesh.limits import (
     ROSTER_BYTES_MAX,
     ROSTER_PIECE_BYTES_MAX,
 )
+from netsky.mesh.lineage import Lineage
 from netsky.mesh.splitter import FrameSplitter
 
 from tests.mesh.damage import read_damaged
@@ -50,9 +52,11 @@ GOLDEN: dict[str, tuple[Frame, str]] = {
     "open": (Open(2), "920002"),
     "hello": (
         Hello(
-            1, b"m" * 16, 2, 0, ("a",), "0.3", ("h:1", "u"), LaneHello(NOWHERE, NOWHERE), LaneHello(SOMEWHERE, NOWHERE)
+            1, b"m" * 16, 2, 0, ("a",), "0.3", ("h:1", "u"), b"H" * 16, 9,
+            LaneHello(NOWHERE, NOWHERE), LaneHello(SOMEWHERE, NOWHERE),
         ),
-        "9a0101c410" + "6d" * 16 + "020091a161a3302e3392a3683a31a175"
+        "9c0101c410" + "6d" * 16 + "020091a161a3302e3392a3683a31a175"
+        "c410" + "48" * 16 + "09"
         "9800c40000c40000c40000c400"
         "9803c410" + "4c" * 16 + "ce00011170c420" + "6c" * 32 + "00c40000c400",
     ),
@@ -60,7 +64,8 @@ GOLDEN: dict[str, tuple[Frame, str]] = {
     "ack": (Ack("work", 1, 2**32), "94030201cf0000000100000000"),
     "ping": (Ping(200), "9204ccc8"),
     "pong": (Pong(300, 2**40), "9305cd012ccf0000010000000000"),
-    "bye": (Bye("stopped", "So."), "9306a773746f70706564a3536f2e"),
+    "bye": (Bye("stopped", "So."), "9406a773746f70706564a3536f2e00"),
+    "bye to a lane": (Bye("claim", "So.", "work"), "9406a5636c61696da3536f2e02"),
     "evidence": (
         Evidence("reply", 1, 5, b"\xff", (b"e" * 32,)),
         "9607010105c401ff91c420" + "65" * 32,
@@ -72,6 +77,10 @@ GOLDEN: dict[str, tuple[Frame, str]] = {
         "920a9292c420" + "6b" * 32 + "a092c420" + "6b" * 32 + "a66167656e7434",
     ),
     "no hold": (Hold(()), "920a90"),
+    "lineages": (
+        Lineages((Lineage(b"k" * 32, b"H" * 16, 300),)),
+        "920c9193c420" + "6b" * 32 + "c410" + "48" * 16 + "cd012c",
+    ),
     "roster": (RosterPiece(7, 300, 299, b"\x01"), "950b07cd012ccd012bc40101"),
 }  # fmt: skip
 
@@ -99,7 +108,7 @@ NONE = [0, b"", 0, b""] * 2
 def hello(**changed: object) -> bytes:
     fields: dict[str, object] = {
         "kind": 1, "version": 1, "mesh": b"m" * 16, "reign": 1, "roster": 0, "capabilities": [], "program": "",
-        "addresses": [], "reply": NONE, "work": NONE,
+        "addresses": [], "lineage": b"H" * 16, "since": 0, "reply": NONE, "work": NONE,
     }  # fmt: skip
     made: bytes = msgpack.packb(list((fields | changed).values()))
     return made
@@ -138,7 +147,8 @@ REFUSED = {
     "too many addresses": hello(addresses=["a:1"] * 17),
     "too long an address": hello(addresses=["a" * 201]),
     "an address with a line end": hello(addresses=["a:1\n"]),
-    "text that is not UTF-8": b"\x93\x06\xa1\xff\xa0",
+    "text that is not UTF-8": b"\x94\x06\xa1\xff\xa0\x00",
+    "a goodbye to a lane that does not exist": b"\x94\x06\xa0\xa0\x03",
     "too many leaves": msgpack.packb([7, 1, 1, 1, b"", [b"e" * 32] * 65]),
     "a leaf too short": msgpack.packb([7, 1, 1, 1, b"", [b"e"]]),
     "a seal too long": msgpack.packb([2, bytes(CLAIM_BYTES_MAX + 1), b""]),
@@ -154,6 +164,9 @@ REFUSED = {
     "an empty piece": msgpack.packb([11, 1, 10, 0, b""]),
     "a piece too long": msgpack.packb([11, 1, 10_000, 0, bytes(ROSTER_PIECE_BYTES_MAX + 1)]),
     "a piece beyond the end": msgpack.packb([11, 1, 10, 9, b"xy"]),
+    "too many lineages": msgpack.packb([12, [[b"k" * 32, b"l" * 16, 1]] * 65]),
+    "a lineage too short": msgpack.packb([12, [[b"k" * 32, b"l", 1]]]),
+    "a home without a lineage": hello(lineage=b""),
     "a roster too large": msgpack.packb([11, 1, ROSTER_BYTES_MAX + 1, 0, b"x"]),
 }
 
@@ -181,13 +194,14 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     st.builds(Open, numbers),
     st.builds(
         Hello, numbers, st.binary(min_size=16, max_size=16), numbers, numbers,
-        st.lists(texts, max_size=16).map(tuple), plain, st.lists(plain, max_size=16).map(tuple), lanes, lanes,
+        st.lists(texts, max_size=16).map(tuple), plain, st.lists(plain, max_size=16).map(tuple),
+        st.binary(min_size=16, max_size=16), numbers, lanes, lanes,
     ),
     st.builds(Data, st.binary(max_size=512), st.binary(max_size=70_000)),
     st.builds(Ack, lane_names, numbers, numbers),
     st.builds(Ping, numbers),
     st.builds(Pong, numbers, numbers),
-    st.builds(Bye, texts, texts),
+    st.builds(Bye, texts, texts, st.sampled_from([None, "reply", "work"])),
     st.builds(
         Evidence, lane_names, numbers, numbers, st.binary(max_size=512),
         st.lists(st.binary(min_size=32, max_size=32), max_size=64).map(tuple),
@@ -244,7 +258,11 @@ def test_the_largest_of_each_control_frame_fits_its_stream() -> None:
     full = Position(NUMBER_MAX, bytes(16), NUMBER_MAX, bytes(32))
     lanes = LaneHello(full, full)
     for frame in (
-        Hello(1, bytes(16), NUMBER_MAX, NUMBER_MAX, ("c" * 32,) * 16, "p" * 32, ("a" * 200,) * 16, lanes, lanes),
+        Hello(
+            *(1, bytes(16), NUMBER_MAX, NUMBER_MAX, ("c" * 32,) * 16, "p" * 32, ("a" * 200,) * 16),
+            *(bytes(16), NUMBER_MAX, lanes, lanes),
+        ),
+        Lineages((Lineage(bytes(32), bytes(16), NUMBER_MAX),) * 64),
         Hold(((bytes(32), "a" * 32),) * 64),
         RosterPiece(NUMBER_MAX, ROSTER_BYTES_MAX, 0, bytes(ROSTER_PIECE_BYTES_MAX)),
         Evidence("work", NUMBER_MAX, NUMBER_MAX, bytes(CLAIM_BYTES_MAX), (bytes(32),) * 64),

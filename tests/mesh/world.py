@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -20,16 +20,21 @@ from netsky.mesh.effects import (
     Alarm,
     Answered,
     Arrived,
+    Damaged,
     Enrolled,
     Froze,
     Holds,
     Notice,
     Numbered,
+    Raised,
     Record,
+    Restored,
     Source,
+    Stated,
 )
 from netsky.mesh.ends import Ends, LinkState
 from netsky.mesh.limits import WINDOW_BYTES, WINDOW_ENVELOPES
+from netsky.mesh.lineage import Lineage
 from netsky.mesh.link import Link
 from netsky.mesh.offer import Offer, Wanted
 from netsky.mesh.outcome import NOT_RELAYED, Outcome, pack_outcome
@@ -130,11 +135,14 @@ class MemoryStore:
     again: list[str] = field(default_factory=list)
     notices: list[Notice] = field(default_factory=list)
     log: list[Record] = field(default_factory=list)
+    stated: list[Lineage] = field(default_factory=list)
+    peer_key: bytes = b""
     known: tuple[Roster | None, bytes] = field(default_factory=lambda: sealed(roster()))
     windows: dict[Lane, tuple[int, int]] = field(
         default_factory=lambda: dict.fromkeys(LANES, (WINDOW_ENVELOPES, WINDOW_BYTES))
     )
     holds: frozenset[tuple[bytes, str]] = frozenset()
+    related: Mapping[bytes, Lineage] = field(default_factory=dict)
     before_commit: Callable[[Sequence[Record]], None] = lambda _: None
     after_commit: Callable[[Sequence[Record]], None] = lambda _: None
     changed: trio.Event = field(default_factory=trio.Event)
@@ -192,6 +200,9 @@ class MemoryStore:
     def held(self) -> frozenset[tuple[bytes, str]]:
         return self.holds
 
+    def lineages(self) -> Mapping[bytes, Lineage]:
+        return self.related
+
     def roster(self) -> tuple[Roster | None, bytes]:
         return self.known
 
@@ -225,7 +236,7 @@ class MemoryStore:
         return Offer(source, rows, with_only(batch, leaves(batch), positions), (), first, seal_, received=NOW - 1)
 
     def commit(self, records: Sequence[Record]) -> None:
-        outgoing, incoming = dict(self.state.outgoing), dict(self.state.incoming)
+        outgoing, incoming, memory = dict(self.state.outgoing), dict(self.state.incoming), self.state.memory
         for record in records:
             self.log.append(record)
             match record:
@@ -259,7 +270,31 @@ class MemoryStore:
                     outgoing[lane] = replace(outgoing[lane], frozen=record.code)
                 case Froze(lane=lane):
                     incoming[lane] = replace(incoming[lane], frozen=record.code)
-        self.state = LinkState(outgoing, incoming)
+                case Damaged(lane=lane):
+                    [spoilt] = [one for one in self.numbered if (one.lane, one.first) == (lane, record.first)]
+                    self.numbered.remove(spoilt)
+                case Raised(lane=lane):
+                    self._begin(outgoing, lane, record)
+                    memory = replace(memory, highest=record.life)
+                case Restored():
+                    for lane in LANES:
+                        self._begin(outgoing, lane, record)
+                    memory = replace(memory, highest=record.life, lineage=record.lineage)
+                case Stated():
+                    self.stated += record.lineages
+                    for own in [one for one in record.lineages if one.node == self.peer_key]:
+                        before = memory.superseded | ({memory.peer} - {own.lineage, b""})
+                        memory = replace(memory, peer=own.lineage, superseded=before)
+                        incoming = {lane: replace(one, frozen=None) for lane, one in incoming.items()}
+        self.state = LinkState(outgoing, incoming, memory)
+
+    def _begin(self, outgoing: dict[Lane, OutgoingState], lane: Lane, record: Raised | Restored) -> None:
+        """What had a number and no ack gets another."""
+        outgoing[lane] = OutgoingState(record.life, record.lineage)
+        for frame in [frame for frame in self.numbered if frame.lane == lane]:
+            self.numbered.remove(frame)
+            for row in frame.rows:
+                self.rows[row].number = None
 
     def _arrived(self, record: Arrived | Answered) -> None:
         if isinstance(record, Answered):
@@ -299,5 +334,6 @@ class Side:
         return self.link
 
     def new_link(self) -> Link:
+        self.store.peer_key = self.peer.key
         self.link = Link(self.node.ends(self.peer), self.store.load(), *self.store.known)
         return self.link

@@ -24,8 +24,10 @@ from netsky.node.db.group import GroupCommit
 from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.db.opening import begin
 from netsky.node.events import Events, Signals
+from netsky.node.home import Home
 from netsky.node.identity import Identity
-from netsky.node.links.links import Links, Parts
+from netsky.node.links.links import Links
+from netsky.node.links.parts import Parts
 from netsky.node.log import Log
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Row, Statement
@@ -73,6 +75,7 @@ class Book:
         self.root_at = () if root_at is None else (root_at,)
         self.remembered: list[str] = []
         self.strangers: list[tuple[bytes, str]] = []
+        self.burns = 0
 
     def roster(self) -> tuple[Roster | None, bytes]:
         return self._known
@@ -95,6 +98,9 @@ class Book:
 
     def note_stranger(self, key: bytes, code: str) -> None:
         self.strangers.append((key, code))
+
+    def burned(self) -> None:
+        self.burns += 1
 
     async def serve_join(self, connection: Connection) -> None:
         raise AssertionError("nobody joins here")
@@ -157,6 +163,7 @@ class Station:
         self.links = Links(
             Parts(
                 identity=self.identity,
+                home=Home(str(self.folder)),
                 seams=self.seams,
                 group=self.group,
                 ingress=self.bus.ingress,

@@ -27,6 +27,7 @@ from netsky.node.errors import NetskyError
 from netsky.node.lab.network import MemoryNetwork, MemoryTransport
 from netsky.node.lab.virtual import EPOCH_NS, SeededChance, VirtualTime
 from netsky.node.links.offers import Offers
+from netsky.node.links.slot import Slot
 from netsky.node.links.store import PeerStore
 from netsky.node.seams.ledger import LedgerFull, Row, Statement
 from trio.testing import wait_all_tasks_blocked
@@ -226,7 +227,7 @@ async def test_what_is_loaded_is_what_the_machine_had(world: World, autojump_clo
 
 def store_of(one: Station, other: int) -> PeerStore:
     offers = Offers(key(other), one.identity.key, one.group, is_root=one.identity.root)
-    return PeerStore(key(other), f"netsky{other}", offers, one.links._ways, lambda *_: None)
+    return PeerStore(Slot(key(other)), f"netsky{other}", offers, one.links._ways, lambda *_: None)
 
 
 async def test_the_loaded_state_has_the_leaves_that_are_not_acknowledged_yet(

@@ -44,7 +44,7 @@ async def test_the_way_from_open_to_done(three: SqliteLedger) -> None:
     assert await one(three, outbox.shares()) == [(THERE, 3, 300)]
     assert [one_.was_numbered for one_ in outbox.mine_rows(await one(three, outbox.mine(HERE, ["a", "c"])))] == [1, 0]
     assert await one(three, outbox.mine(THERE, ["a"])) == []
-    await run(three, outbox.done([(1, 30, 0)], 50), outbox.done([(1, 31, 1)], 60))
+    await run(three, outbox.done([(1, 30, 0, "delivered")], 50), outbox.done([(1, 31, 1, "dead")], 60))
     assert await one(three, Statement("SELECT done_at, root_received, root_routed FROM outbox WHERE seq = 1")) == [
         (50, 30, None)
     ]
