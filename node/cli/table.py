@@ -99,7 +99,7 @@ TOPICS = (
 
 LATER = (
     ("root", "halt", "resume"),
-    ("drill", "sim", "backup", "restore"),
+    ("drill", "sim"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
     ("owner", "cron", "loop", "tick", "watchdog", "quiet", "escalate", "handoffs"),
 )

@@ -44,6 +44,9 @@ class LazyReader:
     async def rows(self, statement: Statement) -> list[Row]:
         return await (await self._ready()).rows(statement)
 
+    async def copy_to(self, path: str) -> None:
+        await (await self._ready()).copy_to(path)
+
     async def _ready(self) -> Reader:
         self._wanted.set()
         with trio.move_on_after(5):

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager
 
 import aiosqlite
 import trio
+from netsky.node.db.backup import finish_copy, new_file
 from netsky.node.db.ledger import unusable_sentence
 from netsky.node.db.limits import QUERIES_WAITING_MAX, QUERY_ROWS_MAX, QUERY_SECONDS, WAL_BYTES_MAX, WAL_GROWTH_MAX
 from netsky.node.db.query import Collected, QueryResult, Rules, check, explain, not_a_question, open_read_only
@@ -89,6 +90,23 @@ class Reader:
     async def rows(self, statement: Statement) -> list[Row]:
         """For statements of this package's own modules."""
         return (await self.query(statement.sql, statement.values)).rows
+
+    async def copy_to(self, path: str) -> None:
+        """All of the database as it is at one moment, to a file that is not there yet."""
+        try:
+            new_file(path)
+        except OSError as error:
+            raise NetskyError(f"{path}: {error.strerror}", next="name a new file", code="copy_failed") from error
+        copy = sqlite3.connect(path, check_same_thread=False)
+        try:
+            async with self._turn:
+                with trio.CancelScope(shield=True):  # the thread that copies is waited for
+                    await self._connection.backup(copy)
+            finish_copy(copy)
+        except sqlite3.Error as error:
+            raise NetskyError(f"the copy was not made: {error}", next="netsky doctor", code="copy_failed") from error
+        finally:
+            copy.close()
 
     async def _end_it(self, deadline: int) -> None:
         """Interrupts when the time is over, when the log grows too long, or when whoever asked no longer waits."""

@@ -30,6 +30,7 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "trace": Verb(trace_verb, actors=True),
         "proof": Verb(proof, actors=True),
         "query": Verb(look.query),
+        "copy": Verb(look.copy, booked=True),
         "events": Verb(stream=look.events),
         "agent_add": Verb(actors.agent_add, booked=True),
         "agent_rm": Verb(actors.agent_rm, booked=True),

@@ -35,6 +35,16 @@ def is_party(node: Node, caller: Caller, row: TraceRow | MessageRow) -> bool:
     return bool({caller.actor, f"{caller.actor}@{node.identity.name}"} & {row.sender, row.recipient})
 
 
+async def copy(node: Node, _caller: Caller, args: Args) -> dict[str, Any]:
+    """A consistent copy of the database, for `netsky backup`; in the reader's turn, so that no commit waits."""
+    path = args.text("into")
+    args.nothing_else()
+    if not path.startswith("/"):
+        raise Usage("into has to be an absolute path", next="netsky backup FILE", code="bad_argument")
+    await node.reader.copy_to(path)
+    return {"into": path}
+
+
 async def query(node: Node, caller: Caller, args: Args) -> dict[str, Any]:  # noqa: ARG001 - the form of a verb
     """One SELECT on the reading connection; blobs come as hex."""
     sql = args.text("sql")

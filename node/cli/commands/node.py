@@ -66,6 +66,27 @@ COMMANDS = (
         description="Changes nothing. Exit 1 when a check failed; the node need not run.",
     ),
     Command(
+        ("backup",),
+        "one file with all that this node needs to go on",
+        "netsky.node.cli.backup:backup",
+        "node",
+        ("netsky backup /media/usb", "netsky backup netsky1.tar --with-key"),
+        arguments=(Argument("FILE", "a new file, or a folder for one", completes="file"),),
+        options=(Option(("--with-key",), "with node.key: whoever has the file can be this node"),),
+        description="Database, charter, roster, config and schedules; the node may run. Without the key it can only go "
+        "on where that still is. More: netsky help backup.",
+    ),
+    Command(
+        ("restore",),
+        "go on from a backup, and let the mesh know",
+        "netsky.node.cli.backup:restore",
+        "node",
+        ("netsky restore netsky1.tar",),
+        arguments=(Argument("FILE", "what netsky backup made", completes="file"),),
+        description="The node must be down. The database of before is kept beside the new one. When the node starts "
+        "again, others send once more what it may have lost; what they cannot is told as in doubt.",
+    ),
+    Command(
         ("service", "install"),
         "have the node at every login and after a crash",
         "netsky.node.cli.service:install",

@@ -249,7 +249,12 @@ def test_health(shell: Shell) -> None:
 
 def test_the_end(shell: Shell) -> None:
     shell("restart")
+    backup = str(shell.home.parent / "backup.tar")
+    assert "meta.db" in shell.one("backup", backup)["files"]
+    shell("backup", backup, exit=7)
+    shell("restore", backup, exit=7)
     assert shell.one("down")["already"] is False
+    assert shell.one("restore", backup)["files"] == []
     assert shell.one("down")["already"] is True
     assert shell.one("query", "SELECT count(*) FROM messages")["rows"][0][0] > 3
     kept = shell.one("send", "agent0", "later", "--from", "worker1", "--kind", "report")
