@@ -106,7 +106,7 @@ class Forger:
     def hello(self, **changed: Any) -> Hello:
         """Of a node that starts all its streams and has received nothing."""
         began = LaneHello(Position(1, LINEAGE, 0, b""), NOWHERE)
-        hello = Hello(1, self.mesh, self.reign, 1, (), "9.9.9", (), began, began)
+        hello = Hello(1, self.mesh, self.reign, 1, (), "9.9.9", (), LINEAGE, 0, began, began)
         return replace(hello, **changed)
 
     def resealed(self, data: bytes) -> bytes:
