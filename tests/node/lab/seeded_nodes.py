@@ -19,7 +19,7 @@ from typing import Any
 import trio
 from netsky.envelope.batch import encode_batch
 from netsky.envelope.file import read_file
-from netsky.mesh.effects import Acked, Answered, Arrived, Numbered, Record
+from netsky.mesh.effects import Acked, Answered, Arrived, Numbered, Record, Stated
 from netsky.node.bus.draft import Draft
 from netsky.node.errors import TryLater
 from netsky.node.lab.checker.__main__ import text
@@ -228,6 +228,8 @@ def stored(run: Run, me: Station, peer: str, record: Record) -> None:
                 fate = outcome.fate if not outcome.code else f"{outcome.fate}({outcome.code})"
                 which = {"id": outcome.id, "origin": names(outcome.origin), "reason": fate}
                 said.note("outcome", **stream(peer, name, record), n=record.first + at, **which)
+        case Stated():
+            pass  # whose home was ever restored: nobody's here
         case _:
             raise AssertionError(f"nothing freezes and nobody is enrolled here: {record}")
 
