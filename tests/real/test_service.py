@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -270,10 +271,19 @@ def test_without_a_user_manager_nothing_is_written_and_the_sentence_says_what_to
         person.run("rm", "-rf", str(person.home), str(person.units))
 
 
+@contextmanager
+def ended(node: subprocess.Popen[str]) -> Iterator[None]:
+    """Whatever fails: waiting for a node that runs on would hide it for ever."""
+    try:
+        yield
+    finally:
+        node.kill()
+
+
 def test_the_line_of_the_unit_makes_a_node_ready_in_an_empty_environment(tmp_path: Path) -> None:
     """Without systemd: what it would run, with nothing but what it would give."""
     home = Home.find(str(tmp_path / "home"))
-    init_home(home, RealFiles(), RealChance(), RealTime(), root=False)
+    init_home(home, RealFiles(), RealChance(), RealTime(), root=True)
     config = Path(home.config)
     config.write_text(config.read_text().replace('# bind = ""', 'bind = "127.0.0.1:0"'))
     recipe = recipe_here(home, {"PATH": "/usr/bin:/bin"})
@@ -285,7 +295,7 @@ def test_the_line_of_the_unit_makes_a_node_ready_in_an_empty_environment(tmp_pat
         manager.settimeout(20)
         argv = shlex.split(line.removeprefix("ExecStart=").replace("%%", "%"))
         assert argv[0] == sys.executable
-        with subprocess.Popen(argv, env=environ, cwd=home.path, stderr=subprocess.PIPE, text=True) as node:
+        with subprocess.Popen(argv, env=environ, cwd=home.path, stderr=subprocess.PIPE, text=True) as node, ended(node):
             assert manager.recv(1000).startswith(b"READY=1")
             assert up.running_pid(home) == node.pid
             events = [json.loads(line)["event"] for line in Path(home.node_log).read_text().splitlines()]
