@@ -14,6 +14,7 @@ from typing import Protocol
 import trio
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
+from netsky.mesh.blob_streams import BlobKeeper, BlobStreams
 from netsky.mesh.channel import Channel, open_channels, refuse_more_streams
 from netsky.mesh.effects import CLOSE_CODES, Close, Effects, Notice, Record
 from netsky.mesh.frames import CHANNEL_LANES, CONTROL, LANE_CHANNELS, Bye, Frame, encode_frame
@@ -77,12 +78,28 @@ class _Over(Exception):
         self.close = close
 
 
-async def run_link(link: Link, connection: Connection, store: LinkStore, clock: Clock, *, dialled: bool) -> Close:
-    """Until the connection ends: why. An exception of the store ends it too, and is raised."""
+async def run_link(
+    link: Link,
+    connection: Connection,
+    store: LinkStore,
+    clock: Clock,
+    *,
+    dialled: bool,
+    blobs: BlobKeeper | None = None,
+) -> Close:
+    """Until the connection ends: why. An exception of the store ends it too, and is raised. Without `blobs` any stream
+    beside the three channels ends it."""
     why = Close("stopped", "This node stops.")
     try:
         channels = await _channels(connection, dialled=dialled)
-        why = channels if isinstance(channels, Close) else await Driver(link, connection, channels, store, clock).run()
+        if isinstance(channels, Close):
+            why = channels
+        else:
+            driver = Driver(link, connection, channels, store, clock, blobs=blobs)
+            try:
+                why = await driver.run()
+            finally:
+                driver.let_go()
     except Exception:
         why = Close("store", "The other node could not store or find what it needed.")
         raise
@@ -104,7 +121,14 @@ class Driver:
     """The tasks around one machine: three readers, three writers, a heartbeat, and `_turns`, which alone feeds it."""
 
     def __init__(
-        self, link: Link, connection: Connection, channels: dict[int, Channel], store: LinkStore, clock: Clock
+        self,
+        link: Link,
+        connection: Connection,
+        channels: dict[int, Channel],
+        store: LinkStore,
+        clock: Clock,
+        *,
+        blobs: BlobKeeper | None,
     ) -> None:
         self._link = link
         self._connection = connection
@@ -114,6 +138,9 @@ class Driver:
         self._inbox = Inbox()
         self._deadline = clock.monotonic() + HELLO_WITHIN_NS
         self._opened = trio.Event()
+        self._blobs: BlobStreams | None = None
+        if blobs is not None:
+            self._blobs = BlobStreams(link.blobs, blobs, connection, clock, obey=self._say, end=self._inbox.end)
         self._queues = {
             number: trio.open_memory_channel[Frame](CONTROL_QUEUE_MAX if number == CONTROL else WINDOW_ENVELOPES)
             for number in channels
@@ -125,7 +152,9 @@ class Driver:
             for channel in self._channels.values():
                 nursery.start_soon(self._read, channel)
                 nursery.start_soon(self._write, channel)
-            nursery.start_soon(self._watch_streams)
+            nursery.start_soon(self._watch_streams, nursery)
+            if self._blobs is not None:
+                nursery.start_soon(self._blobs.run)
             nursery.start_soon(self._heartbeat)
             nursery.start_soon(self._wait_for_more)
             try:
@@ -140,6 +169,10 @@ class Driver:
             raise failure
         assert over is not None
         return over
+
+    def let_go(self) -> None:
+        """It is over. Streams of blobs know the driver, and it them: iroh keeps a port until nobody knows it."""
+        self._blobs = None
 
     # The order of effects.
 
@@ -167,6 +200,8 @@ class Driver:
                 if wanted is not None:
                     offers = await self._store.offers(lane, wanted)
                     await self._obey(self._link.submit(lane, offers, self._clock.wall()))
+            if self._blobs is not None and self._link.is_open:
+                self._blobs.look()
 
     def _node_says(self) -> Effects:
         """First in a turn, so that who was revoked is so for the frames of this turn."""
@@ -233,9 +268,18 @@ class Driver:
         except TransportError as error:
             self._inbox.end(_close_for(error))
 
-    async def _watch_streams(self) -> None:
+    def _say(self, effects: Effects) -> None:
+        """What the tasks of blobs have to say: nothing that is to be stored before."""
+        assert not effects.persist
+        for channel, frame in effects.send:
+            self._queue(channel, frame)
+
+    async def _watch_streams(self, nursery: trio.Nursery) -> None:
         try:
-            await refuse_more_streams(self._connection)
+            if self._blobs is None:
+                await refuse_more_streams(self._connection)
+            else:
+                await self._blobs.accept(nursery, lambda: self._link.is_open)
         except TransportError as error:
             self._inbox.end(_close_for(error))
 

@@ -13,14 +13,18 @@ import msgpack
 from netsky.envelope.kinds import Lane
 from netsky.envelope.limits import BATCH_MAX
 from netsky.envelope.msgpack_form import Reader
+from netsky.mesh.blob_frames import Announce, BlobHead, Have, Pass, Want
 from netsky.mesh.limits import (
     ADDRESS_TEXT_BYTES_MAX,
     ADDRESSES_MAX,
+    ANNOUNCED_MAX,
+    BLOB_BYTES_MAX,
     CAPABILITIES_MAX,
     CAPABILITY_BYTES_MAX,
     CLAIM_BYTES_MAX,
     CODE_BYTES_MAX,
     CONTROL_FRAME_BYTES_MAX,
+    CONTROL_SAID_BYTES_MAX,
     DATA_FRAME_BYTES_MAX,
     HELD_ACTOR_BYTES_MAX,
     HOLDS_MAX,
@@ -38,8 +42,7 @@ CONTROL = 0
 LANE_CHANNELS: dict[Lane, int] = {"reply": 1, "work": 2}
 CHANNEL_LANES: dict[int, Lane] = {channel: lane for lane, channel in LANE_CHANNELS.items()}
 HEAD_BYTES = 4
-KEY_BYTES = 32
-LEAF_BYTES = 32
+KEY_BYTES = LEAF_BYTES = HASH_BYTES = 32
 LINEAGE_BYTES = 16
 FIELDS_MAX = 12
 
@@ -111,8 +114,7 @@ class Ping:
 @dataclass(frozen=True, slots=True)
 class Pong:
     count: int
-    wall: int
-    """Wall clock of who answers, in ns."""
+    wall: int  # clock of who answers, ns
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,7 +174,10 @@ class Lineages:
     lineages: tuple[Lineage, ...]
 
 
-Frame = Open | Hello | Data | Ack | Ping | Pong | Bye | Evidence | Outcomes | Credit | Hold | RosterPiece | Lineages
+Frame = (
+    Open | Hello | Data | Ack | Ping | Pong | Bye | Evidence | Outcomes | Credit | Hold | RosterPiece | Lineages
+    | Announce | Want | Have | Pass | BlobHead
+)  # fmt: skip
 
 
 class FrameReader(Reader):
@@ -236,7 +241,7 @@ def frame_cap(channel: int) -> int:
 def encode_frame(frame: Frame) -> bytes:
     kind, write = _WRITERS[type(frame)]
     payload: bytes = msgpack.packb((kind, *write(frame)))
-    assert len(payload) <= frame_cap(LANE_CHANNELS["work"] if isinstance(frame, Data | Outcomes) else CONTROL)
+    assert len(payload) <= (DATA_FRAME_BYTES_MAX if isinstance(frame, Data | Outcomes) else CONTROL_SAID_BYTES_MAX)
     return len(payload).to_bytes(HEAD_BYTES, "big") + payload
 
 
@@ -342,6 +347,16 @@ def _read_roster_piece(reader: FrameReader) -> RosterPiece:
     return RosterPiece(version, total, offset, piece)
 
 
+def _read_announce(reader: FrameReader) -> Announce:
+    found = []
+    for _ in range(reader.array(ANNOUNCED_MAX)):
+        reader.fields(2)
+        found.append((reader.exact(HASH_BYTES), reader.number()))
+    if max((size for _, size in found), default=0) > BLOB_BYTES_MAX:
+        raise reader.damaged("announces a blob above 1 GiB")
+    return Announce(tuple(found))
+
+
 _WRITERS: dict[type, tuple[int, Callable[[Any], tuple[Any, ...]]]] = {
     Open: (0, lambda f: (f.channel,)),
     Hello: (1, _write_hello),
@@ -356,6 +371,11 @@ _WRITERS: dict[type, tuple[int, Callable[[Any], tuple[Any, ...]]]] = {
     Hold: (10, lambda f: (f.held,)),
     RosterPiece: (11, lambda f: (f.version, f.total, f.offset, f.piece)),
     Lineages: (12, lambda f: (tuple((one.node, one.lineage, one.since) for one in f.lineages),)),
+    Announce: (13, lambda f: (f.blobs,)),
+    Want: (14, lambda f: (f.hash, f.offset)),
+    Have: (15, lambda f: (f.hash,)),
+    Pass: (16, lambda f: (f.hash, f.code)),
+    BlobHead: (17, lambda f: (f.hash, f.offset)),
 }
 
 _READERS: dict[int, tuple[int, Callable[[FrameReader], Frame]]] = {
@@ -372,4 +392,9 @@ _READERS: dict[int, tuple[int, Callable[[FrameReader], Frame]]] = {
     10: (1, _read_hold),
     11: (4, _read_roster_piece),
     12: (1, _read_lineages),
+    13: (1, _read_announce),
+    14: (2, lambda r: Want(r.exact(HASH_BYTES), r.number())),
+    15: (1, lambda r: Have(r.exact(HASH_BYTES))),
+    16: (2, lambda r: Pass(r.exact(HASH_BYTES), r.plain(CODE_BYTES_MAX))),
+    17: (2, lambda r: BlobHead(r.exact(HASH_BYTES), r.number())),
 }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import trio
 from netsky.mesh.effects import Close
 from netsky.mesh.frames import CHANNEL_LANES, CONTROL, Frame
-from netsky.mesh.limits import CONTROL_QUEUE_MAX, FRAMES_IN_TURN_MAX, LANE_INBOX_BYTES_MAX
+from netsky.mesh.limits import CONTROL_INBOX_BYTES_MAX, CONTROL_QUEUE_MAX, FRAMES_IN_TURN_MAX, LANE_INBOX_BYTES_MAX
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +26,7 @@ class Inbox:
 
     def __init__(self) -> None:
         self._control: deque[Frame] = deque()
+        self._control_bytes = 0
         self._data: deque[tuple[int, Frame, int]] = deque()
         self._bytes = dict.fromkeys(CHANNEL_LANES, 0)
         self._woken = self._ticked = False
@@ -38,6 +39,7 @@ class Inbox:
             await self._room.park()
         if channel == CONTROL:
             self._control.append(frame)
+            self._control_bytes += size
         else:
             self._data.append((channel, frame, size))
             self._bytes[channel] += size
@@ -72,6 +74,7 @@ class Inbox:
             await self._something.wait()
         frames: list[tuple[int, Frame]] = [(CONTROL, frame) for frame in self._control]
         self._control.clear()
+        self._control_bytes = 0
         while data and self._data and len(frames) < FRAMES_IN_TURN_MAX:
             channel, frame, size = self._data.popleft()
             self._bytes[channel] -= size
@@ -85,5 +88,6 @@ class Inbox:
 
     def _full(self, channel: int, size: int) -> bool:
         if channel == CONTROL:
-            return len(self._control) >= CONTROL_QUEUE_MAX
+            full = self._control_bytes + size > CONTROL_INBOX_BYTES_MAX
+            return full or len(self._control) >= CONTROL_QUEUE_MAX
         return self._bytes[channel] + size > LANE_INBOX_BYTES_MAX

@@ -13,6 +13,7 @@ import trio
 from iroh import iroh_ffi
 from netsky.mesh.addresses import announced, dialable, relay_place
 from netsky.mesh.limits import (
+    BLOB_STREAMS,
     CHANNELS,
     RELAY_ANSWER_SECONDS,
     RELAY_LOOK_SECONDS,
@@ -111,7 +112,7 @@ class IrohConnection:
 
     def __init__(self, connection: Any, *, accepted: bool) -> None:
         # No more than the handshake granted, which is a hundred: further ones are caught in `accept_stream`.
-        connection.set_max_concurrent_bi_streams(CHANNELS if accepted else 0)
+        connection.set_max_concurrent_bi_streams((CHANNELS if accepted else 0) + BLOB_STREAMS)
         connection.set_max_concurrent_uni_streams(0)
         self._connection = connection
         self.peer: bytes = connection.remote_id().to_bytes()

@@ -32,8 +32,14 @@ WINDOW_ENVELOPES = 1_024
 WINDOW_BYTES = 2 << 20
 """The same in bytes of sealed envelopes."""
 
+CONTROL_SAID_BYTES_MAX = 4_608
+"""The largest that we say ourselves: a hold of 64 actors."""
+
 CONTROL_QUEUE_MAX = 64
 """Control frames waiting to be written. A peer that lets so many pile up reads no more."""
+
+CONTROL_INBOX_BYTES_MAX = 256 * 1024
+"""Control frames read and not yet looked at: 64 of them, or so many bytes."""
 
 FRAMES_IN_TURN_MAX = 16
 """Frames taken into one commit: enough to share its cost, few enough to answer soon."""
@@ -103,6 +109,24 @@ ROSTER_PIECES_IN_TURN = 8
 ROSTER_WITHIN_NS = 60_000_000_000
 """How long data waits for the roster by which it was routed: a megabyte over a bad line."""
 
+BLOB_STREAMS = 2
+"""Blobs on their way at once, each way: one is read and hashed while the other one is on the wire."""
+
+BLOB_CHUNK_BYTES = 128 * 1024
+"""Written and stored at once: less is slower, and more would not fit below the promised bound."""
+
+BLOB_HEAD_BYTES_MAX = 64
+"""Of what stands at the beginning of a blob's stream."""
+
+ANNOUNCED_MAX = 32
+"""Blobs that one node speaks of at once: two envelopes with as many as they can have."""
+
+ANNOUNCE_AGAIN_NS = 30_000_000_000
+"""Until what the peer could not take, or what broke off, is announced anew."""
+
+BLOB_BYTES_MAX = 1 << 30
+"""No attachment is larger."""
+
 LABEL_BYTES_MAX = 64
 """What a person calls a machine."""
 
@@ -167,9 +191,11 @@ assert DATA_FRAME_BYTES_MAX >= (
 assert (
     (CONTROL_FRAME_BYTES_MAX + 2 * DATA_FRAME_BYTES_MAX + 3 * READ_BYTES)  # being read
     + 2 * INBOX_BYTES_MAX  # waits, and was taken or is parked
-    + 2 * CONTROL_QUEUE_MAX * CONTROL_FRAME_BYTES_MAX  # control that came in, and that waits to go out
+    + CONTROL_INBOX_BYTES_MAX  # control that came in
+    + CONTROL_QUEUE_MAX * CONTROL_SAID_BYTES_MAX  # control that waits to go out
     + 3 * WRITE_BYTES_MAX  # being written
     + 2 * DATA_FRAME_BYTES_MAX  # of each lane, waiting to be written
+    + 2 * BLOB_STREAMS * BLOB_CHUNK_BYTES  # of blobs, being read and being sent
 ) <= 4 << 20, "what a peer can make the root hold is bounded as promised"
 assert 2 * HEARTBEAT_NS < DEAD_AFTER_NS < 5_000_000_000, "one late heartbeat ends nothing"
 assert DATA_FRAME_BYTES_MAX < WINDOW_BYTES, "a frame always fits an empty window"

@@ -16,6 +16,8 @@ from itertools import islice
 
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
+from netsky.mesh.blob_frames import Announce, Have, Pass, Want
+from netsky.mesh.blobs import Blobs
 from netsky.mesh.effects import (
     NOTHING,
     Close,
@@ -79,6 +81,7 @@ class Link:
         self._sender = Sender(ends, state)
         self._receiver = Receiver(ends, state.incoming, roster)
         self._pulse = Pulse()
+        self.blobs = Blobs()
         self._roster, self._sealed_roster = roster, sealed_roster
         self._pieces, self._collector = Pieces(), Collector()
         self._held: frozenset[tuple[bytes, str]] = frozenset()
@@ -157,6 +160,8 @@ class Link:
                 effects = self._receiver.receive(lane, frame, now)
         elif channel != CONTROL:
             effects = closing("frame", "A control frame on a data stream.")
+        elif isinstance(frame, Announce | Want | Have | Pass):
+            effects = self.blobs.receive(frame)
         else:
             effects = self._control(frame, now, wall)
         self._deadline = now + DEAD_AFTER_NS

@@ -32,6 +32,10 @@ class FrameSplitter:
         del self._buffer[:end]
         return payload
 
+    def rest(self) -> bytes:
+        """What came behind the last frame that was taken."""
+        return bytes(self._buffer)
+
     @property
     def between_frames(self) -> bool:
         return not self._buffer

@@ -31,9 +31,10 @@ from typing import Any, Literal
 
 import trio
 from netsky.envelope.file import FileEnvelope
+from netsky.node.attaching import look_at, next_step, steps
 from netsky.node.bus.drain import Drain, Drained
 from netsky.node.client import CALL_SECONDS, Client, error_from
-from netsky.node.errors import NetskyError, TimedOut, Unreachable, Usage
+from netsky.node.errors import NetskyError, Refused, TimedOut, Unreachable, Usage
 from netsky.node.home import Home
 from netsky.node.limits import CONTROL_ANSWER_BYTES_MAX
 from netsky.node.seams.real_files import RealFiles
@@ -128,10 +129,12 @@ class Node:
         idempotency_key: str | None = None,
         requires_ack: bool = False,
         data: Mapping[str, Any] | None = None,
+        attachments: Sequence[str] = (),
         expires_in: float | None = None,
         wait: float = 0,
     ) -> Sent:
-        """Stores one envelope. `wait`: so many seconds for room, where there is none; `sender` for operators only."""
+        """Stores one envelope. `attachments`: paths of files; `wait`: so many seconds for room, where there is none;
+        `sender` for operators only."""
         draft = {
             "to": to,
             "text": text,
@@ -142,12 +145,33 @@ class Node:
             "idempotency_key": idempotency_key,
             "requires_ack": requires_ack or None,
             "data": None if data is None else dict(data),
+            "attachments": await self._attach(attachments) if attachments else None,
             "expires_in": expires_in,
             "wait_s": wait or None,
         }
         said = {name: value for name, value in draft.items() if value is not None}
         found = await self.call("send", seconds=CALL_SECONDS + wait, **said)
         return Sent(found["id"], found["clock"], found["duplicate"])
+
+    async def _attach(self, paths: Sequence[str]) -> list[dict[str, Any]]:
+        """Brings the files into the node's store, read in a thread piece by piece."""
+        sources = await trio.to_thread.run_sync(look_at, paths)
+        for source in sources:
+            walk = steps(source)
+            request = await trio.to_thread.run_sync(next_step, walk, None)
+            while request is not None:
+                verb, args = request
+                try:
+                    answer = await self.call(verb, **args)
+                except Refused as refused:
+                    raise (source.changed() if refused.code == "attachment_hash" else refused) from None
+                request = await trio.to_thread.run_sync(next_step, walk, answer)
+        return [source.fields for source in sources]
+
+    async def attachments(self, id: str) -> list[dict[str, Any]]:  # noqa: A002 - the envelope's word
+        """Name, size, SHA-256 and, where we may open it, path of each."""
+        found: list[dict[str, Any]] = (await self.call("attachments", id=id))["attachments"]
+        return found
 
     async def wait_taken(self, id: str, seconds: float = 60) -> dict[str, Any]:  # noqa: A002 - the envelope's word
         """Until its reader said that it has it. Raises TimedOut."""

@@ -74,6 +74,10 @@ class Home:
         return self.at("channels")
 
     @property
+    def blobs(self) -> str:
+        return self.at("blobs")
+
+    @property
     def logs(self) -> str:
         return self.at("logs")
 

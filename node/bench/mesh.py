@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from collections.abc import Set as AbstractSet
 from typing import Any
 
+from netsky.node.bench.attachment import attachment_figures
 from netsky.node.bench.figures import Figure, as_data, machine, print_figures
 from netsky.node.bench.iroh_reference import iroh_reference
 from netsky.node.bench.process import Drainer, Machine, all_accepted
@@ -77,7 +78,10 @@ class MeshBench:
         self.start()
         figures = self.throughput(seconds)
         figures += self.paced()
-        return [*figures, *self.memory(), *disk_reference(self.folder), *iroh_reference()]
+        figures += self.memory()
+        self._notice("an attachment …")
+        figures += attachment_figures(self.folder, self.nodes[1], self.nodes[0])
+        return [*figures, *disk_reference(self.folder), *iroh_reference()]
 
     def start(self) -> None:
         self._notice("three homes, two invites …")
@@ -200,6 +204,7 @@ class MeshBench:
             "latency_ms": {"p50": round(by_key["latency_p50_ms"], 2), "p99": round(by_key["latency_p99_ms"], 2)},
             "cpu_us_per_envelope": {name: round(by_key[f"cpu_us_{name}"], 1) for name in (*NAMES, "sender", "drainer")},
             "commits_per_envelope": {name: round(by_key[f"commits_{name}"], 4) for name in NAMES},
+            "attachment_mb_per_s": round(by_key["attachment_mb_per_s"], 1),
             "lost": self.lost,
             "ended": dict(self.ended),
             "doubled": self.doubled,

@@ -17,6 +17,7 @@ from netsky.envelope.file import Proof, to_file
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
 from netsky.envelope.wire import encode_header
+from netsky.node.bus.attached import blobs_of, check_attachments
 from netsky.node.bus.draft import Accepted, Offer, refused_field
 from netsky.node.bus.limits import (
     ESCAPED_BODY_BYTES_SAFE,
@@ -27,7 +28,7 @@ from netsky.node.bus.limits import (
 )
 from netsky.node.bus.sealing import Fresh, Numbers, Sealer, Sealing, SignerIdentity
 from netsky.node.config import Config
-from netsky.node.db import actors, arrivals, messages, node_state, outbox
+from netsky.node.db import actors, arrivals, blobs, messages, node_state, outbox
 from netsky.node.db.actors import ActorRow
 from netsky.node.db.group import Plan
 from netsky.node.errors import Conflict, NetskyError, NotFound, Refused, TryLater
@@ -87,6 +88,7 @@ class _Group:
     clocks: dict[str, int]
     stored: dict[str, arrivals.Stored]
     keys: dict[tuple[str, str], arrivals.FirstUse]
+    held: dict[bytes, int]  # blobs that are here, with their sizes
     tails: bytes  # for the ids of the group: one draw for all costs a tenth of one for each
     results: list[Accepted | NetskyError | int | None]  # a number: the same as the result at that place
     own_ids: dict[str, int] = field(default_factory=dict)  # ids given by outbox files in this group
@@ -134,6 +136,7 @@ class AcceptPlanner:
             arrivals.clocks(causes),
             arrivals.stored(key, ids),
             messages.newest_seq(),
+            blobs.held(blobs_of(items)),
             *(arrivals.first_uses(key, actor, found) for actor, found in keys.items()),
         ]
 
@@ -172,9 +175,10 @@ class AcceptPlanner:
             stored={found.id: found for found in arrivals.stored_rows(rows[4])},
             keys={
                 (actor, use.key): use
-                for actor, found in zip(keys, rows[6:], strict=True)
+                for actor, found in zip(keys, rows[7:], strict=True)
                 for use in arrivals.first_use_rows(found)
             },
+            held=blobs.held_sizes(rows[6]),
             tails=self._chance.token(ID_RANDOM_BYTES * len(items)),
             results=[None] * len(items),
         )
@@ -213,6 +217,7 @@ class AcceptPlanner:
         local = offer.to.node is None or offer.to.node == name
         destination = self._identity.key if local else self._peer(offer.to)
         self._check_parties(group, offer, local)
+        check_attachments(offer, group.held)
         if local:
             self._check_inbox(group, offer)
         else:

@@ -19,9 +19,9 @@ from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import SKEW_NS, TIME_MAX
 from netsky.mesh.outcome import Fate
 from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE, INGRESS_RESERVE, INGRESS_RESERVE_AT_ROOT
-from netsky.node.bus.sealing import Fresh, Numbers, SignerIdentity, arrival_name, message_row, seal_row
+from netsky.node.bus.sealing import Fresh, Numbers, SignerIdentity, arrival_name, message_row, names_of, seal_row
 from netsky.node.config import Config
-from netsky.node.db import actors, arrivals, inbox, messages, outbox, outcomes
+from netsky.node.db import actors, arrivals, blobs, inbox, messages, outbox, outcomes
 from netsky.node.db.group import Plan
 from netsky.node.db.outbox import Asked
 from netsky.node.db.outcomes import OutcomeRow
@@ -90,6 +90,7 @@ class IngressPlanner:
             actors.all(),
             arrivals.waiting_counts(sorted({_recipient(item.header) for item in items})),
             messages.newest_seq(),
+            blobs.held(list({one.sha256 for item in items for one in item.body.attachments})),
             *([outbox.asked(self._identity.key, acknowledged)] if acknowledged else []),
         ]
 
@@ -99,7 +100,8 @@ class IngressPlanner:
         here = {row.name for row in actors.rows(rows[1])} | {"agent0"}
         waiting = arrivals.pairs(rows[2])
         self._numbers.count_on(rows[3])
-        asked = {row.id: row for row in outbox.asked_rows(rows[4])} if len(rows) > 4 else {}
+        held = blobs.held_sizes(rows[4])
+        asked = {row.id: row for row in outbox.asked_rows(rows[5])} if len(rows) > 5 else {}
         new_outcomes: list[OutcomeRow] = []
         delivered: list[Incoming] = []
         results: list[Ingressed] = []
@@ -110,6 +112,8 @@ class IngressPlanner:
                 results.append(_second(item, before, now))
                 continue
             code = self._code(item, here, waiting, now) or _unasked(item, asked)
+            if code is None and any(held.get(one.sha256) != one.size for one in item.body.attachments):
+                code = "attachment_missing"
             outcome = OutcomeRow(
                 key=key,
                 leaf=item.leaf,
@@ -167,6 +171,7 @@ class IngressPlanner:
             return [], []
         seal_of: dict[int, messages.SealRow] = {}
         message_rows, inbox_rows, fresh = [], [], []
+        names: list[blobs.Name] = []
         for item in delivered:
             if id(item.batch) not in seal_of:
                 seal_of[id(item.batch)], _ = seal_row(item.batch)
@@ -188,10 +193,12 @@ class IngressPlanner:
                     seq=seq,
                 )
             )
+            names += names_of(seq, item.body)
             inbox_rows.append(inbox.NewInbox(seq, actor, file, now, item.reign, item.life, item.number, h.requires_ack))
             fresh.append(Fresh(seq, actor, file, h, item.body, _proof(item), len(stated.body)))
         seals = list(seal_of.values())
-        return [messages.insert_seals(seals), messages.insert(message_rows), inbox.insert(inbox_rows)], fresh
+        made = [messages.insert_seals(seals), messages.insert(message_rows), inbox.insert(inbox_rows)]
+        return [*made, blobs.name(names)] if names else made, fresh
 
 
 def _unasked(item: Incoming, asked: dict[str, Asked]) -> str | None:

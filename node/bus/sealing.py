@@ -13,7 +13,7 @@ from netsky.envelope.file import Proof, file_name
 from netsky.envelope.kinds import Lane, lane_of
 from netsky.envelope.limits import BATCH_MAX, SKEW_NS
 from netsky.node.bus.draft import Accepted, Offer
-from netsky.node.db import idempotency, inbox, messages, outbox
+from netsky.node.db import blobs, idempotency, inbox, messages, outbox
 from netsky.node.seams.ledger import Row, Statement
 
 
@@ -91,6 +91,7 @@ class _Rows:
     inbox: list[inbox.NewInbox] = field(default_factory=list)
     outbox: list[outbox.NewOutbox] = field(default_factory=list)
     keys: list[idempotency.KeyRow] = field(default_factory=list)
+    names: list[blobs.Name] = field(default_factory=list)
 
     def statements(self) -> list[Statement]:
         """In the order in which the tables refer to each other."""
@@ -101,6 +102,8 @@ class _Rows:
             made.append(outbox.insert(self.outbox))
         if self.keys:
             made.append(idempotency.insert(self.keys))
+        if self.names:
+            made.append(blobs.name(self.names))
         return made
 
 
@@ -153,15 +156,21 @@ class Sealer:
             done.fresh.append(Fresh(seq, offer.to.actor, file, h, offer.body, proof, len(offer.body_bytes)))
         else:
             size = len(sealing.header_bytes) + len(offer.body_bytes)
-            hop = self._next_hop(h.destination)
-            rows.outbox.append(outbox.NewOutbox(seq, hop, offer.lane, h.destination, size, h.requires_ack))
+            hop, attached = self._next_hop(h.destination), bool(offer.body.attachments)
+            rows.outbox.append(outbox.NewOutbox(seq, hop, offer.lane, h.destination, size, h.requires_ack, attached))
             done.outgoing.add(hop)
+        rows.names += names_of(seq, offer.body)
         if h.idempotency_key is not None:
             until = h.expires + SKEW_NS
             key = idempotency.KeyRow(h.origin, offer.sender, h.idempotency_key, h.id, offer.request, until)
             rows.keys.append(key)
         accepted = Accepted(h.id, h.origin, leaf, h.clock, False, file, h.destination, sealing.skewed)
         done.accepted.append((sealing.index, accepted))
+
+
+def names_of(seq: int, body: Body) -> list[blobs.Name]:
+    """What keeps the blobs of this message alive."""
+    return [blobs.Name("message", seq, one.sha256, one.size) for one in body.attachments]
 
 
 def arrival_name(header: Header, leaf: bytes, pid: int, number: int) -> str:

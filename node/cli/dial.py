@@ -80,6 +80,11 @@ class Dialer:
             return own
         return self.home.channel(actor)
 
+    def blob_path(self, digest: str) -> str | None:
+        """Where the store has it, if that can be read from here: behind a fence it cannot, and the node is asked."""
+        path = os.path.join(self.home.blobs, digest[:2], digest)
+        return path if os.access(path, os.R_OK) else None
+
     def actor_or_self(self, named: str | None, command: str) -> str:
         """The actor that a command is about: the one named, or the one we are."""
         actor = named or self.inside_actor

@@ -74,7 +74,7 @@ class _Reader:
         self._in_hand[item.name] = item.envelope.id or item.name
         if self._out.json:
             summary = f"{item.envelope.kind or 'text'} from {item.envelope.sender}"
-            self._out.answer("channel-drain", summary, as_data(item))
+            self._out.answer("channel-drain", summary, as_data(item, self._mailbox.node))
             return
         if item.again:
             self._out.line(self._out.warn("shown before, not taken yet:"))

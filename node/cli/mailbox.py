@@ -17,15 +17,15 @@ class NodeLink:
     """What a drain asks of the node."""
 
     def __init__(self, node: Dialer, actor: str) -> None:
-        self._node = node
+        self.node = node
         self._actor = actor
 
     def claim(self, names: Sequence[str]) -> Mapping[str, str]:
-        states: dict[str, str] = self._node.call("claim", actor=self._actor, files=list(names))["files"]
+        states: dict[str, str] = self.node.call("claim", actor=self._actor, files=list(names))["files"]
         return states
 
     def ack(self, names: Sequence[str]) -> object:
-        return self._node.call("ack", actor=self._actor, ids=list(names))
+        return self.node.call("ack", actor=self._actor, ids=list(names))
 
 
 class Mailbox:
@@ -34,7 +34,7 @@ class Mailbox:
     def __init__(self, node: Dialer, actor: str) -> None:
         self.actor = actor
         self.put_away: list[PutAway] = []
-        self._node = node
+        self.node = node
         self._folder = folder_of(node, actor)
         self._drain: Drain | None = None
         self._asks_node = False
@@ -54,7 +54,7 @@ class Mailbox:
 
     def envelopes(self, limit: int | None) -> Iterator[Drained]:
         """One pass. A node that went away, or came back, since the last one is noticed here."""
-        if not self._asks_node and self._node.client_if_up() is not None:
+        if not self._asks_node and self.node.client_if_up() is not None:
             self._open()
         given = 0
         while True:
@@ -89,9 +89,9 @@ class Mailbox:
     def _open(self) -> None:
         """A new drain; what the old one had in hand is still in the folder `claimed`."""
         self._close()
-        self._node.close()
-        self._asks_node = self._node.client_if_up() is not None
-        link = NodeLink(self._node, self.actor) if self._asks_node else None
+        self.node.close()
+        self._asks_node = self.node.client_if_up() is not None
+        link = NodeLink(self.node, self.actor) if self._asks_node else None
         self._drain = Drain(RealFiles(), self._folder, link).__enter__()
         self._drain.put_away = self.put_away
 
@@ -111,6 +111,17 @@ def folder_of(node: Dialer, actor: str) -> str:
     return folder
 
 
-def as_data(item: Drained) -> dict[str, Any]:
+def as_data(item: Drained, node: Dialer) -> dict[str, Any]:
     """One message for programs. What is ours stands beside the envelope, never in it."""
-    return {"envelope": item.raw, "file": item.name, "trust": item.trust, "again": item.again}
+    data: dict[str, Any] = {"envelope": item.raw, "file": item.name, "trust": item.trust, "again": item.again}
+    if item.envelope.attachments:
+        data["attachments"] = [
+            {
+                "name": one.name,
+                "size": one.size,
+                "sha256": one.sha256.hex(),
+                "path": node.blob_path(one.sha256.hex()),
+            }
+            for one in item.envelope.attachments
+        ]
+    return data

@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 from netsky.envelope.address import parse_address
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import TEXT_BYTES_MAX
+from netsky.node.attaching import look_at, upload
+from netsky.node.cli.attachments import progress
 from netsky.node.cli.dial import Dialer
 from netsky.node.cli.output import Output
 from netsky.node.cli.text import length
@@ -23,14 +25,22 @@ if TYPE_CHECKING:
 def send(args: Any, out: Output) -> int:
     draft = _draft(args)
     node: Dialer = args.node
+    sources = look_at(args.attach or ())
     try:
         client = node.client()
     except Unreachable as down:
+        if sources:
+            raise Unreachable(
+                f"{down.message}: attachments need the running node", next=down.next, code=down.code
+            ) from None
         if args.wait_outcome is not None:
             raise Unreachable(
                 f"{down.message}; nothing was stored", next="netsky up; or leave --wait-outcome out", code=down.code
             ) from None
         return _into_outbox(draft, node, down, out)
+    if sources:
+        with progress(out) as shown:
+            draft["attachments"] = upload(sources, client.call, shown)
     data = _send(client, draft, args.wait, out)
     twice = " (it was stored before, under the same key)" if data.get("duplicate") else ""
 
@@ -74,7 +84,7 @@ def _draft(args: Any) -> dict[str, Any]:
     except Invalid as wrong:
         raise Usage(wrong.sentence, next="netsky help addresses", code=wrong.code) from None
     text = _text(args.text)
-    if not text and args.data is None:
+    if not text and args.data is None and not args.attach:
         raise Usage(
             f"the message is empty: {'stdin held nothing' if args.text == '-' else 'TEXT has no letter'}",
             next="netsky send -h; something for programs alone goes with --data",
@@ -106,8 +116,8 @@ def _text(said: str) -> str:
         where = "text: TEXT"
     if len(raw) > TEXT_BYTES_MAX:
         raise Usage(
-            f"{where} holds more than {TEXT_BYTES_MAX // 1024} KiB of UTF-8; a larger thing goes as a file that the "
-            "reader can open, named in the text",
+            f"{where} holds more than {TEXT_BYTES_MAX // 1024} KiB of UTF-8; a larger thing goes as a file: "
+            "--attach FILE",
             next="netsky help limits",
             code="text_too_large",
         )

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 
 import trio
 from netsky.node.actors.manager import Actors
+from netsky.node.blobs.collect import recover as recover_blobs
+from netsky.node.blobs.store import BlobStore
 from netsky.node.bus.bus import Bus
 from netsky.node.bus.folders import open_channel
 from netsky.node.config import LiveConfig
@@ -198,6 +200,7 @@ async def _assemble(
     )
     await _load_membership(node)
     await _own_actors(node)
+    node.blobs = BlobStore(home.blobs, seams.files, group, seams.time, lambda: node.config.free_mib_floor << 20)
     node.bus = Bus(
         channels=home.channels,
         files=seams.files,
@@ -215,7 +218,7 @@ async def _assemble(
     if node.links is not None:
         node.membership.sightings = node.links
     recovered = await node.bus.recover(ledger.transaction, after_crash=opened.after_crash)
-    log.event("bus.recovered", **asdict(recovered))
+    log.event("bus.recovered", **asdict(recovered), blobs_removed=await recover_blobs(node.blobs, ledger.transaction))
     return node
 
 

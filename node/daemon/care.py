@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netsky.envelope.limits import SKEW_NS
+from netsky.node.blobs.collect import collect
 from netsky.node.db.retention import (
     DAY,
     OBSERVED,
@@ -60,6 +61,7 @@ async def prune(node: Node) -> None:
         now = node.now()
         turn = Turn(max(place, 0), now - node.config.archive_age_ns, now - SKEW_NS)
         place = await prune_messages(node.group, turn)
+    await collect(node.blobs, node.group, node.now())
 
 
 def keeps_for(days: int) -> list[Keep]:

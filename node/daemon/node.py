@@ -20,6 +20,7 @@ from netsky.node.seams.ledger import Ledger
 
 if TYPE_CHECKING:
     from netsky.node.actors.manager import Actors
+    from netsky.node.blobs.store import BlobStore
     from netsky.node.bus.bus import Bus
     from netsky.node.daemon.control import ControlServer
     from netsky.node.links.links import Links
@@ -51,6 +52,7 @@ class Node:
     pid: int
     # Those below are built on those above.
     membership: Membership = field(init=False)
+    blobs: BlobStore = field(init=False)
     bus: Bus = field(init=False)
     actors: Actors = field(init=False)
     control: ControlServer = field(init=False)

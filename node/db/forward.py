@@ -20,6 +20,8 @@ class NewForward:
     batch: bytes
     expires: int
     received_at: int
+    blobs: tuple[tuple[bytes, int], ...] = ()
+    """(hash, size) of those that it names: it goes on when the next node holds them all."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,14 +49,39 @@ _SOME = "IN (SELECT value FROM json_each(?))"
 _COLUMNS = "seq, peer, origin, envelopes, bytes, batch, received_at"
 
 
-def insert(entries: Sequence[NewForward]) -> Statement:
+def insert(entries: Sequence[NewForward]) -> list[Statement]:
+    """In their order; one that names blobs is followed by their names, which look up its number."""
+    made: list[Statement] = []
+    plain: list[NewForward] = []
+    for entry in entries:
+        plain.append(entry)
+        if entry.blobs:
+            made += [_insert(plain), _names(entry)]
+            plain = []
+    return [*made, _insert(plain)] if plain else made
+
+
+def _insert(entries: Sequence[NewForward]) -> Statement:
     return Statement(
-        "INSERT INTO forward (peer, lane, origin, recipient, state, envelopes, bytes, batch, expires, received_at) "
-        "VALUES (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?)",
+        "INSERT INTO forward "
+        "(peer, lane, origin, recipient, state, envelopes, bytes, batch, expires, received_at, attached) "
+        "VALUES (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)",
         many=[
-            (e.peer, e.lane, e.origin, e.recipient, e.envelopes, e.size, e.batch, e.expires, e.received_at)
+            (
+                *(e.peer, e.lane, e.origin, e.recipient, e.envelopes, e.size, e.batch, e.expires, e.received_at),
+                int(bool(e.blobs)),
+            )
             for e in entries
         ],
+    )
+
+
+def _names(entry: NewForward) -> Statement:
+    """Of the row that was inserted last."""
+    return Statement(
+        "INSERT OR IGNORE INTO blob_names (holder, seq, hash, size) "
+        "VALUES ('forward', (SELECT max(seq) FROM forward), ?, ?)",
+        many=list(entry.blobs),
     )
 
 
@@ -70,12 +97,35 @@ def origins(peer: bytes, lane: str) -> Statement:
     )
 
 
-def heads(peer: bytes, lane: str, origin: bytes, limit: int, full: Sequence[str] = ()) -> Statement:
-    """(seq, envelopes, bytes) of the oldest open ones of one origin, without those for actors that are full."""
+def heads(
+    peer: bytes, lane: str, origin: bytes, limit: int, full: Sequence[str] = (), *, ready: Sequence[int] = ()
+) -> Statement:
+    """(seq, envelopes, bytes) of the oldest open ones of one origin, without those for actors that are full, and with
+    attachments only those that are `ready`."""
     return Statement(
         "SELECT seq, envelopes, bytes FROM forward WHERE peer = ? AND lane = ? AND origin = ? AND state = 'open' "
-        "AND recipient NOT IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?",
-        (peer, lane, origin, texts(full), limit),
+        "AND recipient NOT IN (SELECT value FROM json_each(?)) "
+        "AND (attached = 0 OR seq IN (SELECT value FROM json_each(?))) ORDER BY seq LIMIT ?",
+        (peer, lane, origin, texts(full), numbers(ready), limit),
+    )
+
+
+def aside(peer: bytes, lane: str, limit: int, full: Sequence[str]) -> Statement:
+    """(seq, hash, size) of the blobs of the oldest with attachments, of so many rows."""
+    return Statement(
+        "SELECT first.seq, hash, size FROM (SELECT seq FROM forward WHERE peer = ? AND lane = ? AND state = 'open' "
+        "AND attached = 1 AND recipient NOT IN (SELECT value FROM json_each(?)) ORDER BY seq LIMIT ?) AS first "
+        "JOIN blob_names ON holder = 'forward' AND blob_names.seq = first.seq ORDER BY first.seq",
+        (peer, lane, texts(full), limit),
+    )
+
+
+def naming(digest: bytes, limit: int) -> Statement:
+    """Open ones that name this blob."""
+    return Statement(
+        f"SELECT {_COLUMNS} FROM forward WHERE state = 'open' AND seq IN "
+        "(SELECT seq FROM blob_names WHERE hash = ? AND holder = 'forward') ORDER BY seq LIMIT ?",
+        (digest, limit),
     )
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from netsky.node.db.sets import blobs, numbers, texts
-from netsky.node.seams.ledger import Row, Statement
+from netsky.node.seams.ledger import Row, Statement, Value
 
 
 class NewOutbox(NamedTuple):
@@ -21,6 +21,7 @@ class NewOutbox(NamedTuple):
     destination: bytes
     bytes: int  # of header and body
     wants_ack: bool = False
+    attached: bool = False
 
 
 class OutboxRow(NamedTuple):
@@ -131,24 +132,60 @@ _SELECT = (
 def insert(entries: Sequence[NewOutbox]) -> Statement:
     """After the messages of the same transaction."""
     return Statement(
-        "INSERT INTO outbox (seq, peer, lane, destination, bytes, wants_ack, state) VALUES (?, ?, ?, ?, ?, ?, 'open')",
+        "INSERT INTO outbox (seq, peer, lane, destination, bytes, wants_ack, attached, state) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, 'open')",
         many=entries,
     )
 
 
-def open_entries(peer: bytes, lane: str, limit: int, held: Sequence[bytes] = (), full: Sequence[str] = ()) -> Statement:
-    """Without a number, in the order of acceptance; not for destinations that are held, nor actors that are full."""
-    if not held and not full:  # nearly always
-        return Statement(
-            f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' AND put_back < 3 ORDER BY seq LIMIT ?",
-            (peer, lane, limit),
-        )
-    places, values = blobs(held or [b""])
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What does not leave for now: destinations that are held, actors that are full, and all with attachments but
+    those of which the peer holds every blob."""
+
+    nodes: Sequence[bytes] = ()
+    actors: Sequence[str] = ()
+    ready: Sequence[int] = ()
+
+
+def open_entries(peer: bytes, lane: str, limit: int, kept: Kept = Kept()) -> Statement:
+    """Without a number, in the order of acceptance."""
+    ready = "(attached = 0 OR seq IN (SELECT value FROM json_each(?)))"
+    where, values = _where(kept)
     return Statement(
-        f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' AND put_back < 3 "
-        f"AND ifnull(outbox.destination NOT IN ({places}), TRUE) AND recipient NOT IN (SELECT value FROM json_each(?)) "
+        f"{_SELECT} WHERE peer = ? AND outbox.lane = ? AND state = 'open' AND put_back < 3 AND {ready}{where} "
         "ORDER BY seq LIMIT ?",
-        (peer, lane, *values, texts(full), limit),
+        (peer, lane, numbers(kept.ready), *values, limit),
+    )
+
+
+def aside(peer: bytes, lane: str, limit: int, kept: Kept) -> Statement:
+    """(seq, hash, size) of the blobs of the oldest with attachments, of so many envelopes."""
+    where, values = _where(kept)
+    return Statement(
+        "SELECT first.seq, hash, size FROM (SELECT seq FROM outbox CROSS JOIN messages USING (seq) "
+        f"WHERE peer = ? AND outbox.lane = ? AND state = 'open' AND put_back < 3 AND attached = 1{where} "
+        "ORDER BY seq LIMIT ?) AS first "
+        "JOIN blob_names ON holder = 'message' AND blob_names.seq = first.seq ORDER BY first.seq",
+        (peer, lane, *values, limit),
+    )
+
+
+def _where(kept: Kept) -> tuple[str, list[Value]]:
+    if not kept.nodes and not kept.actors:  # nearly always
+        return "", []
+    places, values = blobs(kept.nodes or [b""])
+    nodes = f" AND ifnull(outbox.destination NOT IN ({places}), TRUE)"
+    return f"{nodes} AND recipient NOT IN (SELECT value FROM json_each(?))", [*values, texts(kept.actors)]
+
+
+def naming(digest: bytes, limit: int) -> Statement:
+    """The `mine` columns of what has not left and names this blob."""
+    return Statement(
+        "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via "
+        "FROM blob_names JOIN outbox USING (seq) JOIN messages USING (seq) "
+        "WHERE hash = ? AND holder = 'message' AND state = 'open' LIMIT ?",
+        (digest, limit),
     )
 
 

@@ -175,6 +175,7 @@ class ForgetBytes:
         statements = [
             Statement(f"UPDATE messages SET header = NULL, body = NULL, seal = NULL WHERE seq {some}", (seqs,)),
             Statement(f"UPDATE outbox SET kept = 0 WHERE seq {some}", (seqs,)),
+            Statement(f"DELETE FROM blob_names WHERE holder = 'message' AND seq {some}", (seqs,)),
             _unused_seals(over),
         ]
         return Plan(statements, [len(found) for found in rows])
@@ -220,6 +221,7 @@ def _forget(over: list[Row]) -> list[Statement]:
         Statement(f"DELETE FROM handovers WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM errors_due WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM dead_letters WHERE seq {some}", (seqs,)),
+        Statement(f"DELETE FROM blob_names WHERE holder = 'message' AND seq {some}", (seqs,)),
         Statement(f"DELETE FROM inbox WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM outbox WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM messages WHERE seq {some}", (seqs,)),

@@ -104,6 +104,12 @@ class _Descriptors:
     def open_folder(self, path: str, under: int | None = None) -> int:
         return self._keep(self._real.open_folder(path, under))
 
+    def open_file(self, folder: int, name: str) -> int:
+        return self._keep(self._real.open_file(folder, name))
+
+    def open_part(self, folder: int, name: str) -> int:
+        return self._keep(self._real.open_part(folder, name))
+
     def lock(self, folder: int, name: str) -> int | None:
         descriptor = self._real.lock(folder, name)
         return None if descriptor is None else self._keep(descriptor)

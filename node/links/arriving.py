@@ -40,10 +40,13 @@ class Parted:
     """What a trace at the root will tell of those that are not for it."""
 
 
-def part(record: Arrived, peer: bytes, me: bytes, border: Border | None, now: int) -> Parted:
-    """`border` is what a root decides by; a sibling has none and takes only what is for it."""
+def part(
+    record: Arrived, peer: bytes, me: bytes, border: Border | None, now: int, *, held: Mapping[bytes, int]
+) -> Parted:
+    """`border` is what a root decides by; a sibling has none and takes only what is for it. `held`: blobs that are
+    here, with their sizes; what is for this node the bus compares with them."""
     parted = Parted()
-    passing: dict[tuple[bytes, str], list[Arrival]] = {}
+    passing: dict[tuple[bytes, str, int], list[Arrival]] = {}
     for arrival in record.arrivals:
         header = arrival.header
         if arrival.refusal is not None or header is None:
@@ -59,14 +62,19 @@ def part(record: Arrived, peer: bytes, me: bytes, border: Border | None, now: in
         else:
             ack = arrival.body is not None and is_ack(header, arrival.body)
             code_or_none = refusal_code(header, border, is_ack=ack)
+            named = arrival.body.attachments if arrival.body is not None else ()
+            if code_or_none is None and any(held.get(one.sha256) != one.size for one in named):
+                code_or_none = "attachment_missing"
             if code_or_none is None:
-                passing.setdefault((header.destination, header.to), []).append(arrival)
+                # One that names blobs has a row of its own: nothing waits for what it waits for.
+                apart = arrival.number if named else 0
+                passing.setdefault((header.destination, header.to, apart), []).append(arrival)
             else:
                 parted.ended.append(outcome_of(arrival, me, record, code_or_none, now))
                 where = (header.destination, header.to)
                 parted.passed.append(_passed(record, where, [arrival], code_or_none, now))
     parted.forward = [_forward(record, where, some, now) for where, some in passing.items()]
-    parted.passed += [_passed(record, where, some, None, now) for where, some in passing.items()]
+    parted.passed += [_passed(record, (key, to), some, None, now) for (key, to, _), some in passing.items()]
     return parted
 
 
@@ -137,8 +145,8 @@ def _incoming(record: Arrived, arrival: Arrival) -> Incoming:
     )
 
 
-def _forward(record: Arrived, where: tuple[bytes, str], some: Sequence[Arrival], now: int) -> NewForward:
-    destination, recipient = where
+def _forward(record: Arrived, where: tuple[bytes, str, int], some: Sequence[Arrival], now: int) -> NewForward:
+    destination, recipient, _ = where
     positions = [arrival.position for arrival in some]
     own = dict(zip(full_positions(record.batch), record.leaves, strict=True))
     leaves = [own.get(at, statement) for at, statement in enumerate(record.batch.statements)]
@@ -153,6 +161,7 @@ def _forward(record: Arrived, where: tuple[bytes, str], some: Sequence[Arrival],
         batch=encode_batch(with_only(record.batch, leaves, positions)),  # type: ignore[arg-type] # what is not full is a leaf
         expires=min(header.expires for header in headers),
         received_at=now,
+        blobs=tuple((one.sha256, one.size) for each in some if each.body is not None for one in each.body.attachments),
     )
 
 

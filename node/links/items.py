@@ -53,7 +53,14 @@ class Remember:
     record: Restored
 
 
-Item = Persist | Cut | Sweep | Remember
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """An item: this blob is gone or damaged, and what names it and has not left ends here."""
+
+    blob: bytes
+
+
+Item = Persist | Cut | Sweep | Remember | Lost
 
 
 class Told(Protocol):
@@ -97,7 +104,7 @@ class Knows:
 
 def reads_of(item: Item) -> int:
     """How many statements the planner reads for it."""
-    return 1 if isinstance(item, Persist) else 0 if isinstance(item, Remember) else 3
+    return {Persist: 1, Remember: 0, Lost: 2}.get(type(item), 3)
 
 
 def damaged_frames(items: Sequence[Item]) -> list[tuple[bytes, Lane, int, int]]:

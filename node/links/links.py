@@ -25,6 +25,7 @@ from netsky.node.daemon.told import OUTBOX_SIGNAL, ROSTER_SIGNAL
 from netsky.node.db import arrivals, forward
 from netsky.node.errors import NetskyError
 from netsky.node.limits import HANDSHAKES_MAX, SWEEP_NS
+from netsky.node.links.courier import Courier
 from netsky.node.links.holding import HoldParts, Holds, Lasting
 from netsky.node.links.items import Cut, Knows, Remember, Sweep
 from netsky.node.links.notices import Errors, Notices
@@ -287,9 +288,10 @@ class Links:
         parts, name = self._parts, self.name_of(slot.key) or "a stranger"
         offers = Offers(slot.key, parts.identity.key, parts.group, is_root=self._is_root)
         store = PeerStore(slot, name, offers, self._ways, self._notice)
+        blobs = Courier(slot.key, parts.blobs, offers.aside, self._ways, self._notices.refused)
         try:
             slot.link = Link(self._ends(slot.key), await store.load(), *parts.membership.roster())
-            why = await run_link(slot.link, connection, store, parts.seams.time, dialled=dialled)
+            why = await run_link(slot.link, connection, store, parts.seams.time, dialled=dialled, blobs=blobs)
         except NetskyError as error:
             why = Close("store", error.message)
         except Exception as mistake:  # noqa: BLE001 - a task's border: one peer's trouble is not the others'

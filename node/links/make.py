@@ -23,6 +23,7 @@ def make_links(node: Node) -> Links | None:
             seams=node.seams,
             group=node.group,
             ingress=node.bus.ingress,
+            blobs=node.blobs,
             accept=node.bus.accept,
             membership=node.membership,
             signals=node.signals,

@@ -14,6 +14,8 @@ from netsky.mesh.outcome import unpack_outcomes
 from netsky.mesh.pieces import cut, with_only
 from netsky.node.db import answers, flight, forward, messages, outbox
 from netsky.node.db.group import GroupCommit
+from netsky.node.links.aside import ROWS_MAX as ASIDE_ROWS_MAX
+from netsky.node.links.aside import Aside
 from netsky.node.links.holding import HeldHere
 from netsky.node.seams.ledger import Row
 from netsky.relay.fair import Fair, Head, Room
@@ -33,6 +35,7 @@ class Offers:
         self._me = me
         self._group = group
         self._is_root = is_root
+        self.aside = Aside()
         self._fair: dict[Lane, Fair] = {"reply": Fair(), "work": Fair()}
 
     async def again(self, lane: Lane, wanted: Wanted) -> list[Offer]:
@@ -58,35 +61,45 @@ class Offers:
     async def new(self, lane: Lane, wanted: Wanted, held: HeldHere) -> list[Offer]:
         """What has no number yet."""
         nodes, actors = held
+        kept = outbox.Kept(sorted(nodes), sorted(actors), self.aside.ready(lane, "own"))
+        ready = self.aside.ready(lane, "forward")
         looks = [
-            outbox.open_entries(self._peer, lane, min(ROWS_MAX, wanted.envelopes), sorted(nodes), sorted(actors)),
+            outbox.open_entries(self._peer, lane, min(ROWS_MAX, wanted.envelopes), kept),
+            outbox.aside(self._peer, lane, ASIDE_ROWS_MAX, kept),
             *((forward.origins(self._peer, lane),) if self._is_root else ()),
+            *((forward.aside(self._peer, lane, ASIDE_ROWS_MAX, kept.actors),) if self._is_root else ()),
             *((answers.open_of(self._peer, FRAMES_MAX // 2),) if lane == "reply" else ()),
         ]
         found = await self._group.read(looks)  # all of them at once: nearly always there is nothing, or little
+        self.aside.found(lane, "own", found[1])
         fates = _outcome_offers(found[-1]) if lane == "reply" else []
         room = Room(wanted.envelopes, wanted.bytes, FRAMES_MAX - len(fates))
         mine = await self._own(outbox.rows(found[0]))
         if not self._is_root:
             return _within([*fates, *mine], wanted)
-        origins = [cast("bytes", origin) for (origin,) in found[1]]
-        return _within([*fates, *await self._fairly(lane, origins, mine, room, sorted(actors))], wanted)
+        self.aside.found(lane, "forward", found[3])
+        origins = [cast("bytes", origin) for (origin,) in found[2]]
+        heads = await self._heads(lane, origins, kept.actors, ready)
+        return _within([*fates, *await self._fairly(lane, heads, mine, room)], wanted)
 
     async def _fairly(
-        self, lane: Lane, origins: Sequence[bytes], mine: Sequence[Offer], room: Room, full: Sequence[str]
+        self, lane: Lane, heads: dict[bytes, list[Head]], mine: Sequence[Offer], room: Room
     ) -> list[Offer]:
-        if not origins:
+        if not heads:
             return list(mine)
-        heads = await self._heads(lane, origins, full)
         # This node is one origin among the others: its rows are negative here, as places in `mine`.
         heads[self._me] = [Head(-at - 1, len(offer.rows), _size(offer)) for at, offer in enumerate(mine)]
         picked = self._fair[lane].pick(heads, room)
         others = {offer.rows[0]: offer for offer in await self._forward([h.row for h in picked if h.row > 0])}
         return [others[head.row] if head.row > 0 else mine[-head.row - 1] for head in picked]
 
-    async def _heads(self, lane: Lane, origins: Sequence[bytes], full: Sequence[str]) -> dict[bytes, list[Head]]:
+    async def _heads(
+        self, lane: Lane, origins: Sequence[bytes], full: Sequence[str], ready: Sequence[int]
+    ) -> dict[bytes, list[Head]]:
+        if not origins:
+            return {}
         found = await self._group.read(
-            [forward.heads(self._peer, lane, origin, FRAMES_MAX, full) for origin in origins]
+            [forward.heads(self._peer, lane, origin, FRAMES_MAX, full, ready=ready) for origin in origins]
         )
         return {
             origin: [Head(*cast("tuple[int, int, int]", row)) for row in rows]

@@ -75,7 +75,7 @@ def forward_expired(rows: Sequence[ForwardRow], me: bytes, now: int, numbered: C
 def forward_cut(
     rows: Sequence[ForwardRow], me: bytes, now: int, *, was_numbered: bool, swept: Swept, code: str = "dest_revoked"
 ) -> None:
-    """The link that these wait for has ended for good, or does not take them."""
+    """The link that these wait for has ended for good or does not take them, or what belongs to them is lost."""
     for row in rows:
         batch = decode_batch(row.batch)
         headers = _headers(batch)

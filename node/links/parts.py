@@ -8,6 +8,7 @@ from typing import Protocol
 
 from netsky.mesh.roster import Roster
 from netsky.mesh.transport import Connection, TransportOptions
+from netsky.node.blobs.store import BlobStore
 from netsky.node.bus.acks import Accept
 from netsky.node.bus.ingress import IngressPlanner
 from netsky.node.db.group import GroupCommit
@@ -51,6 +52,7 @@ class Parts:
     seams: Seams
     group: GroupCommit
     ingress: IngressPlanner
+    blobs: BlobStore
     accept: Accept
     membership: Membership
     signals: Signals

@@ -7,8 +7,8 @@ the next one has read, and what ends a link for good sees everything that was qu
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 
+from netsky.envelope.fields import Attachment
 from netsky.mesh.effects import (
     Acked,
     Answered,
@@ -22,19 +22,18 @@ from netsky.mesh.effects import (
     Restored,
     Stated,
 )
-from netsky.mesh.lineage import Lineage
 from netsky.mesh.outcome import Outcome
 from netsky.node.bus.ingress import Incoming, Ingressed, IngressPlanner
 from netsky.node.bus.limits import OUTBOX_ENVELOPES_MAX
-from netsky.node.db import answers, flight, forward, links, outbox, restore, routes
+from netsky.node.db import answers, blobs, flight, forward, links, outbox, restore, routes
 from netsky.node.db.group import Plan
-from netsky.node.db.passed import PassedRow
 from netsky.node.errors import Conflict, NetskyError
 from netsky.node.links.arriving import fates, packed_answers, part
 from netsky.node.links.endings import Believed, Ended, apply, end_here
-from netsky.node.links.items import Cut, Item, Knows, Persist, Remember, Sweep, Told, damaged_frames, reads_of
+from netsky.node.links.group import OF_ITEMS, Group
+from netsky.node.links.items import Cut, Item, Knows, Lost, Persist, Remember, Sweep, Told, damaged_frames, reads_of
 from netsky.node.links.numbers import Marks, acknowledged, consumed, numbered
-from netsky.node.links.overdue import Swept, forward_cut, forward_expired, own_over
+from netsky.node.links.overdue import forward_cut, forward_expired, own_over
 from netsky.node.links.renewing import raised, renewed
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
@@ -47,40 +46,6 @@ SWEEP_ROWS = 256
 
 Heard = tuple[bytes, Incoming, Ingressed]
 """From which peer, what, and what became of it."""
-
-
-@dataclass(slots=True)
-class _Group:
-    """What one group of items comes to."""
-
-    now: int
-    border: Border | None
-    statements: list[Statement] = field(default_factory=list)
-    errors: list[NetskyError | None] = field(default_factory=list)
-    here: list[tuple[bytes, Arrived, list[Incoming]]] = field(default_factory=list)
-    ended: list[Outcome] = field(default_factory=list)
-    mine: list[tuple[bytes, Outcome]] = field(default_factory=list)
-    relayed: list[Outcome] = field(default_factory=list)
-    forward: list[forward.NewForward] = field(default_factory=list)
-    refused: list[tuple[bytes, str, str]] = field(default_factory=list)
-    rosters: list[Enrolled] = field(default_factory=list)
-    passed: list[PassedRow] = field(default_factory=list)
-    known: dict[bytes, Lineage] = field(default_factory=dict)
-    """Lineages in force, with those of this group."""
-    lineages: list[Lineage] = field(default_factory=list)
-    restored: list[Restored] = field(default_factory=list)
-    swept: Swept = field(default_factory=Swept)
-    answered: set[bytes] = field(default_factory=set)
-    """Next nodes of the outcomes."""
-    removals: list[Statement] = field(default_factory=list)
-    """Those of the statements that take acknowledged rows out of the forward queue, and return them."""
-
-
-_OF_ITEMS = (
-    *("statements", "here", "ended", "mine", "relayed", "forward"),
-    *("refused", "rosters", "passed", "removals", "lineages", "restored"),
-)
-"""Parts of a group that each item adds to, all of them or none."""
 
 
 class LinkPlanner:
@@ -106,7 +71,9 @@ class LinkPlanner:
         ids = sorted({outcome.id for outcome in answered if outcome.origin == me})
         own = [self._own_reads(item) for item in items]
         stated = {one.node for record in brought if isinstance(record, Stated) for one in record.lineages}
+        named = [one.sha256 for record in brought if isinstance(record, Arrived) for one in _attachments(record)]
         return [
+            blobs.held(list(dict.fromkeys(named))),
             restore.lineages(sorted(stated)),
             *(one(*where) for where in damaged_frames(items) for one in (outbox.in_frame, forward.in_frame)),
             *(one for some in own for one in some),
@@ -134,16 +101,18 @@ class LinkPlanner:
                     outbox.to_destinations(gone[-SWEEP_ROWS:], SWEEP_ROWS),
                     forward.expired(now, SWEEP_ROWS),
                 ]
+            case Lost(blob=blob):
+                return [outbox.naming(blob, OUTBOX_ENVELOPES_MAX), forward.naming(blob, OUTBOX_ENVELOPES_MAX)]
 
     def plan(self, items: Sequence[Item], rows: list[list[Row]]) -> Plan[None]:
         now = self._time.wall()
         border = None
         if self._is_root:
             border = Border(self._knows.roster(), self._knows.route_lines(), self._queues, now)
-        group = _Group(now, border)
-        group.known = {one.node: one for one in restore.lineage_rows(rows[0])}
-        spoilt = 1 + 2 * len(damaged_frames(items))
-        self._damage(group, rows[1:spoilt])
+        group = Group(now, border, blobs.held_sizes(rows[0]))
+        group.known = {one.node: one for one in restore.lineage_rows(rows[1])}
+        spoilt = 2 + 2 * len(damaged_frames(items))
+        self._damage(group, rows[2:spoilt])
         rest = self._items(group, items, rows[spoilt:])
         mine = {row.id: row for row in outbox.mine_rows(rest[0])}
         ended = apply(group.mine, mine, Believed(self._knows.me, self._knows.root), now)
@@ -157,7 +126,7 @@ class LinkPlanner:
             *(*ended.statements, *ingress.statements, *self._answers(group)),
         ]
         if group.forward:
-            group.statements.append(forward.insert(group.forward))
+            group.statements += forward.insert(group.forward)
         if group.refused:
             group.statements.append(links.count_refused([(peer, code) for peer, code, _ in group.refused], now))
 
@@ -174,7 +143,7 @@ class LinkPlanner:
 
         return Plan(group.statements, after=after, results_of=results)
 
-    def _items(self, group: _Group, items: Sequence[Item], rows: list[list[Row]]) -> list[list[Row]]:
+    def _items(self, group: Group, items: Sequence[Item], rows: list[list[Row]]) -> list[list[Row]]:
         """Each with its rows; those that are left. What ends by itself is looked at last, and sees who got numbers."""
         marks, own, at = Marks(), [], 0
         for item in items:
@@ -207,9 +176,11 @@ class LinkPlanner:
                 self._cut(group, item, found)
             elif isinstance(item, Sweep):
                 self._sweep(group, found, given)
+            elif isinstance(item, Lost):
+                self._lost(group, item.blob, found, given)
         return rows[at:]
 
-    def _damage(self, group: _Group, found: list[list[Row]]) -> None:
+    def _damage(self, group: Group, found: list[list[Row]]) -> None:
         """What a peer cannot take was never stored there: dead, unless it was sent once before."""
         for own, passing in zip(found[::2], found[1::2], strict=True):
             for one in outbox.mine_rows(own):
@@ -217,7 +188,7 @@ class LinkPlanner:
             rows = forward.rows(passing)
             forward_cut(rows, self._knows.me, group.now, was_numbered=False, swept=group.swept, code="damaged")
 
-    def _cut(self, group: _Group, item: Cut, found: list[list[Row]]) -> None:
+    def _cut(self, group: Group, item: Cut, found: list[list[Row]]) -> None:
         swept = group.swept
         for one in outbox.mine_rows(found[0]):
             swept.own[one.seq] = (one, "dest_revoked")
@@ -225,15 +196,25 @@ class LinkPlanner:
             forward_cut(forward.rows(rows), self._knows.me, group.now, was_numbered=was_numbered, swept=swept)
         swept.statements += [flight.forget(item.peer), answers.forget(item.peer), *links.forget_peer(item.peer)]
 
-    def _sweep(self, group: _Group, found: list[list[Row]], given: Mapping[str, set[int]]) -> None:
+    def _sweep(self, group: Group, found: list[list[Row]], given: Mapping[str, set[int]]) -> None:
         mine = [*outbox.mine_rows(found[0]), *outbox.mine_rows(found[1])]
         group.swept.own |= own_over(mine, self._knows.roster(), group.now, given["own"])
         forward_expired(forward.rows(found[2]), self._knows.me, group.now, given["forward"], group.swept)
 
+    def _lost(self, group: Group, blob: bytes, found: list[list[Row]], given: Mapping[str, set[int]]) -> None:
+        """What got its number in this very group has its blobs where it goes."""
+        swept = group.swept
+        swept.own |= {
+            one.seq: (one, "attachment_lost") for one in outbox.mine_rows(found[0]) if one.seq not in given["own"]
+        }
+        rows = [row for row in forward.rows(found[1]) if row.seq not in given["forward"]]
+        forward_cut(rows, self._knows.me, group.now, was_numbered=False, swept=swept, code="attachment_lost")
+        swept.statements.append(blobs.lose(blob))
+
     # One item.
 
-    def _persist(self, group: _Group, item: Persist, marks: Marks) -> None:
-        trial = _Group(group.now, group.border, known=group.known)
+    def _persist(self, group: Group, item: Persist, marks: Marks) -> None:
+        trial = Group(group.now, group.border, group.held, known=group.known)
         for record in item.records:
             if not self._record(trial, item.peer, record, marks):
                 # A connection that is over has still written; the one that is loading now will see what it wrote.
@@ -246,10 +227,10 @@ class LinkPlanner:
                 )
                 return
         group.errors.append(None)
-        for name in _OF_ITEMS:
+        for name in OF_ITEMS:
             getattr(group, name).extend(getattr(trial, name))
 
-    def _record(self, group: _Group, peer: bytes, record: Record, marks: Marks) -> bool:
+    def _record(self, group: Group, peer: bytes, record: Record, marks: Marks) -> bool:
         match record:
             case Numbered():
                 if not marks.move(peer, "out", record.lane, life=record.life, first=record.first, last=record.last):
@@ -274,7 +255,7 @@ class LinkPlanner:
                 return self._answered(group, peer, record, marks)
         return True
 
-    def _renewed(self, group: _Group, peer: bytes, record: Raised | Restored | Stated, marks: Marks) -> None:
+    def _renewed(self, group: Group, peer: bytes, record: Raised | Restored | Stated, marks: Marks) -> None:
         match record:
             case Raised():
                 marks.begin(peer, record.lane, record.life)
@@ -290,7 +271,7 @@ class LinkPlanner:
                     group.known[one.node] = one
                 group.lineages += new
 
-    def _arrived(self, group: _Group, peer: bytes, record: Arrived, marks: Marks) -> bool:
+    def _arrived(self, group: Group, peer: bytes, record: Arrived, marks: Marks) -> bool:
         made = consumed(peer, record, marks, group.now)
         if made is None:
             return False
@@ -300,7 +281,7 @@ class LinkPlanner:
                 record.route.reign, record.lane, record.life, record.claim_first, record.mark, record.claim, group.now
             )
             group.statements.append(routes.insert([row]))
-        parted = part(record, peer, self._knows.me, group.border, group.now)
+        parted = part(record, peer, self._knows.me, group.border, group.now, held=group.held)
         if parted.refused:
             group.statements.append(links.refuse(parted.refused))
         if parted.here:
@@ -312,7 +293,7 @@ class LinkPlanner:
         group.refused += [(peer, one.code, one.id) for one in parted.ended]
         return True
 
-    def _answered(self, group: _Group, peer: bytes, record: Answered, marks: Marks) -> bool:
+    def _answered(self, group: Group, peer: bytes, record: Answered, marks: Marks) -> bool:
         made = consumed(peer, record, marks, group.now)
         if made is None:
             return False
@@ -331,7 +312,7 @@ class LinkPlanner:
     # The whole group.
 
     def _heard(
-        self, group: _Group, results: Sequence[Ingressed | NetskyError]
+        self, group: Group, results: Sequence[Ingressed | NetskyError]
     ) -> list[tuple[bytes, Incoming, Ingressed]]:
         """What the bus decided, and with it the fates of this node's guests."""
         heard: list[Heard] = []
@@ -343,7 +324,7 @@ class LinkPlanner:
             heard += [(peer, guest, result) for guest, result in zip(guests, own, strict=True)]
         return heard
 
-    def _answers(self, group: _Group) -> list[Statement]:
+    def _answers(self, group: Group) -> list[Statement]:
         if not self._is_root:
             packed = packed_answers(group.ended, self._knows.root)
         else:
@@ -352,7 +333,7 @@ class LinkPlanner:
         group.answered = {peer for peer, _ in packed}
         return [answers.insert(packed, group.now)] if packed else []
 
-    def _tell(self, group: _Group, ended: Ended, heard: Sequence[Heard]) -> None:
+    def _tell(self, group: Group, ended: Ended, heard: Sequence[Heard]) -> None:
         changed = False
         for new in group.forward:
             changed |= self._queues.change(new.peer, new.origin, new.envelopes, new.size)
@@ -389,6 +370,10 @@ class LinkPlanner:
             changed |= self._queues.change(peer, origin, -envelopes, -size)
         if changed:
             self._told.holds()
+
+
+def _attachments(record: Arrived) -> list[Attachment]:
+    return [one for arrival in record.arrivals if arrival.body is not None for one in arrival.body.attachments]
 
 
 def _via(outcome: Outcome, peer: bytes) -> Outcome:

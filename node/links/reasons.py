@@ -8,6 +8,11 @@ REASONS: dict[str, tuple[str, str]] = {
         "netsky trace ID on the node that it came from",
     ),
     "address": ("the address names a node with another key", "netsky nodes, then send it to the right one"),
+    "attachment_lost": (
+        "a file that belongs to it is gone or damaged on the node that had it",
+        "send it again with --attach",
+    ),
+    "attachment_missing": ("a file that belongs to it had not arrived there", "send it again with --attach"),
     "authority": (
         "the authority table does not let it pass, and no line under [routes] of the root does",
         "netsky help trust, or ask the owner for a line under [routes] in the config of netsky0",

@@ -1,8 +1,8 @@
 """The files seam: folders by descriptor, names relative to them, nothing followed.
 
-All methods are plain calls: local file operations take tens of microseconds, and a plain call cannot be cancelled
-half-way. Paths are used once, to open a folder; after that everything is relative to its descriptor, so that a
-folder swapped for a symbolic link behind our back leads nowhere.
+All methods but `settle` are plain calls: local file operations take tens of microseconds, and a plain call cannot be
+cancelled half-way. Paths are used once, to open a folder; after that everything is relative to its descriptor, so that
+a folder swapped for a symbolic link behind our back leads nowhere.
 """
 
 from __future__ import annotations
@@ -78,6 +78,25 @@ class Files(Protocol):
         """Removes an empty folder. False if it was gone; OSError if it is not empty."""
 
     def sync_folder(self, folder: int) -> None: ...
+
+    def open_file(self, folder: int, name: str) -> int:
+        """A regular file of ours to read from, never through a link. FileNotFoundError, HostileFile. Close it."""
+
+    def open_part(self, folder: int, name: str) -> int:
+        """A file that grows by `write_at`, made if it is not there; never through a link. Close it."""
+
+    def size_of(self, descriptor: int) -> int: ...
+
+    def read_at(self, descriptor: int, offset: int, size: int) -> bytes:
+        """So many bytes, fewer at the end."""
+
+    def write_at(self, descriptor: int, offset: int, data: bytes) -> None: ...
+
+    def cut(self, descriptor: int, size: int) -> None:
+        """What stands behind `size` is gone."""
+
+    async def settle(self, descriptor: int) -> None:
+        """What was written to it is durable when this returns: the one call that may take long, so it waits."""
 
     def free_bytes(self, path: str) -> int: ...
 

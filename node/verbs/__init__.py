@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from netsky.node.verbs import actors, bus, control, dead, look, mesh
+from netsky.node.verbs import actors, blobs, bus, control, dead, look, mesh
 from netsky.node.verbs.proof import proof
 from netsky.node.verbs.send import send
 from netsky.node.verbs.status import status
@@ -20,6 +20,10 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "wait": Verb(control.wait, actors=True, waits=True),
         "follow": Verb(stream=control.follow, actors=True),
         "send": Verb(send, actors=True),
+        "attach_begin": Verb(blobs.attach_begin, actors=True),
+        "attach_put": Verb(blobs.attach_put, actors=True),
+        "attachments": Verb(blobs.attachments, actors=True),
+        "attachment_get": Verb(blobs.attachment_get, actors=True),
         "claim": Verb(bus.claim, actors=True),
         "release": Verb(bus.release, actors=True),
         "ack": Verb(bus.ack, actors=True),

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from netsky.envelope.address import parse_address
-from netsky.envelope.limits import EXPIRES_MAX_NS
+from netsky.envelope.limits import ATTACHMENTS_MAX, EXPIRES_MAX_NS
 from netsky.node.bus.draft import Accepted, Draft, Via
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.errors import NetskyError, Refused, TimedOut, TryLater
 from netsky.node.limits import GROUP_ITEMS_MAX, SEND_WAIT_SECONDS_MAX
 from netsky.node.verbs.args import Args
+from netsky.node.verbs.blobs import attached
 
 if TYPE_CHECKING:
     from netsky.node.daemon.caller import Caller
@@ -63,6 +64,7 @@ def draft_of(node: Node, caller: Caller, args: Args) -> Spoken:
         idempotency_key=args.maybe_text("idempotency_key"),
         requires_ack=args.flag("requires_ack"),
         data=args.mapping("data"),
+        attachments=attached(args.objects("attachments", ATTACHMENTS_MAX) or []),
         expires_in_ns=int(expires * 1e9) if expires else None,
         parent=args.maybe_text("parent"),
     )

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from netsky.envelope.invalid import Invalid
+from netsky.mesh.blob_frames import Announce, BlobHead, Have, Pass, Want
 from netsky.mesh.frames import (
     CONTROL,
     HEAD_BYTES,
@@ -81,6 +82,11 @@ GOLDEN: dict[str, tuple[Frame, str]] = {
         Lineages((Lineage(b"k" * 32, b"H" * 16, 300),)),
         "920c9193c420" + "6b" * 32 + "c410" + "48" * 16 + "cd012c",
     ),
+    "announce": (Announce(((b"h" * 32, 1 << 30),)), "920d9192c420" + "68" * 32 + "ce40000000"),
+    "want": (Want(b"h" * 32, 300), "930ec420" + "68" * 32 + "cd012c"),
+    "have": (Have(b"h" * 32), "920fc420" + "68" * 32),
+    "pass": (Pass(b"h" * 32, "lost"), "9310c420" + "68" * 32 + "a46c6f7374"),
+    "blob": (BlobHead(b"h" * 32, 0), "9311c420" + "68" * 32 + "00"),
     "roster": (RosterPiece(7, 300, 299, b"\x01"), "950b07cd012ccd012bc40101"),
 }  # fmt: skip
 
@@ -115,6 +121,10 @@ def hello(**changed: object) -> bytes:
 
 
 REFUSED = {
+    "a blob above 1 GiB": msgpack.packb([12, [[b"h" * 32, (1 << 30) + 1]]]),
+    "33 blobs": msgpack.packb([12, [[b"h" * 32, 1]] * 33]),
+    "half a hash": msgpack.packb([14, b"h" * 31]),
+    "a pass with control characters": msgpack.packb([15, b"h" * 32, "\x1b[2J"]),
     "nothing": b"",
     "no array": b"\x04",
     "an empty array": b"\x90",

@@ -13,6 +13,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from netsky.mesh.charter import Charter
 from netsky.mesh.roster import Member, Roster, seal_roster
 from netsky.mesh.transport import Connection, OpenTransport, TransportOptions
+from netsky.node.blobs.collect import recover
+from netsky.node.blobs.store import BlobStore
 from netsky.node.bus.acks import Acks
 from netsky.node.bus.bus import Bus
 from netsky.node.bus.draft import Accepted, Draft
@@ -32,6 +34,7 @@ from netsky.node.log import Log
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.real import real_seams
+from netsky.node.seams.real_files import RealFiles
 from netsky.node.supervise import Crash
 from netsky.relay.routes import RouteLine, parse_route
 
@@ -134,6 +137,7 @@ class Station:
         self.config = replace(self.config, routes=tuple(_line(text) for text in routes))
         self.book = Book(known, root_at, self.signals)
         self.takes_work = True
+        self.floor = 0
         self._bind = bind
 
     def key_of(self, name: str) -> bytes | None:
@@ -160,6 +164,9 @@ class Station:
             mesh=self,
             held=self.is_held,
         )
+        folder = str(self.folder / "blobs")
+        self.blobs = BlobStore(folder, self.seams.files, self.group, self.seams.time, lambda: self.floor)
+        await recover(self.blobs, self.ledger.transaction)
         self.links = Links(
             Parts(
                 identity=self.identity,
@@ -167,6 +174,7 @@ class Station:
                 seams=self.seams,
                 group=self.group,
                 ingress=self.bus.ingress,
+                blobs=self.blobs,
                 accept=self.bus.accept,
                 membership=self.book,
                 signals=self.signals,
@@ -201,7 +209,8 @@ class Station:
 
 
 def seams_with(transport: OpenTransport, **others: Any) -> Seams:
-    return replace(real_seams(), transport=transport, ledger=SqliteLedgers(), **others)
+    seams = replace(real_seams(), files=RealFiles(inline=True), transport=transport, ledger=SqliteLedgers())
+    return replace(seams, **others)
 
 
 def _line(text: str) -> RouteLine:
@@ -227,4 +236,5 @@ async def station(made: Station, *, linked: bool = True) -> AsyncIterator[Statio
             nursery.cancel_scope.cancel()
     finally:
         made.log.close()
+        made.blobs.close()
         made.ledger.close()

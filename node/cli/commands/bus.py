@@ -24,6 +24,7 @@ _SEND = Command(
         "netsky send worker1 - --kind brief < brief.md",
         'netsky send agent0 "done" --kind report --in-reply-to ID',
         'netsky send agent4@netsky2 "focus on replay" --wait-outcome=5m',
+        'netsky send agent4@netsky1 "the log of the failed run" --attach run.log',
     ),
     arguments=(
         Argument("ADDRESS", "agent0, worker3, agent4@netsky1 (netsky help addresses)", completes="actor"),
@@ -35,6 +36,13 @@ _SEND = Command(
         Option(("--thread",), "a conversation's name, carried as it is", value="THREAD", form="token"),
         Option(("--idempotency-key",), "sent twice with the same key: stored once", value="KEY", form="token"),
         Option(("--requires-ack",), "its reader's node answers when it was taken"),
+        Option(
+            ("--attach",),
+            "a file to go with it, 1 GiB at most; may be repeated",
+            value="FILE",
+            form="words",
+            completes="file",
+        ),
         Option(("--data",), "a JSON object for programs, beside the text", value="JSON", form="json"),
         Option(
             ("--expires",),
@@ -167,6 +175,22 @@ COMMANDS = (
         arguments=(_ACTOR,),
         description="The node does this by itself four times a second; this asks at once and says what happened. "
         "`from` becomes the owner of the outbox, a missing `to` becomes agent0.",
+    ),
+    Command(
+        ("channel", "attachments"),
+        "list or write out the files that came with a message",
+        "netsky.node.cli.attachments:attachments",
+        "bus",
+        ("netsky channel attachments ID", "netsky channel attachments ID --to ./incoming"),
+        arguments=(Argument("ID", "the id of an envelope that you sent or got"),),
+        options=(
+            Option(
+                ("--to",), "write them into this folder; nothing there is replaced", value="FOLDER", completes="file"
+            ),
+        ),
+        description="Each file is checked against its hash before it gets its name. A name that could do harm is "
+        "replaced by the hash.",
+        primer="the files that came with it; `--to FOLDER` writes them out",
     ),
     Command(
         ("envelope", "show"),

@@ -46,8 +46,8 @@ COMMANDS = (
         ),
         description="Three daemons with homes of their own on a real disk, joined by invite; netsky1 sends to "
         "netsky2 over the root. Counted at the receiver and compared by id. The --json keys: envelopes_per_s, "
-        "latency_ms (p50, p99), cpu_us_per_envelope and commits_per_envelope by node, lost, ended (by fate and "
-        "reason), doubled, synchronous.",
+        "latency_ms (p50, p99), cpu_us_per_envelope and commits_per_envelope by node, attachment_mb_per_s, lost, ended "
+        "(by fate and reason), doubled, synchronous.",
     ),
     Command(
         ("help",),

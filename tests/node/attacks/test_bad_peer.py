@@ -111,7 +111,7 @@ LIES: dict[str, tuple[Say, str]] = {
     "a kind that nobody knows": (raw(CONTROL, lying(2, b"\x91\x63")), "frame"),
     "a map": (raw(CONTROL, lying(3, b"\x81\x04\x01")), "frame"),
     "a number not in its shortest form": (raw(CONTROL, lying(4, b"\x92\x04\xcc\x01")), "frame"),
-    "a fourth stream": (a_fourth_stream, "stream"),
+    "a stream that is no blob asked for": (a_fourth_stream, "frame"),
     "a second hello": (a_second_hello, "hello"),
     "a stream opened once more": (frames(CONTROL, Open(0)), "hello"),
     "data on the control stream": (data_on_control, "frame"),

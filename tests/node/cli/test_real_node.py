@@ -126,6 +126,23 @@ def test_a_day_with_a_node(shell: Shell) -> None:
     assert (status["name"], status["label"], status["faults"]) == ("netsky0", "desk", [])
 
 
+def test_files_go_with_a_message_and_come_out_again(shell: Shell, tmp_path: Path) -> None:
+    report = tmp_path / "report.txt"
+    report.write_bytes(b"all green" * 100_000)
+    sent = shell.one("send", "agent1", "", "--from", "agent0", "--attach", str(report))["id"]
+    [listed] = shell.one("channel", "attachments", sent)["attachments"]
+    assert (listed["name"], listed["size"]) == ("report.txt", 900_000)
+    assert Path(listed["path"]).read_bytes() == report.read_bytes()
+    [written] = shell.one("channel", "attachments", sent, "--to", str(tmp_path / "out"))["attachments"]
+    assert Path(written["path"]) == tmp_path / "out" / "report.txt"
+    assert Path(written["path"]).read_bytes() == report.read_bytes()
+    drained = shell.one("channel", "drain", "agent1", "--limit", "1")
+    assert drained["attachments"] == [listed]
+    shell("channel", "ack", "agent1", sent)
+    assert shell.one("send", "agent1", "x", "--from", "agent0", "--attach", "none", exit=3)["code"] == "no_file"
+    shell("channel", "attachments", "no-such-id", exit=3)
+
+
 def test_a_message_and_its_answer(shell: Shell) -> None:
     shell("agent", "add", "worker1")
     shell("agent", "add", "worker1", "--mode", "none", "--", "true", exit=2)

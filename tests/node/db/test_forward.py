@@ -16,7 +16,7 @@ FRAME = bytes(80_000)
 async def test_a_frame_gets_its_numbers_without_being_written_again(ledger: SqliteLedger, path: str) -> None:
     """Its row is changed in place, which SQLite does for a row that is as long as before."""
     entry = forward.NewForward(THERE, "work", HERE, "agent1@netsky2", 64, len(FRAME), FRAME, 9, 1)
-    await run(ledger, forward.insert([entry]), answers.insert([(THERE, FRAME)], 1))
+    await run(ledger, *forward.insert([entry]), answers.insert([(THERE, FRAME)], 1))
     before = log_size(path)
     await run(ledger, forward.number([1]), answers.number([1]))
     assert log_size(path) - before < len(FRAME) // 2

@@ -72,8 +72,8 @@ async def test_a_number_is_given_once(three: SqliteLedger) -> None:
 
 
 async def test_what_goes_to_a_held_destination_stays_where_it_is(three: SqliteLedger) -> None:
-    assert seen(await one(three, outbox.open_entries(THERE, "work", 9, [THERE]))) == []
-    assert len(await one(three, outbox.open_entries(THERE, "work", 9, [HERE]))) == 3
+    assert seen(await one(three, outbox.open_entries(THERE, "work", 9, outbox.Kept([THERE])))) == []
+    assert len(await one(three, outbox.open_entries(THERE, "work", 9, outbox.Kept([HERE])))) == 3
 
 
 async def test_an_empty_outbox_has_no_shares(ledger: SqliteLedger) -> None:

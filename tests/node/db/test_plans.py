@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from netsky.node.db import answers, arrivals, flight, forward, handovers, inbox, links, messages, outbox
+from netsky.node.db import answers, arrivals, blobs, flight, forward, handovers, inbox, links, messages, outbox
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.seams.ledger import Statement
 
@@ -22,16 +22,20 @@ BUSY = {
     "asked": outbox.asked(b"k", ["a"]),
     "shares": outbox.shares(),
     "open_entries": outbox.open_entries(b"k", "work", 64),
-    "open_entries beside a hold": outbox.open_entries(b"k", "work", 64, [b"d"], ["agent1@netsky1"]),
+    "open_entries beside a hold": outbox.open_entries(b"k", "work", 64, outbox.Kept([b"d"], ["agent1@netsky1"], [7])),
     "mine": outbox.mine(b"k", ["a"]),
     "acked": outbox.acked(b"k", "work", 1, 5, 1),
     "expired": outbox.expired(1, 64),
     "to_destinations": outbox.to_destinations([b"k"], 64),
-    "heads": forward.heads(b"k", "work", b"o", 64),
+    "heads": forward.heads(b"k", "work", b"o", 64, ready=[7]),
     "forward acknowledged": forward.acknowledged(b"k", "work", 1, 5),
     "answers acknowledged": answers.acknowledged(b"k", "reply", 1, 5),
     "flight acknowledged": flight.acknowledged(b"k", "work", 1, 5),
     "forget": links.forget(b"k", "work", 1, up_to=5)[0],
+    "aside": outbox.aside(b"k", "work", 16, outbox.Kept([b"n"], ["agent1"])),
+    "forward aside": forward.aside(b"k", "work", 16, ["agent1"]),
+    "held": blobs.held([b"h"]),
+    "touch": blobs.touch(b"h", 1),
     "handovers of what is taken": handovers.forget_taken(),
     "handovers in the middle": handovers.in_the_middle(),
 }
@@ -39,6 +43,7 @@ BUSY = {
 ALLOWED = (
     "SCAN json_each",
     "SCAN each",
+    "SCAN first",
     "SCAN handovers",
     "SCAN outbox USING INDEX outbox_share",
     "SCAN outbox USING INDEX outbox_open",
