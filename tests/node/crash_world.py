@@ -22,9 +22,9 @@ from netsky.node.home import Home
 from netsky.node.init import init_home
 from netsky.node.lab.history import By, Writer, digest
 from netsky.node.lab.interpose import Killed, Life
+from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance, VirtualTime
 from netsky.node.seams import Seams
-from netsky.node.seams.real import LazyTransport
 from netsky.node.seams.real_files import RealFiles
 
 Tale = Callable[["World", MemorySockets], Awaitable[None]]
@@ -52,7 +52,7 @@ class World:
             ledger=SqliteLedgers(),
             processes=NoPrograms(),
             sockets=sockets,
-            transport=LazyTransport(),
+            transport=MemoryNetwork(),
             time=VirtualTime(),
             chance=SeededChance(1_000 + self.lives),
         )
