@@ -24,7 +24,7 @@ INBOX = (
     "ORDER BY seq"
 )
 OUTBOX = (
-    "SELECT DISTINCT outbox.state, fate FROM outbox JOIN messages USING (seq) "
+    "SELECT DISTINCT outbox.state, outcomes.fate FROM outbox JOIN messages USING (seq) "
     "LEFT JOIN outcomes ON outcomes.leaf = messages.leaf WHERE recipient = ?"
 )
 
