@@ -155,9 +155,12 @@ class BusBench:
         ]
 
     def drainer(self, actor: str, count: int) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "netsky.node.bench.drainer", self.home, actor, str(count)]
-        drainer = subprocess.Popen(argv, stdout=subprocess.PIPE, text=True)
+        argv = [sys.executable, "-m", "netsky.node.bench.drainer", self.home, actor]
+        drainer = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        assert drainer.stdin is not None
         assert drainer.stdout is not None
+        drainer.stdin.write(f"{count}\n")
+        drainer.stdin.flush()
         drainer.stdout.readline()
         return drainer
 
