@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import subprocess
@@ -11,15 +10,14 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from typing import Any
 
 from netsky.node.bench.figures import Figure, as_data, machine, print_figures
+from netsky.node.bench.process import Drainer, Machine, all_accepted
 from netsky.node.bench.reference import disk_reference, keep_apart
 from netsky.node.bus.drop import drop_in_outbox
 from netsky.node.cli.output import Output
 from netsky.node.client import Client
 from netsky.node.errors import NetskyError
-from netsky.node.home import Home
 from netsky.node.seams.real import RealChance, RealTime
 from netsky.node.seams.real_files import RealFiles
 
@@ -60,13 +58,13 @@ class BusBench:
 
     def __init__(self, folder: str, notice: Callable[[str], None]) -> None:
         self.folder = folder
-        self.home = os.path.join(folder, "home")
+        self.node = Machine(os.path.join(folder, "home"))
         self.synchronous = "?"
         self._notice = notice
 
     def measure(self, count: int) -> list[Figure]:
-        self.netsky("init", "--root")
-        self.netsky("up", "1")
+        self.node.netsky("init", "--root")
+        self.node.netsky("up", "1")
         idle = self.idle()
         figures = self.through_the_daemon(count)
         figures += self.file_by_file(DROPPED)
@@ -79,23 +77,21 @@ class BusBench:
 
     def through_the_daemon(self, count: int) -> list[Figure]:
         self._notice(f"{count} envelopes through the daemon …")
-        drainer = self.drainer("agent1", count)
+        drainer = Drainer(self.node.home_path, "agent1")
         texts = [os.urandom(BODY_BYTES // 2).hex() for _ in range(BATCH)]
         begun = time.monotonic()
-        with Client.connect(Home.find(self.home)) as client:
-            status = client.call("status")
-            daemon = int(status["pid"])
-            spent = _cpu_seconds(daemon)
-            self.synchronous = str(status["ledger"]["synchronous"])
+        with Client.connect(self.node.home) as client:
+            spent = self.node.cpu_seconds()
+            self.synchronous = str(client.call("status")["ledger"]["synchronous"])
             for first in range(0, count, BATCH):
                 drafts = [{"to": "agent1", "from": "agent0", "text": text} for text in texts[: count - first]]
                 answer = client.request("send", {"drafts": drafts, "wait_s": WAIT_SECONDS}, timeout=WAIT_SECONDS + 10)
-                _all_accepted(answer)
+                all_accepted(answer)
         accepted = time.monotonic() - begun
-        found = _finished(drainer)
+        found = drainer.finished(count)
         took = found["at"] - begun
-        spent = _cpu_seconds(daemon) - spent
-        archived = len(os.listdir(os.path.join(self.home, "channels", "agent1", "archive")))
+        spent = self.node.cpu_seconds() - spent
+        archived = len(os.listdir(os.path.join(self.node.home_path, "channels", "agent1", "archive")))
         if archived != count or found["doubled"]:
             raise NetskyError(
                 f"sent {count}, found {archived} files in the archive, {found['doubled']} shown twice",
@@ -112,18 +108,18 @@ class BusBench:
 
     def file_by_file(self, count: int) -> list[Figure]:
         self._notice(f"{count} files dropped with the daemon down …")
-        self.netsky("down")
+        self.node.netsky("down")
         files, clock, chance = RealFiles(), RealTime(), RealChance()
         text = os.urandom(BODY_BYTES // 2).hex()
-        folder = os.path.join(self.home, "channels", "agent0")
+        folder = os.path.join(self.node.home_path, "channels", "agent0")
         begun = time.monotonic()
         for _ in range(count):
             draft = {"to": "agent1", "text": text}
             drop_in_outbox(files, clock, chance, folder=folder, actor="agent0", draft=draft)
         dropped = time.monotonic() - begun
         begun = time.monotonic()
-        self.netsky("up", "1")
-        found = _finished(self.drainer("agent1", count))
+        self.node.netsky("up", "1")
+        found = Drainer(self.node.home_path, "agent1").finished(count)
         taken_in = found["at"] - begun
         unit = "envelopes/s"
         return [
@@ -134,7 +130,9 @@ class BusBench:
         ]
 
     def command(self, key: str, name: str, *command: str) -> Figure:
-        return Figure(key, name, _median_ms(lambda: self.netsky(*command)), "ms", "< 120", f"median of {COMMAND_RUNS}")
+        return Figure(
+            key, name, _median_ms(lambda: self.node.netsky(*command)), "ms", "< 120", f"median of {COMMAND_RUNS}"
+        )
 
     def bare_python(self) -> Figure:
         bare = _median_ms(lambda: subprocess.run([sys.executable, "-c", "pass"], check=True))
@@ -143,51 +141,21 @@ class BusBench:
     def idle(self) -> list[Figure]:
         """Memory and processor time of the daemon with nothing to do."""
         self._notice(f"the daemon idle for {IDLE_SECONDS:.0f} s …")
-        with Client.connect(Home.find(self.home)) as client:
-            pid = int(client.call("status")["pid"])
+        self.node.cpu_seconds()  # finds the process: not within what is measured
         time.sleep(2.0)
-        begun, before = time.monotonic(), _cpu_seconds(pid)
+        begun, before = time.monotonic(), self.node.cpu_seconds()
         time.sleep(IDLE_SECONDS)
-        share = 100 * (_cpu_seconds(pid) - before) / (time.monotonic() - begun)
+        share = 100 * (self.node.cpu_seconds() - before) / (time.monotonic() - begun)
         return [
-            Figure("idle_rss_mb", "idle daemon, memory", _rss_mb(pid), "MB", "< 80"),
+            Figure("idle_rss_mb", "idle daemon, memory", self.node.rss_mb(), "MB", "< 80"),
             Figure("idle_cpu_percent", "idle daemon, processor", share, "%", "< 0.5"),
         ]
 
-    def drainer(self, actor: str, count: int) -> subprocess.Popen[str]:
-        argv = [sys.executable, "-m", "netsky.node.bench.drainer", self.home, actor]
-        drainer = subprocess.Popen(argv, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-        assert drainer.stdin is not None
-        assert drainer.stdout is not None
-        drainer.stdin.write(f"{count}\n")
-        drainer.stdin.flush()
-        drainer.stdout.readline()
-        return drainer
-
-    def netsky(self, *command: str) -> str:
-        argv = [sys.executable, "-m", "netsky.node.cli.main", "--home", self.home, *command]
-        done = subprocess.run(argv, check=False, capture_output=True, text=True, timeout=120, stdin=subprocess.DEVNULL)
-        if done.returncode:
-            raise NetskyError(f"netsky {' '.join(command)}: {done.stderr.strip()}", next="netsky doctor")
-        return done.stdout
-
     def end(self) -> None:
         try:
-            self.netsky("down")
+            self.node.netsky("down")
         finally:
             shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _all_accepted(answer: dict[str, Any]) -> None:
-    for result in answer["results"]:
-        if not result["ok"]:
-            raise NetskyError(f"a send was refused: {result['error']['message']}", next=result["error"]["next"])
-
-
-def _finished(drainer: subprocess.Popen[str]) -> dict[str, Any]:
-    said, _ = drainer.communicate(timeout=300)
-    found: dict[str, Any] = json.loads(said.splitlines()[-1])
-    return found
 
 
 def _median_ms(call: Callable[[], object]) -> float:
@@ -197,15 +165,3 @@ def _median_ms(call: Callable[[], object]) -> float:
         call()
         spent.append(1000 * (time.perf_counter() - begun))
     return sorted(spent)[len(spent) // 2]
-
-
-def _cpu_seconds(pid: int) -> float:
-    with open(f"/proc/{pid}/stat") as file:
-        fields = file.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def _rss_mb(pid: int) -> float:
-    with open(f"/proc/{pid}/status") as file:
-        kilobytes = next(int(line.split()[1]) for line in file if line.startswith("VmRSS"))
-    return kilobytes / 1024
