@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 from netsky.node.db.sets import blobs as places_for
-from netsky.node.db.sets import numbers
 from netsky.node.seams.ledger import Row, Statement
 
 Holder = Literal["message", "forward"]
@@ -73,13 +72,6 @@ def name(rows: Sequence[Name]) -> Statement:
     )
 
 
-def named_by_message(seqs: Sequence[int]) -> Statement:
-    return Statement(
-        "SELECT hash, size FROM blob_names WHERE holder = 'message' AND seq IN (SELECT value FROM json_each(?))",
-        (numbers(seqs),),
-    )
-
-
 def aside(source: str) -> Statement:
     """Bytes that this source has brought and that no envelope names, announced ones included."""
     return Statement(
@@ -131,11 +123,6 @@ def all_hashes() -> Statement:
 
 def all_parts() -> Statement:
     return Statement("SELECT source, hash, size, durable FROM blob_parts")
-
-
-def totals() -> Statement:
-    """(blobs, bytes) here."""
-    return Statement("SELECT count(*), coalesce(sum(size), 0) FROM blobs WHERE state = 'held'")
 
 
 def parts(found: list[Row]) -> list[Part]:

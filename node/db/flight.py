@@ -60,10 +60,6 @@ def of_forward(peer: bytes, seq: int) -> Statement:
     )
 
 
-def of_peer(peer: bytes) -> Statement:
-    return Statement(f"SELECT {_COLUMNS} FROM flight WHERE peer = ? ORDER BY lane, life, first", (peer,))
-
-
 def acknowledged(peer: bytes, lane: str, life: int, up_to: int) -> Statement:
     return Statement(
         "DELETE FROM flight WHERE peer = ? AND lane = ? AND life = ? AND last <= ?", (peer, lane, life, up_to)

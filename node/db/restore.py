@@ -38,11 +38,6 @@ def all_lineages() -> Statement:
     return Statement("SELECT node, lineage, since, superseded FROM lineages ORDER BY first_at, superseded DESC")
 
 
-def of_node(node: bytes) -> Statement:
-    """The same of one node."""
-    return Statement("SELECT node, lineage, since, superseded FROM lineages WHERE node = ?", (node,))
-
-
 def lineage_rows(found: list[Row]) -> list[Lineage]:
     return [Lineage(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types
 
