@@ -48,6 +48,19 @@ class Outcome(NamedTuple):
     """By the ender's wall clock, ns."""
 
 
+def ended_by(
+    ender: bytes,
+    envelope: tuple[bytes, str, bytes],
+    fate: Fate,
+    code: str,
+    ended: int,
+    *,
+    by_root: tuple[int, int] = (0, 0),
+) -> Outcome:
+    """As the node writes it that ends the envelope (origin, id, leaf); `by_root` are the times of the root's route."""
+    return Outcome(*envelope, fate, code, ender, NOT_RELAYED, *by_root, ended)
+
+
 def pack_outcome(outcome: Outcome) -> bytes:
     packed: bytes = msgpack.packb(
         (

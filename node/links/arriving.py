@@ -13,7 +13,7 @@ import msgpack
 from netsky.envelope.batch import encode_batch
 from netsky.envelope.limits import EXPIRES_MAX_NS, SKEW_NS
 from netsky.mesh.effects import Arrival, Arrived
-from netsky.mesh.outcome import NOT_RELAYED, Outcome, pack_outcome
+from netsky.mesh.outcome import Outcome, ended_by, pack_outcome
 from netsky.mesh.pieces import full_positions, statement_size, with_only
 from netsky.node.bus.ingress import Incoming, Ingressed
 from netsky.node.db import links
@@ -81,39 +81,22 @@ def part(
 def outcome_of(arrival: Arrival, me: bytes, record: Arrived, code: str, now: int) -> Outcome:
     """Dead at this node, before it was numbered onward."""
     assert arrival.header is not None
-    route = record.route
-    return Outcome(
-        origin=arrival.header.origin,
-        id=arrival.header.id,
-        leaf=arrival.leaf,
-        fate="dead",
-        code=code,
-        ender=me,
-        via=NOT_RELAYED,
-        received=route.received if route else 0,
-        routed=route.routed if route else 0,
-        ended=now,
-    )
+    envelope = (arrival.header.origin, arrival.header.id, arrival.leaf)
+    return ended_by(me, envelope, "dead", code, now, by_root=_by_root(record))
 
 
 def fates(record: Arrived, here: Sequence[Incoming], results: Sequence[Ingressed], me: bytes) -> list[Outcome]:
     """What the bus decided about those for this node. A second arrival is answered as the first was."""
-    route = record.route
-    return [
-        Outcome(
-            origin=item.header.origin,
-            id=item.header.id,
-            leaf=item.leaf,
-            fate=result.fate,
-            code=result.code or "",
-            ender=me,
-            via=NOT_RELAYED,
-            received=route.received if route else 0,
-            routed=route.routed if route else 0,
-            ended=result.at,
-        )
-        for item, result in zip(here, results, strict=True)
-    ]
+    by_root = _by_root(record)
+    made = []
+    for item, result in zip(here, results, strict=True):
+        envelope = (item.header.origin, item.header.id, item.leaf)
+        made.append(ended_by(me, envelope, result.fate, result.code or "", result.at, by_root=by_root))
+    return made
+
+
+def _by_root(record: Arrived) -> tuple[int, int]:
+    return (0, 0) if record.route is None else (record.route.received, record.route.routed)
 
 
 def packed_answers(ended: Sequence[Outcome], hop: Mapping[bytes, bytes] | bytes) -> list[tuple[bytes, bytes]]:

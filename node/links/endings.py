@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from netsky.envelope.limits import SKEW_NS, TIME_MAX
-from netsky.mesh.outcome import Outcome
+from netsky.mesh.outcome import Outcome, ended_by
 from netsky.node.db import dead_letters, outbox, outcomes
 from netsky.node.db.outbox import Mine
 from netsky.node.seams.ledger import Statement
@@ -64,21 +64,7 @@ def apply(came: Iterable[tuple[bytes, Outcome]], rows: Mapping[str, Mine], belie
 def end_here(mine: Sequence[Mine], code: Mapping[int, str], me: bytes, now: int) -> Ended:
     """This node ends its own: `code` by seq. What had a number may have been delivered, so that is in doubt."""
     fates = [
-        (
-            one,
-            Outcome(
-                origin=me,
-                id=one.id,
-                leaf=one.leaf,
-                fate="in_doubt" if one.was_numbered else "dead",
-                code=code[one.seq],
-                ender=me,
-                via=bytes(32),
-                received=0,
-                routed=0,
-                ended=now,
-            ),
-        )
+        (one, ended_by(me, (me, one.id, one.leaf), "in_doubt" if one.was_numbered else "dead", code[one.seq], now))
         for one in mine
     ]
     return Ended(_rows(fates, me, now) if fates else [], fates)

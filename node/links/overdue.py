@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from netsky.envelope.batch import Batch, Statement, decode_batch, encode_batch, leaves
 from netsky.envelope.fields import Header
 from netsky.envelope.wire import decode_header
-from netsky.mesh.outcome import NOT_RELAYED, Fate, Outcome
+from netsky.mesh.outcome import Fate, Outcome, ended_by
 from netsky.mesh.pieces import full_positions, statement_size, with_only
 from netsky.mesh.roster import Roster
 from netsky.node.db import forward
@@ -98,18 +98,4 @@ def _fates(
     batch: Batch, headers: dict[int, Header], positions: Sequence[int], me: bytes, *, fate: Fate, code: str, now: int
 ) -> list[Outcome]:
     own = leaves(batch)
-    return [
-        Outcome(
-            origin=headers[at].origin,
-            id=headers[at].id,
-            leaf=own[at],
-            fate=fate,
-            code=code,
-            ender=me,
-            via=NOT_RELAYED,
-            received=0,
-            routed=0,
-            ended=now,
-        )
-        for at in positions
-    ]
+    return [ended_by(me, (headers[at].origin, headers[at].id, own[at]), fate, code, now) for at in positions]

@@ -22,7 +22,6 @@ from netsky.mesh.effects import (
     Restored,
     Stated,
 )
-from netsky.mesh.outcome import Outcome
 from netsky.node.bus.ingress import Incoming, Ingressed, IngressPlanner
 from netsky.node.bus.limits import OUTBOX_ENVELOPES_MAX
 from netsky.node.db import answers, blobs, flight, forward, links, outbox, restore, routes
@@ -306,7 +305,7 @@ class LinkPlanner:
             elif outcome.ender != peer:
                 group.refused.append((peer, "outcome_not_its_own", outcome.id))  # it ends what another should end
             else:
-                group.relayed.append(_via(outcome, peer))
+                group.relayed.append(outcome._replace(via=peer))
         return True
 
     # The whole group.
@@ -374,10 +373,3 @@ class LinkPlanner:
 
 def _attachments(record: Arrived) -> list[Attachment]:
     return [one for arrival in record.arrivals if arrival.body is not None for one in arrival.body.attachments]
-
-
-def _via(outcome: Outcome, peer: bytes) -> Outcome:
-    return Outcome(
-        *(outcome.origin, outcome.id, outcome.leaf, outcome.fate, outcome.code, outcome.ender),
-        *(peer, outcome.received, outcome.routed, outcome.ended),
-    )
