@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from hashlib import sha256
 
 import msgpack
-from netsky.envelope.batch import Batch, Statement, decode_batch, encode_batch, seal, verify_batch
-from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
 from netsky.envelope.limits import BATCH_MAX
 from netsky.mesh.frames import LANE_CHANNELS, FrameReader
+from netsky.mesh.sealed import Sealed
+
+_SEALED = Sealed("link", "claim", "The link seal", "is not a link seal of this peer in this mesh")
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,26 +41,12 @@ def seal_claim(sign: Callable[[bytes], bytes], key: bytes, mesh: bytes, claim: C
             *(claim.leaves, claim.receiver),
         )
     )
-    return encode_batch(seal(sign, key, "link", mesh, [Statement(header, b"")]))
+    return _SEALED.seal(sign, key, mesh, header)
 
 
 def open_claim(data: bytes, key: bytes, mesh: bytes) -> Claim:
     """The claim, if `key` sealed it in this mesh. Raises Invalid, whatever the bytes are."""
-    batch = decode_batch(data)
-    if batch.type != "link" or batch.key != key or batch.mesh != mesh:
-        raise _invalid("is not a link seal of this peer in this mesh")
-    statement = _only_statement(batch)
-    sentence = verify_batch(batch)
-    if sentence is not None:
-        raise Invalid("claim", sentence, "claim")
-    return _read(statement.header)
-
-
-def _only_statement(batch: Batch) -> Statement:
-    statement = batch.statements[0]
-    if len(batch.statements) != 1 or not isinstance(statement, Statement) or statement.body:
-        raise _invalid("must have one statement with an empty body")
-    return statement
+    return _read(_SEALED.header(data, key, mesh))
 
 
 def _read(header: bytes) -> Claim:
@@ -71,9 +58,5 @@ def _read(header: bytes) -> Claim:
     )
     reader.end()
     if not claim.life or not claim.first or not 1 <= claim.count <= BATCH_MAX:
-        raise _invalid(f"must have a life, a first number and 1 to {BATCH_MAX} statements")
+        raise _SEALED.invalid(f"must have a life, a first number and 1 to {BATCH_MAX} statements")
     return claim
-
-
-def _invalid(how: str) -> Invalid:
-    return Invalid("claim", f"The link seal {how}.", "claim")

@@ -14,11 +14,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import msgpack
-from netsky.envelope.batch import Statement, decode_batch, encode_batch, seal, verify_batch
-from netsky.envelope.invalid import Invalid
+from netsky.envelope.batch import Statement, decode_batch
 from netsky.envelope.kinds import Lane
 from netsky.envelope.limits import BATCH_MAX
 from netsky.mesh.frames import LANE_CHANNELS, FrameReader
+from netsky.mesh.sealed import Sealed
+
+_SEALED = Sealed("route", "route", "The route", "is not sealed by the root of this mesh")
 
 BITMAP_BYTES = BATCH_MAX // 8
 
@@ -53,21 +55,12 @@ def seal_route(sign: Callable[[bytes], bytes], key: bytes, mesh: bytes, route: R
             *(route.leaves, route.bitmap.to_bytes(BITMAP_BYTES, "big"), route.roster, route.received, route.routed),
         )
     )
-    return encode_batch(seal(sign, key, "route", mesh, [Statement(header, b"")]))
+    return _SEALED.seal(sign, key, mesh, header)
 
 
 def open_route(data: bytes, root_key: bytes, mesh: bytes) -> Route:
     """The route, if the root's key sealed it in this mesh. Raises Invalid, whatever the bytes are."""
-    batch = decode_batch(data)
-    if batch.type != "route" or batch.key != root_key or batch.mesh != mesh:
-        raise _invalid("is not sealed by the root of this mesh")
-    statement = batch.statements[0]
-    if len(batch.statements) != 1 or not isinstance(statement, Statement) or statement.body:
-        raise _invalid("must have one statement with an empty body")
-    sentence = verify_batch(batch)
-    if sentence is not None:
-        raise Invalid("route", sentence, "route")
-    return _read(statement.header)
+    return _read(_SEALED.header(data, root_key, mesh))
 
 
 def routed_positions(data: bytes) -> tuple[int, ...] | None:
@@ -96,11 +89,7 @@ def _read(header: bytes) -> Route:
     )
     reader.end()
     if not route.reign or not route.life or not route.first or not route.roster:
-        raise _invalid("must have a reign, a life, a first number and a roster version")
+        raise _SEALED.invalid("must have a reign, a life, a first number and a roster version")
     if not 1 <= route.count <= BATCH_MAX or route.bitmap.bit_count() != route.count:
-        raise _invalid("must count what its bitmap routes")
+        raise _SEALED.invalid("must count what its bitmap routes")
     return route
-
-
-def _invalid(how: str) -> Invalid:
-    return Invalid("route", f"The route {how}.", "route")
