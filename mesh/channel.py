@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netsky.envelope.invalid import Invalid
 from netsky.mesh.frames import CONTROL, Frame, Open, decode_frame, encode_frame, frame_cap
-from netsky.mesh.limits import CHANNELS, READ_BYTES
+from netsky.mesh.limits import CHANNELS
 from netsky.mesh.splitter import FrameSplitter
 from netsky.mesh.transport import Connection, TransportError, TransportStream
 
@@ -26,14 +26,8 @@ class Channel:
 
     async def receive(self) -> tuple[Frame, int] | None:
         """The next frame and its size; None when the peer finished between two frames. Raises Invalid otherwise."""
-        while (payload := self._splitter.take()) is None:
-            data = await self._stream.receive(READ_BYTES)
-            if not data:
-                if self._splitter.between_frames:
-                    return None
-                raise Invalid("frame", "The stream ended in the middle of a frame.", "frame")
-            self._splitter.feed(data)
-        return decode_frame(payload), len(payload)
+        payload = await self._splitter.next(self._stream)
+        return None if payload is None else (decode_frame(payload), len(payload))
 
     async def opened(self) -> None:
         """Reads which of the channels this is. Raises Invalid."""

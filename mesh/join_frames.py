@@ -21,7 +21,6 @@ from netsky.mesh.limits import (
     JOIN_PIECE_BYTES,
     NODE_NAME_BYTES_MAX,
     PROGRAM_BYTES_MAX,
-    READ_BYTES,
     ROSTER_BYTES_MAX,
 )
 from netsky.mesh.splitter import FrameSplitter
@@ -151,14 +150,8 @@ class JoinStream:
 
     async def receive(self) -> JoinFrame | None:
         """None when the other side finished between two frames. Raises Invalid, TransportError."""
-        while (payload := self._splitter.take()) is None:
-            data = await self._stream.receive(READ_BYTES)
-            if not data:
-                if self._splitter.between_frames:
-                    return None
-                raise Invalid("frame", "The stream ended in the middle of a frame.", "frame")
-            self._splitter.feed(data)
-        return decode_join(payload)
+        payload = await self._splitter.next(self._stream)
+        return None if payload is None else decode_join(payload)
 
 
 def _read_knock(reader: FrameReader) -> Knock:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from netsky.envelope.invalid import Invalid
 from netsky.mesh.frames import HEAD_BYTES
+from netsky.mesh.limits import READ_BYTES
+from netsky.mesh.transport import TransportStream
 
 
 class FrameSplitter:
@@ -30,6 +32,17 @@ class FrameSplitter:
             return None
         payload = bytes(memoryview(self._buffer)[HEAD_BYTES:end])
         del self._buffer[:end]
+        return payload
+
+    async def next(self, stream: TransportStream) -> bytes | None:
+        """Reads until there is one; None when the peer finished between two frames. Raises Invalid, TransportError."""
+        while (payload := self.take()) is None:
+            data = await stream.receive(READ_BYTES)
+            if not data:
+                if self.between_frames:
+                    return None
+                raise Invalid("frame", "The stream ended in the middle of a frame.", "frame")
+            self.feed(data)
         return payload
 
     def rest(self) -> bytes:
