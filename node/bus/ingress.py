@@ -84,13 +84,17 @@ class IngressPlanner:
         """Hears after the commit how many wait for the actors that got something. Set by the links."""
 
     def reads(self, items: Sequence[Incoming]) -> Sequence[Statement]:
-        acknowledged = sorted({item.header.in_reply_to or "" for item in items if is_ack(item.header, item.body)})
+        return self.asks([(item.header, item.body) for item in items])
+
+    def asks(self, envelopes: Sequence[tuple[Header, Body]]) -> Sequence[Statement]:
+        """What `reads` asks, before anything is made of the envelopes."""
+        acknowledged = sorted({header.in_reply_to or "" for header, body in envelopes if is_ack(header, body)})
         return [
-            outcomes.find([_key(item) for item in items]),
+            outcomes.find([outcomes.key_of(header.origin, header.id) for header, _ in envelopes]),
             actors.all(),
-            arrivals.waiting_counts(sorted({_recipient(item.header) for item in items})),
+            arrivals.waiting_counts(sorted({_recipient(header) for header, _ in envelopes})),
             messages.newest_seq(),
-            blobs.held(list({one.sha256 for item in items for one in item.body.attachments})),
+            blobs.held(list({one.sha256 for _, body in envelopes for one in body.attachments})),
             *([outbox.asked(self._identity.key, acknowledged)] if acknowledged else []),
         ]
 

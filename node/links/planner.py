@@ -60,7 +60,7 @@ class LinkPlanner:
         me = self._knows.me
         brought = [record for item in items if isinstance(item, Persist) for record in item.records]
         local = [
-            Incoming(record.batch, arrival.position, arrival.header, arrival.body, arrival.leaf, None, 0, 0)
+            (arrival.header, arrival.body)
             for record in brought
             if isinstance(record, Arrived)
             for arrival in record.arrivals
@@ -77,7 +77,7 @@ class LinkPlanner:
             *(one(*where) for where in damaged_frames(items) for one in (outbox.in_frame, forward.in_frame)),
             *(one for some in own for one in some),
             outbox.mine(me, ids),
-            *self._ingress.reads(local),
+            *self._ingress.asks(local),
         ]
 
     def _own_reads(self, item: Item) -> list[Statement]:
