@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netsky.node.db.flight import CARRIED
 from netsky.node.db.sets import numbers
 from netsky.node.seams.ledger import Row, Statement
 
@@ -44,8 +45,7 @@ def number(seqs: Sequence[int]) -> Statement:
 def acknowledged(peer: bytes, lane: str, life: int, up_to: int) -> Statement:
     """Before `flight.acknowledged` forgets which."""
     return Statement(
-        "DELETE FROM answers WHERE seq IN (SELECT each.value FROM flight, json_each(flight.rows) AS each "
-        "WHERE flight.peer = ? AND lane = ? AND life = ? AND last <= ? AND source = 'outcomes')",
+        f"DELETE FROM answers WHERE seq IN ({CARRIED}last <= ? AND source = 'outcomes')",
         (peer, lane, life, up_to),
     )
 

@@ -24,6 +24,12 @@ class FlightRow:
     rows: tuple[int, ...]
 
 
+CARRIED = (
+    "SELECT each.value FROM flight, json_each(flight.rows) AS each "
+    "WHERE flight.peer = ? AND flight.lane = ? AND flight.life = ? AND flight."
+)
+"""Rows that frames carry, up to where they are told apart: followed by `last <= ?` or `first = ?`, and the source."""
+
 _COLUMNS = "peer, lane, life, first, last, leaves, seal, source, rows"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netsky.node.db.flight import CARRIED
 from netsky.node.db.sets import numbers, texts
 from netsky.node.seams.ledger import Row, Statement
 
@@ -142,8 +143,7 @@ def acknowledged(peer: bytes, lane: str, life: int, up_to: int) -> Statement:
     """Removes what the peer has stored, before `flight.acknowledged` forgets it. Returns (peer, origin, envelopes,
     bytes) of each."""
     return Statement(
-        "DELETE FROM forward WHERE seq IN (SELECT each.value FROM flight, json_each(flight.rows) AS each "
-        "WHERE flight.peer = ? AND lane = ? AND life = ? AND last <= ? AND source = 'forward') "
+        f"DELETE FROM forward WHERE seq IN ({CARRIED}last <= ? AND source = 'forward') "
         "RETURNING peer, origin, envelopes, bytes",
         (peer, lane, life, up_to),
     )
@@ -164,8 +164,7 @@ def received_at(origin: bytes, peer: bytes, at: int) -> Statement:
 
 def in_frame(peer: bytes, lane: str, life: int, first: int) -> Statement:
     return Statement(
-        f"SELECT {_COLUMNS} FROM forward WHERE seq IN (SELECT each.value FROM flight, json_each(flight.rows) AS each "
-        "WHERE flight.peer = ? AND flight.lane = ? AND flight.life = ? AND flight.first = ? AND source = 'forward')",
+        f"SELECT {_COLUMNS} FROM forward WHERE seq IN ({CARRIED}first = ? AND source = 'forward')",
         (peer, lane, life, first),
     )
 

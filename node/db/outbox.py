@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from netsky.node.db.flight import CARRIED
 from netsky.node.db.sets import blobs, numbers, texts
 from netsky.node.seams.ledger import Row, Statement, Value
 
@@ -129,6 +130,11 @@ _SELECT = (
 )
 
 
+_MINE = (
+    "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via, put_back"
+)
+
+
 def insert(entries: Sequence[NewOutbox]) -> Statement:
     """After the messages of the same transaction."""
     return Statement(
@@ -182,8 +188,7 @@ def _where(kept: Kept) -> tuple[str, list[Value]]:
 def naming(digest: bytes, limit: int) -> Statement:
     """The `mine` columns of what has not left and names this blob."""
     return Statement(
-        "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via "
-        "FROM blob_names JOIN outbox USING (seq) JOIN messages USING (seq) "
+        f"{_MINE} FROM blob_names JOIN outbox USING (seq) JOIN messages USING (seq) "
         "WHERE hash = ? AND holder = 'message' AND state = 'open' LIMIT ?",
         (digest, limit),
     )
@@ -215,8 +220,7 @@ def acked(peer: bytes, lane: str, life: int, up_to: int, at: int) -> Statement:
 def mine(origin: bytes, ids: Sequence[str]) -> Statement:
     """What an outcome is held against."""
     return Statement(
-        "SELECT seq, id, leaf, messages.destination, sender, kind, expires, state, life IS NOT NULL, via, put_back "
-        "FROM messages JOIN outbox USING (seq) WHERE id IN (SELECT value FROM json_each(?)) AND origin = ?",
+        f"{_MINE} FROM messages JOIN outbox USING (seq) WHERE id IN (SELECT value FROM json_each(?)) AND origin = ?",
         (texts(ids), origin),
     )
 
@@ -234,8 +238,7 @@ def to_destinations(destinations: Sequence[bytes], limit: int) -> Statement:
     """The `mine` columns of what has no outcome and goes to these nodes, for when they are no more."""
     places, values = blobs(destinations)
     return Statement(
-        "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via, "
-        "put_back FROM outbox JOIN messages USING (seq) "
+        f"{_MINE} FROM outbox JOIN messages USING (seq) "
         f"WHERE state != 'done' AND outbox.destination IN ({places}) LIMIT ?",
         (*values, limit),
     )
@@ -246,8 +249,7 @@ def expired(now: int, limit: int, since: int = 0, met: Sequence[bytes] = ()) -> 
     where its peer was not met yet."""
     places, values = blobs(met or [b""])
     return Statement(
-        "SELECT seq, id, leaf, messages.destination, sender, kind, messages.expires, state, life IS NOT NULL, via, "
-        "put_back FROM outbox CROSS JOIN messages USING (seq) WHERE state = 'open' AND (life IS NULL OR put_back >= 2) "
+        f"{_MINE} FROM outbox CROSS JOIN messages USING (seq) WHERE state = 'open' AND (life IS NULL OR put_back >= 2) "
         "AND (messages.expires < ? OR put_back = 3) "
         f"AND (put_back >= 2 OR accepted_at >= ? OR peer IN ({places})) LIMIT ?",
         (now, since, *values, limit),
@@ -257,10 +259,7 @@ def expired(now: int, limit: int, since: int = 0, met: Sequence[bytes] = ()) -> 
 def in_frame(peer: bytes, lane: str, life: int, first: int) -> Statement:
     """The `mine` columns of what went out in this frame."""
     return Statement(
-        "SELECT seq, id, messages.leaf, messages.destination, sender, kind, messages.expires, state, "
-        "outbox.life IS NOT NULL, via, put_back FROM outbox JOIN messages USING (seq) "
-        "WHERE seq IN (SELECT each.value FROM flight, json_each(flight.rows) AS each WHERE flight.peer = ? "
-        "AND flight.lane = ? AND flight.life = ? AND flight.first = ? AND source = 'own')",
+        f"{_MINE} FROM outbox JOIN messages USING (seq) WHERE seq IN ({CARRIED}first = ? AND source = 'own')",
         (peer, lane, life, first),
     )
 
