@@ -21,6 +21,7 @@ from netsky.mesh.frames import CHANNEL_LANES, CONTROL, LANE_CHANNELS, Bye, Frame
 from netsky.mesh.inbox import Inbox
 from netsky.mesh.limits import (
     CONTROL_QUEUE_MAX,
+    FATES_EVERY_NS,
     GOODBYE_SECONDS,
     HEARTBEAT_NS,
     HELLO_WITHIN_NS,
@@ -31,6 +32,7 @@ from netsky.mesh.limits import (
 from netsky.mesh.lineage import Lineage
 from netsky.mesh.link import Link
 from netsky.mesh.offer import Offer, Wanted
+from netsky.mesh.patience import Patience
 from netsky.mesh.roster import Roster
 from netsky.mesh.streams import LANES
 from netsky.mesh.transport import Connection, TransportError
@@ -45,8 +47,11 @@ class LinkStore(Protocol):
     async def offers(self, lane: Lane, wanted: Wanted) -> Sequence[Offer]:
         """Frames that the machine may send now, oldest first; each fits."""
 
-    async def more(self) -> None:
+    async def more(self, lane: Lane) -> None:
         """Returns when there may be more than at the last `offers`, or when window, holds or roster have changed."""
+
+    async def fates(self) -> None:
+        """Returns when there may be outcomes that were not there at the last `offers` of the reply lane."""
 
     def tell(self, notice: Notice) -> None:
         """Something the node wants to know, once what it is about is durable."""
@@ -136,6 +141,8 @@ class Driver:
         self._store = store
         self._clock = clock
         self._inbox = Inbox()
+        self._patience = Patience()
+        self._waits = trio.Event()  # something is held back by it
         self._deadline = clock.monotonic() + HELLO_WITHIN_NS
         self._opened = trio.Event()
         self._blobs: BlobStreams | None = None
@@ -155,8 +162,10 @@ class Driver:
             nursery.start_soon(self._watch_streams, nursery)
             if self._blobs is not None:
                 nursery.start_soon(self._blobs.run)
-            nursery.start_soon(self._heartbeat)
-            nursery.start_soon(self._wait_for_more)
+            for task in (self._heartbeat, self._lose_patience, self._wait_for_fates):
+                nursery.start_soon(task)
+            for lane in LANES:
+                nursery.start_soon(self._wait_for_more, lane)
             try:
                 await self._turns()
             except _Over as ending:
@@ -191,8 +200,8 @@ class Driver:
             elif effects.close is None and turn.ticked:
                 effects += self._link.handle_timer(self._clock.monotonic())
             await self._obey(effects)
-            if turn.woken:
-                self._link.wake()
+            for lane in turn.woken:
+                self._link.wake(lane)
             if self._is_idle(CONTROL):
                 await self._obey(self._link.pieces())
             for lane in LANES:
@@ -219,8 +228,10 @@ class Driver:
 
         Killed, failed or cancelled before the commit, nothing was sent that depends on it. Killed between commit and
         send, the next hello says what is stored. No send waits here: the queues below are written by tasks of their
-        own, so an ack is never stuck behind data that the peer does not read.
+        own, so an ack is never stuck behind data that the peer does not read. What waits for company was parted off
+        before: nothing is sent here that depends on it.
         """
+        effects = self._patience.part(effects, self._clock.monotonic())
         if effects.persist:
             await self._store.persist(effects.persist)
         for channel, frame in effects.send:
@@ -231,6 +242,8 @@ class Driver:
             self._deadline = effects.deadline
         if self._link.is_open:
             self._opened.set()
+        if self._patience.due is not None:
+            self._waits.set()
         if effects.close is not None:
             raise _Over(effects.close)
 
@@ -298,10 +311,26 @@ class Driver:
             if now >= self._deadline:
                 self._inbox.tick()
 
-    async def _wait_for_more(self) -> None:
+    async def _lose_patience(self) -> None:
         while True:
-            await self._store.more()
-            self._inbox.wake()
+            await self._waits.wait()
+            self._waits = trio.Event()
+            while (due := self._patience.due) is not None:
+                await self._clock.sleep_until(due)
+                self._inbox.nudge()  # a turn obeys, though it be nothing
+                if self._patience.due == due:
+                    break
+
+    async def _wait_for_more(self, lane: Lane) -> None:
+        while True:
+            await self._store.more(lane)
+            self._inbox.wake(lane)
+
+    async def _wait_for_fates(self) -> None:
+        while True:
+            await self._store.fates()
+            self._inbox.wake("reply")
+            await self._clock.sleep_until(self._clock.monotonic() + FATES_EVERY_NS)
 
     async def _goodbye(self, close: Close) -> None:
         """Tells the peer why, if it is still there to hear it, and lets it hang up first so that nothing is cut off."""

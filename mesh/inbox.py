@@ -6,6 +6,7 @@ from collections import deque
 from dataclasses import dataclass
 
 import trio
+from netsky.envelope.kinds import Lane
 from netsky.mesh.effects import Close
 from netsky.mesh.frames import CHANNEL_LANES, CONTROL, Frame
 from netsky.mesh.limits import CONTROL_INBOX_BYTES_MAX, CONTROL_QUEUE_MAX, FRAMES_IN_TURN_MAX, LANE_INBOX_BYTES_MAX
@@ -16,7 +17,7 @@ class Turn:
     """What the machine is told in one go."""
 
     frames: list[tuple[int, Frame]]  # channel and frame
-    woken: bool  # there may be more to send
+    woken: frozenset[Lane]  # there may be more to send on these
     ticked: bool  # a deadline has passed
     ended: Close | None  # nothing more will come
 
@@ -29,7 +30,8 @@ class Inbox:
         self._control_bytes = 0
         self._data: deque[tuple[int, Frame, int]] = deque()
         self._bytes = dict.fromkeys(CHANNEL_LANES, 0)
-        self._woken = self._ticked = False
+        self._woken: frozenset[Lane] = frozenset()
+        self._ticked = False
         self._ended: Close | None = None
         self._something = trio.Event()
         self._room = trio.lowlevel.ParkingLot()
@@ -45,8 +47,8 @@ class Inbox:
             self._bytes[channel] += size
         self._something.set()
 
-    def wake(self) -> None:
-        self._woken = True
+    def wake(self, lane: Lane) -> None:
+        self._woken |= {lane}
         self._something.set()
 
     def tick(self) -> None:
@@ -81,7 +83,7 @@ class Inbox:
             frames.append((channel, frame))
         ended = None if data and self._data else self._ended
         turn = Turn(frames, self._woken, self._ticked, ended)
-        self._woken = self._ticked = False
+        self._woken, self._ticked = frozenset(), False
         self._something = trio.Event()
         self._room.unpark_all()
         return turn

@@ -47,6 +47,19 @@ FRAMES_IN_TURN_MAX = 16
 HEARTBEAT_NS = 1_500_000_000
 """Between two heartbeats of ours."""
 
+ACK_AT_ONCE = 16
+"""Numbers since the last ack: with the largest envelopes half a window of bytes. Fewer may wait for others."""
+
+ACK_WAITS_NS = 40_000_000
+"""So long: at a hundred envelopes a second one ack answers four."""
+
+RECORDS_WAIT_NS = 100_000_000
+RECORDS_WAITING_MAX = 64
+"""What an ack changes waits for a transaction to go with; on a busy link one comes within milliseconds."""
+
+FATES_EVERY_NS = 40_000_000
+"""Outcomes leave at once on a quiet link; those that follow go together. Only who waits for one sees it."""
+
 CLOCK_SAMPLES = 32
 """Heartbeats by which a peer's clock is measured: 48 s, in which no clock drifts by more than a way takes."""
 

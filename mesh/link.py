@@ -171,9 +171,9 @@ class Link:
         """What the store found for `wanted`; nothing, if it found nothing."""
         return self._sender.submit(lane, offers, wall, self._version)
 
-    def wake(self) -> None:
+    def wake(self, lane: Lane) -> None:
         """The store may have something again."""
-        self._sender.wake()
+        self._sender.wake(lane)
 
     def pieces(self) -> Effects:
         """The control stream has nothing to write: what is still to be said at length."""

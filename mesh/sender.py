@@ -132,10 +132,10 @@ class Sender:
             send.append((LANE_CHANNELS[lane], Data(seal, batch) if batch else Outcomes(seal, offer.outcomes)))
         return Effects(persist=tuple(persist), send=tuple(send))
 
-    def wake(self) -> None:
+    def wake(self, lane: Lane) -> None:
         """The store may have something again."""
-        self._dry.clear()
-        self._cramped.clear()
+        self._dry.discard(lane)
+        self._cramped.discard(lane)
 
     def _seal(
         self, lane: Lane, frame: FrameState, offer: Offer, covered: Sequence[bytes], by: tuple[int, int]

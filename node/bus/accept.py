@@ -108,7 +108,7 @@ class AcceptPlanner:
         time: Time,
         chance: Chance,
         mesh: Mesh,
-        accepted: Callable[[list[Fresh], Collection[bytes]], None],
+        accepted: Callable[[list[Fresh], Collection[tuple[bytes, Lane]]], None],
         numbers: Numbers,
         pid: int,
         held: Callable[[bytes, str], bool] = lambda *_: False,

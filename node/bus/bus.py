@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import Any, Protocol
 
 from netsky.envelope.file import parse_file_name
+from netsky.envelope.kinds import Lane
 from netsky.node.bus.accept import AcceptPlanner, Mesh
 from netsky.node.bus.draft import Accepted, Draft, Offer, Via, prepare
 from netsky.node.bus.folders import Channel, open_channel
@@ -33,7 +34,7 @@ from netsky.relay.authority import ROOT
 class Notify(Told, Protocol):
     """Who hears of what happens on the bus. None of it may wait or fail."""
 
-    def outbox(self, peers: Collection[bytes]) -> None:
+    def outbox(self, going: Collection[tuple[bytes, Lane]]) -> None:
         """Something was stored that goes to these nodes next."""
 
 
@@ -109,7 +110,7 @@ class Bus:
         stored = iter(await self._group.submit_many(self.planner, offers))
         return [next(stored) if answer is None else answer for answer in answers]
 
-    def _accepted(self, fresh: list[Fresh], outgoing: Collection[bytes]) -> None:
+    def _accepted(self, fresh: list[Fresh], outgoing: Collection[tuple[bytes, Lane]]) -> None:
         self.projector.offer(fresh)
         self._notify.outbox(outgoing)
 

@@ -25,7 +25,7 @@ from netsky.node.db import actors, arrivals, blobs, inbox, messages, outbox, out
 from netsky.node.db.group import Plan
 from netsky.node.db.outbox import Asked
 from netsky.node.db.outcomes import OutcomeRow
-from netsky.node.seams.ledger import Row, Statement
+from netsky.node.seams.ledger import NO_ROWS, Row, Statement
 from netsky.node.seams.time import Time
 from netsky.relay.acks import is_ack
 from netsky.relay.authority import ROOT, refusal
@@ -88,6 +88,8 @@ class IngressPlanner:
 
     def asks(self, envelopes: Sequence[tuple[Header, Body]]) -> Sequence[Statement]:
         """What `reads` asks, before anything is made of the envelopes."""
+        if not envelopes:
+            return [NO_ROWS] * 5
         acknowledged = sorted({header.in_reply_to or "" for header, body in envelopes if is_ack(header, body)})
         return [
             outcomes.find([outcomes.key_of(header.origin, header.id) for header, _ in envelopes]),
@@ -99,6 +101,8 @@ class IngressPlanner:
         ]
 
     def plan(self, items: Sequence[Incoming], rows: list[list[Row]]) -> Plan[Ingressed]:
+        if not items:
+            return Plan([])
         now = self._time.wall()
         known = {row.key: row for row in outcomes.rows(rows[0])}
         here = {row.name for row in actors.rows(rows[1])} | {"agent0"}

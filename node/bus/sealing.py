@@ -80,7 +80,7 @@ class Sealed:
     statements: list[Statement] = field(default_factory=list)
     fresh: list[Fresh] = field(default_factory=list)
     accepted: list[tuple[int, Accepted]] = field(default_factory=list)
-    outgoing: set[bytes] = field(default_factory=set)
+    outgoing: set[tuple[bytes, Lane]] = field(default_factory=set)
     """The nodes that something goes to next."""
 
 
@@ -158,7 +158,7 @@ class Sealer:
             size = len(sealing.header_bytes) + len(offer.body_bytes)
             hop, attached = self._next_hop(h.destination), bool(offer.body.attachments)
             rows.outbox.append(outbox.NewOutbox(seq, hop, offer.lane, h.destination, size, h.requires_ack, attached))
-            done.outgoing.add(hop)
+            done.outgoing.add((hop, offer.lane))
         rows.names += names_of(seq, offer.body)
         if h.idempotency_key is not None:
             until = h.expires + SKEW_NS

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from netsky.envelope.kinds import Lane
 from netsky.node.events import Events, Signals
 from netsky.node.log import Log
 
@@ -12,9 +13,18 @@ OUTBOX_SIGNAL = "outbox/"
 """Rung when every link should look at what it may send. No actor has such a name."""
 
 
-def outbox_signal(peer: bytes) -> str:
+Next = tuple[bytes, Lane]
+"""A node on the way, and the lane on which something goes there."""
+
+
+def outbox_signal(peer: bytes, lane: Lane) -> str:
     """Rung when something was stored that goes to this node next."""
-    return f"{OUTBOX_SIGNAL}{peer.hex()}"
+    return f"{OUTBOX_SIGNAL}{peer.hex()}/{lane}"
+
+
+def fates_signal(peer: bytes) -> str:
+    """Rung when outcomes were stored that go to this node next."""
+    return f"{OUTBOX_SIGNAL}{peer.hex()}/fates"
 
 
 ENDED_SIGNAL = "ended/"
@@ -40,10 +50,10 @@ class Told:
         """New files stand in this actor's inbox."""
         self._signals.ring(actor)
 
-    def outbox(self, peers: Iterable[bytes]) -> None:
+    def outbox(self, going: Iterable[Next]) -> None:
         """Something for these nodes was stored."""
-        for peer in peers:
-            self._signals.ring(outbox_signal(peer))
+        for peer, lane in going:
+            self._signals.ring(outbox_signal(peer, lane))
 
     def taken(self) -> None:
         self._signals.ring(TAKEN_SIGNAL)

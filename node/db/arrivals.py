@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import cast
 
 from netsky.node.db.sets import numbers, texts
-from netsky.node.seams.ledger import Row, Statement
+from netsky.node.seams.ledger import NO_ROWS, Row, Statement
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ _SOME = "IN (SELECT value FROM json_each(?))"
 
 
 def stored(origin: bytes, ids: Sequence[str]) -> Statement:
+    if not ids:
+        return NO_ROWS
     return Statement(
         f"SELECT id, leaf, clock, destination, {_FILE} FROM messages WHERE id {_SOME} AND origin = ?",
         (texts(ids), origin),
@@ -65,6 +67,8 @@ def first_uses(origin: bytes, actor: str, keys: Sequence[str]) -> Statement:
 
 def clocks(ids: Sequence[str]) -> Statement:
     """(id, clock) of whatever is here under these ids, of any origin: the causes of what is about to be accepted."""
+    if not ids:
+        return NO_ROWS
     return Statement(f"SELECT id, max(clock) FROM messages WHERE id {_SOME} GROUP BY id", (texts(ids),))
 
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from netsky.node.db.sets import blobs as places_for
-from netsky.node.seams.ledger import Row, Statement
+from netsky.node.seams.ledger import NO_ROWS, Row, Statement
 
 Holder = Literal["message", "forward"]
 
@@ -56,6 +56,8 @@ def lose(hash: bytes) -> Statement:  # noqa: A002
 
 def held(hashes: Sequence[bytes]) -> Statement:
     """(hash, size) of those that are here."""
+    if not hashes:
+        return NO_ROWS
     places, values = places_for(hashes)
     return Statement(f"SELECT hash, size FROM blobs WHERE state = 'held' AND hash IN ({places})", values)
 

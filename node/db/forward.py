@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netsky.envelope.kinds import Lane
 from netsky.node.db.flight import CARRIED
 from netsky.node.db.sets import numbers, texts
 from netsky.node.seams.ledger import Row, Statement
@@ -13,7 +14,7 @@ from netsky.node.seams.ledger import Row, Statement
 @dataclass(frozen=True, slots=True)
 class NewForward:
     peer: bytes
-    lane: str
+    lane: Lane
     origin: bytes
     recipient: str
     envelopes: int

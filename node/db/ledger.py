@@ -11,7 +11,7 @@ import sqlite3
 from collections.abc import Sequence
 
 from netsky.node.db.limits import CACHE_KIB, PAGES_MAX, STATEMENTS_CACHED, WAL_BYTES_KEPT, WAL_PAGES
-from netsky.node.seams.ledger import LedgerBroken, LedgerFull, LedgerUnusable, Row, Statement
+from netsky.node.seams.ledger import NO_ROWS, LedgerBroken, LedgerFull, LedgerUnusable, Row, Statement
 
 APPLICATION_ID = int.from_bytes(b"nsky")
 """Stands in the header of the file; any other number there is somebody else's database."""
@@ -60,6 +60,8 @@ class SqliteLedger:
         return rows
 
     def _run(self, statement: Statement) -> list[Row]:
+        if statement is NO_ROWS:
+            return []
         if statement.many is not None:
             self._connection.executemany(statement.sql, statement.many)
             return []
@@ -171,6 +173,7 @@ def _set_up(connection: sqlite3.Connection, path: str, pages_max: int) -> None:
         "journal_mode": "wal",
         "synchronous": 2,  # FULL: the log is synced in every commit, before anybody is told
         "foreign_keys": 1,
+        "secure_delete": 0,  # on in some builds: whatever ends here would go through the log once more, as zeros
         "busy_timeout": 0,
         "mmap_size": 0,  # a fault of the disk must come as an error, not as a signal
         "cache_size": -CACHE_KIB,

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from netsky.node.db.flight import CARRIED
 from netsky.node.db.sets import blobs, numbers, texts
-from netsky.node.seams.ledger import Row, Statement, Value
+from netsky.node.seams.ledger import NO_ROWS, Row, Statement, Value
 
 
 class NewOutbox(NamedTuple):
@@ -219,6 +219,8 @@ def acked(peer: bytes, lane: str, life: int, up_to: int, at: int) -> Statement:
 
 def mine(origin: bytes, ids: Sequence[str]) -> Statement:
     """What an outcome is held against."""
+    if not ids:
+        return NO_ROWS
     return Statement(
         f"{_MINE} FROM messages JOIN outbox USING (seq) WHERE id IN (SELECT value FROM json_each(?)) AND origin = ?",
         (texts(ids), origin),

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from netsky.mesh.lineage import Lineage
 from netsky.node.db.sets import blobs
-from netsky.node.seams.ledger import Row, Statement
+from netsky.node.seams.ledger import NO_ROWS, Row, Statement
 
 LINEAGES_KEPT = 256
 """Of one node: who is restored every day is still recognised after a year."""
@@ -26,6 +26,8 @@ _NO_NUMBER = "state = 'open', number = NULL"
 
 def lineages(nodes: Sequence[bytes]) -> Statement:
     """Those in force."""
+    if not nodes:
+        return NO_ROWS
     places, values = blobs(nodes)
     return Statement(
         f"SELECT node, lineage, since FROM lineages WHERE superseded = 0 AND node IN ({places})",

@@ -11,6 +11,7 @@ from netsky.mesh.effects import Damaged, Record, Restored
 from netsky.mesh.lineage import Lineage
 from netsky.mesh.roster import Roster
 from netsky.node.bus.ingress import Incoming, Ingressed
+from netsky.node.daemon.told import Next
 from netsky.node.db.passed import PassedRow
 from netsky.node.links.endings import Ended
 from netsky.node.seams.ledger import Statement
@@ -82,8 +83,8 @@ class Told(Protocol):
     def restored(self, record: Restored) -> None:
         """This node has begun anew: no connection of before is of use."""
 
-    def queued(self, peers: Iterable[bytes]) -> None:
-        """There is something to send to these."""
+    def queued(self, going: Iterable[Next], fates: Iterable[bytes]) -> None:
+        """There are envelopes to send to the first, and outcomes to the others."""
 
     def holds(self) -> None:
         """A hold began or ended."""

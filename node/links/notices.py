@@ -15,7 +15,7 @@ from netsky.node.bus.acks import Accept
 from netsky.node.bus.draft import Draft
 from netsky.node.bus.ingress import Incoming, Ingressed
 from netsky.node.bus.telling import TOLD_MAX, Telling, tell_forever
-from netsky.node.daemon.told import ENDED_SIGNAL, OUTBOX_SIGNAL, outbox_signal
+from netsky.node.daemon.told import ENDED_SIGNAL, OUTBOX_SIGNAL, Next, fates_signal, outbox_signal
 from netsky.node.db import observe, outbox, outcomes
 from netsky.node.db.group import GroupCommit
 from netsky.node.db.outbox import Due
@@ -79,9 +79,11 @@ class Notices:
         self.events.publish("restored", life=record.life, reason=record.reason)
         self.begin_anew(record)
 
-    def queued(self, peers: Iterable[bytes]) -> None:
-        for peer in peers:
-            self.signals.ring(outbox_signal(peer))
+    def queued(self, going: Iterable[Next], fates: Iterable[bytes]) -> None:
+        for peer, lane in going:
+            self.signals.ring(outbox_signal(peer, lane))
+        for peer in fates:
+            self.signals.ring(fates_signal(peer))
 
     def holds(self) -> None:
         self.signals.ring(OUTBOX_SIGNAL)

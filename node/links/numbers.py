@@ -5,6 +5,7 @@ Pure: records of the machine in, statements out.
 
 from __future__ import annotations
 
+from netsky.envelope.limits import BATCH_MAX
 from netsky.mesh.effects import Acked, Answered, Arrived, Numbered
 from netsky.mesh.limits import WINDOW_ENVELOPES
 from netsky.node.db import answers, flight, forward, links, outbox
@@ -61,8 +62,8 @@ def consumed(peer: bytes, record: Arrived | Answered, marks: Marks, now: int) ->
         ]
     window = links.WindowRow(lane, life, record.claim_first, record.mark, b"".join(record.leaves), record.claim)
     made.append(links.remember(peer, window))
-    behind = record.mark - WINDOW_ENVELOPES
-    if behind > 0:
+    before, behind = record.first - 1 - WINDOW_ENVELOPES, record.mark - WINDOW_ENVELOPES
+    if behind > 0 and behind // BATCH_MAX > before // BATCH_MAX:  # a batch's worth at a time
         made += links.forget(peer, lane, life, up_to=behind)
     return made
 

@@ -236,9 +236,11 @@ class LinkPlanner:
                     return False
                 group.statements += numbered(peer, record, group.now)
             case Acked():
-                removal = forward.acknowledged(peer, record.lane, record.life, record.number)
-                group.removals.append(removal)
-                group.statements += [removal, *acknowledged(peer, record, group.now)]
+                if self._is_root:
+                    removal = forward.acknowledged(peer, record.lane, record.life, record.number)
+                    group.removals.append(removal)
+                    group.statements.append(removal)
+                group.statements += acknowledged(peer, record, group.now)
             case Froze():
                 group.statements.append(links.freeze(peer, record.direction, record.lane, record.code))
             case Enrolled():
@@ -354,7 +356,7 @@ class LinkPlanner:
             self._told.passed(group.passed)
         if ended.fates or ended.disbelieved:
             self._told.ended(ended)
-        self._told.queued(group.answered | {new.peer for new in group.forward})
+        self._told.queued({(new.peer, new.lane) for new in group.forward}, group.answered)
         if changed:
             self._told.holds()
 

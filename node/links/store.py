@@ -14,7 +14,7 @@ from netsky.mesh.lineage import Lineage
 from netsky.mesh.offer import Offer, Wanted
 from netsky.mesh.roster import Roster
 from netsky.mesh.streams import LANES, FrameState, IncomingState, OutgoingState, Seen
-from netsky.node.daemon.told import outbox_signal
+from netsky.node.daemon.told import fates_signal, outbox_signal
 from netsky.node.db import flight, links, outbox
 from netsky.node.db.group import GroupCommit
 from netsky.node.events import Signals
@@ -60,8 +60,9 @@ class PeerStore:
         self._offers = offers
         self._ways = ways
         self._notice = notice
-        self._rung = 0
-        self._bell = outbox_signal(slot.key)
+        self._bells: dict[Lane, str] = {lane: outbox_signal(slot.key, lane) for lane in LANES}
+        self._fates = fates_signal(slot.key)
+        self._rung = dict.fromkeys([*self._bells.values(), self._fates], 0)
 
     async def load(self) -> LinkState:
         """What is stored, once everything is that a connection before this one still wanted stored."""
@@ -85,13 +86,18 @@ class PeerStore:
         await self._ways.group.submit(self._ways.planner, Persist(self._peer, self._name, tuple(records)))
 
     async def offers(self, lane: Lane, wanted: Wanted) -> Sequence[Offer]:
-        self._rung = self._ways.signals.count(self._bell)  # before rows are read: what comes later rings again
+        # Before rows are read: what comes later rings again.
+        for bell in (self._bells[lane], *((self._fates,) if lane == "reply" else ())):
+            self._rung[bell] = self._ways.signals.count(bell)
         if wanted.first is not None:
             return await self._offers.again(lane, wanted)
         return await self._offers.new(lane, wanted, self._ways.held_here())
 
-    async def more(self) -> None:
-        self._rung = await self._ways.signals.wait_beyond(self._bell, self._rung)
+    async def more(self, lane: Lane) -> None:
+        await self._hear(self._bells[lane])
+
+    async def fates(self) -> None:
+        await self._hear(self._fates)
 
     def tell(self, notice: Notice) -> None:
         self._notice(self._peer, notice)
@@ -107,6 +113,9 @@ class PeerStore:
 
     def roster(self) -> tuple[Roster | None, bytes]:
         return self._ways.roster()
+
+    async def _hear(self, bell: str) -> None:
+        self._rung[bell] = await self._ways.signals.wait_beyond(bell, self._rung[bell])
 
     async def _outgoing(
         self, lane: Lane, row: links.LinkStreamRow | None, frames: tuple[FrameState, ...]

@@ -21,6 +21,10 @@ class Statement:
     many: Sequence[Sequence[Value]] | None = None  # executed once for each; then it returns no rows
 
 
+NO_ROWS = Statement("SELECT 1 WHERE FALSE")
+"""The answer to a question about nothing: a ledger need not ask it."""
+
+
 class LedgerFull(Exception):
     """The disk is full: nothing of this transaction was stored, later ones may be."""
 

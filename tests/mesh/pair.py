@@ -98,7 +98,8 @@ class Pair:
     def run(self, keep: Filter = lambda _side, _frame: True) -> None:
         """Until nothing moves. `keep` says which frames arrive, by receiver and frame."""
         for side in (self.left, self.right):
-            side.machine.wake()
+            for lane in LANES:
+                side.machine.wake(lane)
             self.ask_node(side)
         for _ in range(10_000):
             if self.closed:

@@ -26,11 +26,13 @@ from netsky.mesh.frames import (
 )
 from netsky.mesh.inbox import Inbox
 from netsky.mesh.limits import (
+    ACK_WAITS_NS,
     ALPN,
     CONTROL_FRAME_BYTES_MAX,
     CONTROL_QUEUE_MAX,
     DEAD_AFTER_NS,
     LANE_INBOX_BYTES_MAX,
+    RECORDS_WAIT_NS,
     WRITE_BYTES_MAX,
 )
 from netsky.mesh.link import Link
@@ -128,19 +130,26 @@ async def settle() -> None:
     await trio.testing.wait_all_tasks_blocked()
 
 
+async def rest() -> None:
+    """Until what may wait for company has waited long enough."""
+    await settle()
+    await trio.sleep(2 * (ACK_WAITS_NS + RECORDS_WAIT_NS) / 1e9)
+    await settle()
+
+
 @both_ways
-async def test_an_envelope_crosses_and_the_node_is_told_after_it_is_stored(down: bool) -> None:
+async def test_an_envelope_crosses_and_the_node_is_told_after_it_is_stored(down: bool, autojump_clock: object) -> None:
     couple = Couple(down)
     couple.send("a", "b")
     async with couple.linked():
-        await settle()
+        await rest()
         assert couple.arrived() == ["a", "b"]
         assert couple.acked() == 2
     number = couple.left.node.name[-1]
     assert couple.right.store.notices == [Up(f"1.{number}", (f"127.0.0.{number}:7",)), Stored("work", 2)]
 
 
-async def test_what_is_put_into_the_outbox_later_goes_out_at_once() -> None:
+async def test_what_is_put_into_the_outbox_later_goes_out_at_once(autojump_clock: object) -> None:
     couple = Couple()
     async with couple.linked():
         await settle()
@@ -148,6 +157,7 @@ async def test_what_is_put_into_the_outbox_later_goes_out_at_once() -> None:
             couple.send(id_)
             await settle()
         assert couple.arrived() == ["a", "b", "c"]
+        await rest()
         assert couple.acked() == 3
 
 
@@ -177,21 +187,23 @@ STEPS: dict[str, tuple[str, type, str, list[str], list[int | None]]] = {
 
 @both_ways
 @pytest.mark.parametrize(("who", "kind", "when", "stored", "given"), STEPS.values(), ids=STEPS)
-async def test_broken(down: bool, who: str, kind: type, when: str, stored: list[str], given: list[int | None]) -> None:
+async def test_broken(
+    down: bool, who: str, kind: type, when: str, stored: list[str], given: list[int | None], autojump_clock: object
+) -> None:
     """Nothing depends on what was not stored, and the next connection ends with each envelope there once."""
     couple = Couple(down)
     couple.send("a", "b")
     side = couple.left if who == "left" else couple.right
     setattr(side.store, when, fail_at(kind))
     async with couple.linked():
-        await settle()
+        await rest()
         assert isinstance(couple.ends[who], BrokenError)
         assert couple.arrived() == stored
         assert couple.acked() == 0
         assert [row.number for row in couple.left.store.rows] == given
     setattr(side.store, when, nothing)
     async with couple.linked():
-        await settle()
+        await rest()
         assert couple.arrived() == ["a", "b"]
         assert couple.acked() == 2
         assert [row.number for row in couple.left.store.rows] == [1, 2]
@@ -213,32 +225,34 @@ OUTCOME_STEPS: dict[str, tuple[str, type, str, list[str], int]] = {
 @both_ways
 @pytest.mark.parametrize(("who", "kind", "when", "stored", "acked"), OUTCOME_STEPS.values(), ids=OUTCOME_STEPS)
 async def test_broken_while_outcomes_go(
-    down: bool, who: str, kind: type, when: str, stored: list[str], acked: int
+    down: bool, who: str, kind: type, when: str, stored: list[str], acked: int, autojump_clock: object
 ) -> None:
     couple = Couple(down)
     couple.left.store.answer(outcome("a"), outcome("b"))
     side = couple.left if who == "left" else couple.right
     setattr(side.store, when, fail_at(kind))
     async with couple.linked():
-        await settle()
+        await rest()
         assert isinstance(couple.ends[who], BrokenError)
         assert couple.right.store.outcomes == stored
         assert couple.left.store.state.outgoing["reply"].acked == acked
     setattr(side.store, when, nothing)
     async with couple.linked():
-        await settle()
+        await rest()
     assert couple.right.store.outcomes == ["a", "b"]
     assert couple.left.store.state.outgoing["reply"].acked == 2
 
 
 @pytest.mark.parametrize(("when", "stored"), [("before_commit", 0), ("after_commit", 1)])
-async def test_broken_while_a_roster_is_stored_with_what_came_by_it(when: str, stored: int) -> None:
+async def test_broken_while_a_roster_is_stored_with_what_came_by_it(
+    when: str, stored: int, autojump_clock: object
+) -> None:
     couple = Couple(down=True)
     couple.left.store.known = sealed(roster(6, numbers=(0, 1, 2, 3)))
     couple.left.store.forward("work", Node(3).batch(SIBLING, "a"))
     setattr(couple.right.store, when, fail_at(Enrolled))
     async with couple.linked():
-        await settle()
+        await rest()
         assert isinstance(couple.ends["right"], BrokenError)
         known, _ = couple.right.store.known
         assert known is not None
@@ -246,13 +260,13 @@ async def test_broken_while_a_roster_is_stored_with_what_came_by_it(when: str, s
         assert couple.acked() == 0
     setattr(couple.right.store, when, nothing)
     async with couple.linked():
-        await settle()
+        await rest()
     assert couple.arrived() == ["a"]
     assert couple.acked() == 1
     assert couple.right.store.known == couple.left.store.known
 
 
-async def test_cancelled_in_the_middle_of_a_commit_no_ack_leaves() -> None:
+async def test_cancelled_in_the_middle_of_a_commit_no_ack_leaves(autojump_clock: object) -> None:
     couple = Couple()
     couple.send("a")
     waiting = trio.Event()
@@ -267,12 +281,12 @@ async def test_cancelled_in_the_middle_of_a_commit_no_ack_leaves() -> None:
     couple.right.store.persist = stuck  # type: ignore[method-assign]
     async with couple.linked():
         await waiting.wait()
-        await settle()
+        await rest()
         assert couple.acked() == 0
     couple.right.store.persist = really  # type: ignore[method-assign]
     assert couple.acked() == 0
     async with couple.linked():
-        await settle()
+        await rest()
         assert (couple.arrived(), couple.acked()) == (["a"], 1)
 
 
@@ -760,9 +774,9 @@ async def test_the_end_comes_after_all_that_came_before_it_and_the_first_reason_
         await inbox.put(1, Ping(count), 1)
     inbox.end(Close("frame", "first"))
     inbox.end(Close("stream", "second"))
-    inbox.wake()
+    inbox.wake("work")
     inbox.tick()
     turn = await inbox.take()
-    assert (len(turn.frames), turn.woken, turn.ticked, turn.ended) == (16, True, True, None)
+    assert (len(turn.frames), turn.woken, turn.ticked, turn.ended) == (16, {"work"}, True, None)
     turn = await inbox.take()
-    assert (len(turn.frames), turn.woken, turn.ticked, turn.ended) == (4, False, False, Close("frame", "first"))
+    assert (len(turn.frames), turn.woken, turn.ticked, turn.ended) == (4, set(), False, Close("frame", "first"))

@@ -189,7 +189,7 @@ def test_what_does_not_fit_at_once_waits_in_its_place_and_is_not_asked_for_again
     pair.run(first_credit_alone())
     link = pair.left.machine
     offer = Offer("outcomes", (1,), None, tuple(outcome(f"o{i}") for i in range(64)))
-    link.wake()
+    link.wake("reply")
     assert link.wanted("reply") is not None
     assert link.submit("reply", [offer], NOW).send == ()
     assert link.wanted("reply") is None
@@ -209,7 +209,7 @@ def test_a_store_that_has_nothing_short_enough_is_asked_again_when_something_mov
     pair.connect()
     pair.run(first_credit_alone())
     link = pair.left.machine
-    link.wake()
+    link.wake("reply")
     assert link.wanted("reply") is not None, "forty may follow"
     link.submit("reply", [], NOW)
     assert link.wanted("reply") is None
@@ -227,7 +227,7 @@ def test_a_store_that_has_nothing_short_enough_is_asked_again_when_something_mov
 def test_of_several_offers_those_in_front_go_and_the_others_next_time(down: bool) -> None:
     pair = open_pair(down=down)
     fill(pair.left, pair.right, 5, a_batch=1)
-    pair.left.machine.wake()
+    pair.left.machine.wake("work")
     wanted = pair.left.machine.wanted("work")
     assert wanted is not None
     offers = pair.left.store.find("work", wanted)
@@ -288,7 +288,7 @@ def test_an_offer_larger_than_a_frame_is_our_mistake(down: bool) -> None:
     pair = open_pair(down=down)
     batch = pair.batch(*(f"n{i}" for i in range(6)), text="x" * 48_000)
     pair.left.store.add("work", batch)
-    pair.left.machine.wake()
+    pair.left.machine.wake("work")
     wanted = pair.left.machine.wanted("work")
     assert wanted is not None
     [*_, offer] = pair.left.store.find("work", wanted)

@@ -187,9 +187,14 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self.find(lane, wanted)
 
-    async def more(self) -> None:
-        await self.changed.wait()
-        self.changed = trio.Event()
+    async def more(self, lane: Lane) -> None:
+        heard = self.changed
+        await heard.wait()
+        if self.changed is heard:
+            self.changed = trio.Event()
+
+    async def fates(self) -> None:
+        await self.more("reply")
 
     def tell(self, notice: Notice) -> None:
         self.notices.append(notice)

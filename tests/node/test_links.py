@@ -504,14 +504,14 @@ async def test_a_new_outbox_row_wakes_the_link_even_if_it_comes_while_the_last_o
 ) -> None:
     async with world.sibling() as sibling:
         store = store_of(sibling, 0)
-        bell = outbox_signal(key(0))
+        bell = outbox_signal(key(0), "work")
         before = sibling.signals.count(bell)
         await sibling.send("agent0@netsky0", "a")
         assert sibling.signals.count(bell) == before + 1
         with trio.fail_after(1):
-            await store.more()
+            await store.more("work")
         with trio.move_on_after(1) as scope:
-            await store.more()
+            await store.more("work")
         assert scope.cancelled_caught
 
 
