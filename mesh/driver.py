@@ -8,6 +8,7 @@ is stored.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import replace
 from typing import Protocol
 
@@ -50,11 +51,17 @@ class LinkStore(Protocol):
     async def more(self, lane: Lane) -> None:
         """Returns when there may be more than at the last `offers`, or when window, holds or roster have changed."""
 
+    def is_quiet(self, lane: Lane) -> bool:
+        """No `more` of this lane is about to return."""
+
     async def fates(self) -> None:
         """Returns when there may be outcomes that were not there at the last `offers` of the reply lane."""
 
     def tell(self, notice: Notice) -> None:
         """Something the node wants to know, once what it is about is durable."""
+
+    def driven(self, driver: Driver) -> AbstractContextManager[None]:
+        """As long as this one runs: it may be asked for numbers."""
 
     def window(self, lane: Lane) -> tuple[int, int]:
         """Envelopes and bytes that the peer may have on its way to us now; (0, 0) for none."""
@@ -102,7 +109,8 @@ async def run_link(
         else:
             driver = Driver(link, connection, channels, store, clock, blobs=blobs)
             try:
-                why = await driver.run()
+                with store.driven(driver):
+                    why = await driver.run()
             finally:
                 driver.let_go()
     except Exception:
@@ -142,6 +150,7 @@ class Driver:
         self._clock = clock
         self._inbox = Inbox()
         self._patience = Patience()
+        self._turning = True  # in a turn, or before the first: whoever wants numbers asks between two
         self._waits = trio.Event()  # something is held back by it
         self._deadline = clock.monotonic() + HELLO_WITHIN_NS
         self._opened = trio.Event()
@@ -189,7 +198,9 @@ class Driver:
         """Tells the machine what came in, obeys, offers it what may go out; until the link is over."""
         await self._obey(self._link.start(self._clock.monotonic()))
         while True:
+            self._turning = False
             turn = await self._inbox.take(data=not self._link.waits_for_roster)
+            self._turning = True
             effects = self._node_says()
             for channel, frame in turn.frames:
                 if effects.close is not None:
@@ -246,6 +257,31 @@ class Driver:
             self._waits.set()
         if effects.close is not None:
             raise _Over(effects.close)
+
+    # What is numbered in another's transaction.
+
+    def number_now(self, lane: Lane, offer: Offer, wall: int) -> Effects | None:
+        """For whoever is about to store what is offered: its number, to be stored in that transaction, if this driver
+        stands still and nothing is before it. Then `go` follows, or `fail`."""
+        roster, _ = self._store.roster()
+        if self._turning or lane in self._inbox.woken or not self._store.is_quiet(lane):
+            return None
+        if not self._link.is_abreast(roster):
+            return None
+        return self._link.submit_now(lane, offer, wall)
+
+    def look_first(self, lane: Lane) -> None:
+        """Something was stored without a number: what comes behind it is numbered when the store was asked again."""
+        self._link.wake(lane)
+
+    def go(self, effects: Effects) -> None:
+        """It is stored."""
+        for channel, frame in effects.send:
+            self._queue(channel, frame)
+
+    def fail(self) -> None:
+        """It is not: the machine is ahead of the disk."""
+        self._inbox.end(Close("store", "This node could not store what it was about to send."))
 
     # Bytes to and fro.
 

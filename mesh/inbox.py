@@ -30,7 +30,7 @@ class Inbox:
         self._control_bytes = 0
         self._data: deque[tuple[int, Frame, int]] = deque()
         self._bytes = dict.fromkeys(CHANNEL_LANES, 0)
-        self._woken: frozenset[Lane] = frozenset()
+        self.woken: frozenset[Lane] = frozenset()
         self._ticked = False
         self._ended: Close | None = None
         self._something = trio.Event()
@@ -48,7 +48,7 @@ class Inbox:
         self._something.set()
 
     def wake(self, lane: Lane) -> None:
-        self._woken |= {lane}
+        self.woken |= {lane}
         self._something.set()
 
     def tick(self) -> None:
@@ -82,8 +82,8 @@ class Inbox:
             self._bytes[channel] -= size
             frames.append((channel, frame))
         ended = None if data and self._data else self._ended
-        turn = Turn(frames, self._woken, self._ticked, ended)
-        self._woken, self._ticked = frozenset(), False
+        turn = Turn(frames, self.woken, self._ticked, ended)
+        self.woken, self._ticked = frozenset(), False
         self._something = trio.Event()
         self._room.unpark_all()
         return turn

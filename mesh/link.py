@@ -171,6 +171,14 @@ class Link:
         """What the store found for `wanted`; nothing, if it found nothing."""
         return self._sender.submit(lane, offers, wall, self._version)
 
+    def is_abreast(self, roster: Roster | None) -> bool:
+        """Goes by this roster, and not by one before it."""
+        return roster is None or roster.version <= self._version
+
+    def submit_now(self, lane: Lane, offer: Offer, wall: int) -> Effects | None:
+        """What is new and was not asked for: if the store had nothing left and it has room; else it is asked for."""
+        return self._sender.submit_now(lane, offer, wall, self._version)
+
     def wake(self, lane: Lane) -> None:
         """The store may have something again."""
         self._sender.wake(lane)

@@ -40,3 +40,5 @@ class Offer:
     """At the root, wall clock ns: when it had stored what it forwards, or accepted its own."""
     hashed: tuple[bytes, ...] = ()
     """The leaves of the batch, if whoever sealed it keeps them; else they are computed."""
+    packed: bytes = b""
+    """The batch as it goes into the frame, likewise."""

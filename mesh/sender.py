@@ -112,7 +112,7 @@ class Sender:
         taken = 0
         for offer in offers:
             covered, own = _leaves(offer)
-            batch = encode_batch(offer.batch) if offer.batch is not None else b""
+            batch = offer.packed or (encode_batch(offer.batch) if offer.batch is not None else b"")
             size = FRAME_BYTES_OVER + len(batch) + sum(map(len, offer.outcomes))
             assert size <= DATA_FRAME_BYTES_MAX, "an offer fits a frame"
             if len(own) > out.room()[0] or (taken and taken + size > budget):
@@ -131,6 +131,19 @@ class Sender:
             out.note_sent(frame, size)
             send.append((LANE_CHANNELS[lane], Data(seal, batch) if batch else Outcomes(seal, offer.outcomes)))
         return Effects(persist=tuple(persist), send=tuple(send))
+
+    def submit_now(self, lane: Lane, offer: Offer, wall: int, roster_version: int) -> Effects | None:
+        """What is new and was not asked for: if the store had nothing left and it has room; else it is asked for."""
+        assert offer.first is None
+        if not self._open or lane not in self._dry or self.lanes[lane].frozen is not None:
+            return None
+        effects = NOTHING
+        if self.lanes[lane].room()[0] and lane not in self._short:
+            effects = self.submit(lane, [offer], wall, roster_version)
+        if effects.persist:
+            return effects
+        self.wake(lane)  # what comes behind it waits with it
+        return None
 
     def wake(self, lane: Lane) -> None:
         """The store may have something again."""

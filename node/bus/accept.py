@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Protocol, cast
 
 from netsky.envelope.address import Address
@@ -26,7 +27,8 @@ from netsky.node.bus.limits import (
     OUTBOX_REPLY_RESERVE,
     REPLY_RESERVE,
 )
-from netsky.node.bus.sealing import Fresh, Numbers, Sealer, Sealing, SignerIdentity
+from netsky.node.bus.onward import Onward
+from netsky.node.bus.sealing import Fresh, Numbers, Sealed, Sealer, Sealing, SignerIdentity
 from netsky.node.config import Config
 from netsky.node.db import actors, arrivals, blobs, messages, node_state, outbox
 from netsky.node.db.actors import ActorRow
@@ -159,7 +161,16 @@ class AcceptPlanner:
         if not sealed.statements:
             return Plan([], results)
         statements = [*sealed.statements, node_state.raise_to(node_state.CLOCK, self.door.clock)]
-        return Plan(statements, results, after=lambda: self._accepted(sealed.fresh, sealed.outgoing))
+        return Plan(statements, results, after=partial(self._stored, sealed), undone=sealed.undone)
+
+    def _stored(self, sealed: Sealed) -> None:
+        for given in sealed.given:
+            given.go()
+        self._accepted(sealed.fresh, sealed.outgoing)
+
+    def hand_to(self, onward: Onward) -> None:
+        """Where what goes to other nodes may have its numbers at once."""
+        self._sealer.onward = onward
 
     def _group(self, items: Sequence[Offer], rows: list[list[Row]]) -> _Group:
         _, _, _, keys = _asked(items)

@@ -12,7 +12,10 @@ from netsky.envelope.fields import Body, Header
 from netsky.envelope.file import Proof, file_name
 from netsky.envelope.kinds import Lane, lane_of
 from netsky.envelope.limits import BATCH_MAX, SKEW_NS
+from netsky.mesh.offer import Offer as Offering
+from netsky.mesh.pieces import cut
 from netsky.node.bus.draft import Accepted, Offer
+from netsky.node.bus.onward import Given, NoLinks, Onward
 from netsky.node.db import blobs, idempotency, inbox, messages, outbox
 from netsky.node.seams.ledger import Row, Statement
 
@@ -81,7 +84,13 @@ class Sealed:
     fresh: list[Fresh] = field(default_factory=list)
     accepted: list[tuple[int, Accepted]] = field(default_factory=list)
     outgoing: set[tuple[bytes, Lane]] = field(default_factory=set)
-    """The nodes that something goes to next."""
+    """The nodes that something without a number goes to next."""
+    given: list[Given] = field(default_factory=list)
+    """Numbers of what is stored with them."""
+
+    def undone(self) -> None:
+        for given in self.given:
+            given.fail()
 
 
 @dataclass(slots=True)
@@ -119,6 +128,8 @@ class Sealer:
         self._numbers = numbers
         self._pid = pid
         self._files = 0
+        self.onward: Onward = NoLinks()
+        """Set by the links."""
 
     def seal(self, lots: Mapping[tuple[bytes, Lane], Sequence[Sealing]], now: int) -> Sealed:
         """A lot has one destination and one lane; at most 64 of it stand under one signature."""
@@ -126,39 +137,70 @@ class Sealer:
         for lot in lots.values():
             for first in range(0, len(lot), BATCH_MAX):
                 part = lot[first : first + BATCH_MAX]
-                seal, leaves = self._sign(part)
+                batch, leaves = self._sign(part)
+                seal = _seal_row(batch, leaves)
                 rows.seals.append(seal)
-                for position, (sealing, leaf) in enumerate(zip(part, leaves, strict=True)):
-                    seq = self._numbers.next()
+                seqs = [self._numbers.next() for _ in part]
+                given = None
+                if not part[0].local:
+                    frame = Offering("own", tuple(seqs), batch, received=now, hashed=tuple(leaves))
+                    given = self._numbered(part, frame)
+                    done.given += () if given is None else (given,)
+                for position, (sealing, leaf, seq) in enumerate(zip(part, leaves, seqs, strict=True)):
                     row = _message(sealing, leaf, seal=seal.hash, position=position, now=now, seq=seq)
                     rows.messages.append(row)
-                    self._place(sealing, leaf, now, seq=seq, rows=rows, done=done)
+                    if sealing.local:
+                        file = self._arrives(sealing, leaf, now, seq=seq, rows=rows, done=done)
+                    else:
+                        file = None
+                        self._goes(sealing, seq, position, given, rows=rows, done=done)
+                    self._known(sealing, leaf, file, seq=seq, rows=rows, done=done)
         if rows.messages:
-            done.statements = rows.statements()
+            done.statements = [*rows.statements(), *(one for given in done.given for one in given.statements)]
             done.fresh.sort(key=lambda one: one.header.clock)
         return done
 
-    def _sign(self, part: Sequence[Sealing]) -> tuple[messages.SealRow, list[bytes]]:
+    def _numbered(self, part: Sequence[Sealing], offer: Offering) -> Given | None:
+        """Its numbers, if it may have them at once: as one frame, and with nothing that waits for its blobs."""
+        assert offer.batch is not None
+        hop, lane = self._next_hop(part[0].header.destination), part[0].offer.lane
+        if any(one.offer.body.attachments for one in part) or len(cut(offer.batch)) != 1:
+            self.onward.look_first(hop, lane)
+            return None
+        return self.onward.number(hop, lane, offer, {(one.header.destination, one.header.to) for one in part})
+
+    def _sign(self, part: Sequence[Sealing]) -> tuple[seals.Batch, list[bytes]]:
         identity = self._identity
         stated = [seals.Statement(one.header_bytes, one.offer.body_bytes) for one in part]
-        batch, leaves = seals.seal_with_leaves(identity.sign, identity.key, "envelope", identity.mesh, stated)
-        return _seal_row(batch, leaves), leaves
+        return seals.seal_with_leaves(identity.sign, identity.key, "envelope", identity.mesh, stated)
 
-    def _place(self, sealing: Sealing, leaf: bytes, now: int, *, seq: int, rows: _Rows, done: Sealed) -> None:
-        """Into the inbox of an actor of this node, or into the outbox towards another."""
+    def _arrives(self, sealing: Sealing, leaf: bytes, now: int, *, seq: int, rows: _Rows, done: Sealed) -> str:
+        """In the inbox of an actor of this node: under which name."""
         h, offer = sealing.header, sealing.offer
-        file = None
-        if sealing.local:
-            self._files += 1
-            file = arrival_name(h, leaf, self._pid, self._files)
-            rows.inbox.append(inbox.NewInbox(seq, offer.to.actor, file, now, wants_ack=h.requires_ack))
-            proof = Proof(h.origin, h.id, leaf)
-            done.fresh.append(Fresh(seq, offer.to.actor, file, h, offer.body, proof, len(offer.body_bytes)))
-        else:
-            size = len(sealing.header_bytes) + len(offer.body_bytes)
-            hop, attached = self._next_hop(h.destination), bool(offer.body.attachments)
-            rows.outbox.append(outbox.NewOutbox(seq, hop, offer.lane, h.destination, size, h.requires_ack, attached))
+        self._files += 1
+        file = arrival_name(h, leaf, self._pid, self._files)
+        rows.inbox.append(inbox.NewInbox(seq, offer.to.actor, file, now, wants_ack=h.requires_ack))
+        proof = Proof(h.origin, h.id, leaf)
+        done.fresh.append(Fresh(seq, offer.to.actor, file, h, offer.body, proof, len(offer.body_bytes)))
+        return file
+
+    def _goes(
+        self, sealing: Sealing, seq: int, position: int, given: Given | None, *, rows: _Rows, done: Sealed
+    ) -> None:
+        """Towards another node."""
+        h, offer = sealing.header, sealing.offer
+        size = len(sealing.header_bytes) + len(offer.body_bytes)
+        hop, attached = self._next_hop(h.destination), bool(offer.body.attachments)
+        row = (seq, hop, offer.lane, h.destination, size, h.requires_ack, attached)
+        if given is None:
+            rows.outbox.append(outbox.NewOutbox(*row))
             done.outgoing.add((hop, offer.lane))
+        else:
+            number = (given.life, given.first + position, given.at)
+            rows.outbox.append(outbox.NewOutbox(*row, "numbered", *number))
+
+    def _known(self, sealing: Sealing, leaf: bytes, file: str | None, *, seq: int, rows: _Rows, done: Sealed) -> None:
+        h, offer = sealing.header, sealing.offer
         rows.names += names_of(seq, offer.body)
         if h.idempotency_key is not None:
             until = h.expires + SKEW_NS

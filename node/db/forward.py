@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
+from netsky.envelope.batch import Batch
 from netsky.envelope.kinds import Lane
 from netsky.node.db.flight import CARRIED
 from netsky.node.db.sets import numbers, texts
@@ -20,10 +22,21 @@ class NewForward:
     envelopes: int
     size: int
     batch: bytes
+    read: Batch
+    """The same, and all leaves of it: for whoever sends it on without looking here."""
+    leaves: tuple[bytes, ...]
     expires: int
     received_at: int
     blobs: tuple[tuple[bytes, int], ...] = ()
     """(hash, size) of those that it names: it goes on when the next node holds them all."""
+
+
+class Placed(NamedTuple):
+    """A row as it is inserted."""
+
+    seq: int
+    state: str
+    entry: NewForward
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,40 +64,29 @@ _SOME = "IN (SELECT value FROM json_each(?))"
 _COLUMNS = "seq, peer, origin, envelopes, bytes, batch, received_at"
 
 
-def insert(entries: Sequence[NewForward]) -> list[Statement]:
-    """In their order; one that names blobs is followed by their names, which look up its number."""
-    made: list[Statement] = []
-    plain: list[NewForward] = []
-    for entry in entries:
-        plain.append(entry)
-        if entry.blobs:
-            made += [_insert(plain), _names(entry)]
-            plain = []
-    return [*made, _insert(plain)] if plain else made
+def newest_seq() -> Statement:
+    """One row, one number: what a planner counts on from."""
+    return Statement("SELECT coalesce(max(seq), 0) FROM forward")
 
 
-def _insert(entries: Sequence[NewForward]) -> Statement:
-    return Statement(
+def insert(rows: Sequence[Placed]) -> list[Statement]:
+    entries = Statement(
         "INSERT INTO forward "
-        "(peer, lane, origin, recipient, state, envelopes, bytes, batch, expires, received_at, attached) "
-        "VALUES (?, ?, ?, ?, 'open', ?, ?, ?, ?, ?, ?)",
+        "(seq, peer, lane, origin, recipient, state, envelopes, bytes, batch, expires, received_at, attached) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         many=[
             (
-                *(e.peer, e.lane, e.origin, e.recipient, e.envelopes, e.size, e.batch, e.expires, e.received_at),
-                int(bool(e.blobs)),
+                *(seq, e.peer, e.lane, e.origin, e.recipient, state, e.envelopes, e.size, e.batch),
+                *(e.expires, e.received_at, int(bool(e.blobs))),
             )
-            for e in entries
+            for seq, state, e in rows
         ],
     )
-
-
-def _names(entry: NewForward) -> Statement:
-    """Of the row that was inserted last."""
-    return Statement(
-        "INSERT OR IGNORE INTO blob_names (holder, seq, hash, size) "
-        "VALUES ('forward', (SELECT max(seq) FROM forward), ?, ?)",
-        many=list(entry.blobs),
-    )
+    names = [(seq, *blob) for seq, _, entry in rows for blob in entry.blobs]
+    if not names:
+        return [entries]
+    insert_names = "INSERT OR IGNORE INTO blob_names (holder, seq, hash, size) VALUES ('forward', ?, ?, ?)"
+    return [entries, Statement(insert_names, many=names)]
 
 
 def origins(peer: bytes, lane: str) -> Statement:

@@ -34,6 +34,7 @@ class Plan(Generic[Result_co]):
     statements: Sequence[Statement]
     results: Sequence[Result_co | NetskyError] = ()  # one for each item; an error is raised where its item waits
     after: Callable[[], None] | None = None  # called once it is durable, before anybody hears the results
+    undone: Callable[[], None] | None = None  # called instead if it was not stored
     results_of: Callable[[list[list[Row]]], Sequence[Result_co | NetskyError]] | None = None
     """Instead of `results`: makes them from the rows that the statements returned (RETURNING)."""
 
@@ -231,7 +232,13 @@ class GroupCommit:
         parts = _by_planner(entries)
         planned = await self._plan(parts)
         riders = [self._riders.popleft() for _ in range(min(len(self._riders), RIDERS_PER_GROUP))]
-        written = await self._write([statement for plan in planned for statement in plan.statements], riders)
+        try:
+            written = await self._write([statement for plan in planned for statement in plan.statements], riders)
+        except BaseException:
+            for plan in planned:
+                if plan.undone is not None:
+                    plan.undone()
+            raise
         self._count["groups"] += 1
         self._count["items"] += len(entries)
         for plan in planned:

@@ -23,6 +23,10 @@ class NewOutbox(NamedTuple):
     bytes: int  # of header and body
     wants_ack: bool = False
     attached: bool = False
+    state: str = "open"
+    life: int | None = None  # with the next two: what is numbered as it is stored
+    number: int | None = None
+    numbered_at: int | None = None
 
 
 class OutboxRow(NamedTuple):
@@ -138,8 +142,9 @@ _MINE = (
 def insert(entries: Sequence[NewOutbox]) -> Statement:
     """After the messages of the same transaction."""
     return Statement(
-        "INSERT INTO outbox (seq, peer, lane, destination, bytes, wants_ack, attached, state) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, 'open')",
+        "INSERT INTO outbox "
+        "(seq, peer, lane, destination, bytes, wants_ack, attached, state, life, number, numbered_at) "
+        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         many=entries,
     )
 

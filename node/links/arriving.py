@@ -133,6 +133,7 @@ def _forward(record: Arrived, where: tuple[bytes, str, int], some: Sequence[Arri
     positions = [arrival.position for arrival in some]
     own = dict(zip(full_positions(record.batch), record.leaves, strict=True))
     leaves = [own.get(at, statement) for at, statement in enumerate(record.batch.statements)]
+    kept = with_only(record.batch, leaves, positions)  # type: ignore[arg-type] # what is not full is a leaf
     headers = [arrival.header for arrival in some if arrival.header is not None]
     return NewForward(
         peer=destination,
@@ -141,7 +142,9 @@ def _forward(record: Arrived, where: tuple[bytes, str, int], some: Sequence[Arri
         recipient=recipient,
         envelopes=len(positions),
         size=sum(statement_size(record.batch, at) for at in positions),
-        batch=encode_batch(with_only(record.batch, leaves, positions)),  # type: ignore[arg-type] # what is not full is a leaf
+        batch=encode_batch(kept),
+        read=kept,
+        leaves=tuple(leaves),  # type: ignore[arg-type]
         expires=min(header.expires for header in headers),
         received_at=now,
         blobs=tuple((one.sha256, one.size) for each in some if each.body is not None for one in each.body.attachments),

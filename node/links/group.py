@@ -12,6 +12,7 @@ from netsky.mesh.effects import (
 from netsky.mesh.lineage import Lineage
 from netsky.mesh.outcome import Outcome
 from netsky.node.bus.ingress import Incoming
+from netsky.node.daemon.told import Next
 from netsky.node.db import forward
 from netsky.node.db.passed import PassedRow
 from netsky.node.errors import NetskyError
@@ -43,6 +44,8 @@ class Group:
     lineages: list[Lineage] = field(default_factory=list)
     restored: list[Restored] = field(default_factory=list)
     swept: Swept = field(default_factory=Swept)
+    waiting: set[Next] = field(default_factory=set)
+    """Next nodes of what stands in the queue without a number."""
     answered: set[bytes] = field(default_factory=set)
     """Next nodes of the outcomes."""
     removals: list[Statement] = field(default_factory=list)

@@ -30,6 +30,7 @@ from netsky.node.links.holding import HoldParts, Holds, Lasting
 from netsky.node.links.items import Cut, Knows, Remember, Sweep
 from netsky.node.links.notices import Errors, Notices
 from netsky.node.links.offers import Offers
+from netsky.node.links.onward import Onward
 from netsky.node.links.parts import Parts
 from netsky.node.links.planner import LinkPlanner
 from netsky.node.links.remembering import Remembering
@@ -69,9 +70,12 @@ class Links:
             *(parts.identity.key, self._root, self._roster, parts.route_lines, parts.membership.store),
             self._remembering.event,
         )
+        onward = Onward(parts.seams.time, self.holds.keeps)
+        parts.hand_to(onward)
         self._ways = Ways(
             group=parts.group,
-            planner=LinkPlanner(knows, parts.ingress, self.queues, parts.seams.time, self._notices),
+            planner=LinkPlanner(knows, parts.ingress, self.queues, parts.seams.time, told=self._notices, onward=onward),
+            onward=onward,
             is_root=self._is_root,
             remembering=self._remembering,
             signals=parts.signals,

@@ -25,6 +25,7 @@ def make_links(node: Node) -> Links | None:
             ingress=node.bus.ingress,
             blobs=node.blobs,
             accept=node.bus.accept,
+            hand_to=node.bus.planner.hand_to,
             membership=node.membership,
             signals=node.signals,
             events=node.events,

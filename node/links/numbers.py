@@ -68,13 +68,16 @@ def consumed(peer: bytes, record: Arrived | Answered, marks: Marks, now: int) ->
     return made
 
 
-def numbered(peer: bytes, record: Numbered, now: int) -> list[Statement]:
+def numbered(peer: bytes, record: Numbered, now: int, *, stored_with: bool = False) -> list[Statement]:
+    """`stored_with`: the rows are made by this transaction, and have their numbers already."""
     row = flight.FlightRow(
         *(peer, record.lane, record.life, record.first, record.last),
         *(b"".join(record.leaves), record.seal, record.source, record.rows),
     )
     made = [flight.insert([row])]
     match record.source:
+        case _ if stored_with:
+            pass
         case "own":
             made.append(
                 outbox.number([(seq, record.first + at) for at, seq in enumerate(record.rows)], record.life, now)

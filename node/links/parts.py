@@ -11,6 +11,7 @@ from netsky.mesh.transport import Connection, TransportOptions
 from netsky.node.blobs.store import BlobStore
 from netsky.node.bus.acks import Accept
 from netsky.node.bus.ingress import IngressPlanner
+from netsky.node.bus.onward import Onward
 from netsky.node.db.group import GroupCommit
 from netsky.node.events import Events, Signals
 from netsky.node.home import Home
@@ -54,6 +55,8 @@ class Parts:
     ingress: IngressPlanner
     blobs: BlobStore
     accept: Accept
+    hand_to: Callable[[Onward], None]
+    """Gives the bus who numbers what it stores for other nodes."""
     membership: Membership
     signals: Signals
     events: Events

@@ -22,8 +22,11 @@ from netsky.mesh.effects import (
     Restored,
     Stated,
 )
+from netsky.mesh.offer import Offer
 from netsky.node.bus.ingress import Incoming, Ingressed, IngressPlanner
 from netsky.node.bus.limits import OUTBOX_ENVELOPES_MAX
+from netsky.node.bus.onward import Given, Onward
+from netsky.node.bus.sealing import Numbers
 from netsky.node.db import answers, blobs, flight, forward, links, outbox, restore, routes
 from netsky.node.db.group import Plan
 from netsky.node.errors import Conflict, NetskyError
@@ -34,7 +37,7 @@ from netsky.node.links.items import Cut, Item, Knows, Lost, Persist, Remember, S
 from netsky.node.links.numbers import Marks, acknowledged, consumed, numbered
 from netsky.node.links.overdue import forward_cut, forward_expired, own_over
 from netsky.node.links.renewing import raised, renewed
-from netsky.node.seams.ledger import Row, Statement
+from netsky.node.seams.ledger import NO_ROWS, Row, Statement
 from netsky.node.seams.time import Time
 from netsky.relay.holds import Queues
 from netsky.relay.ingress import Border
@@ -48,12 +51,16 @@ Heard = tuple[bytes, Incoming, Ingressed]
 
 
 class LinkPlanner:
-    def __init__(self, knows: Knows, ingress: IngressPlanner, queues: Queues, time: Time, told: Told) -> None:
+    def __init__(
+        self, knows: Knows, ingress: IngressPlanner, queues: Queues, time: Time, *, told: Told, onward: Onward
+    ) -> None:
         self._knows = knows
         self._ingress = ingress
         self._queues = queues
         self._time = time
         self._told = told
+        self._onward = onward
+        self._forwards = Numbers()
         self._is_root = knows.me == knows.root
 
     def reads(self, items: Sequence[Item]) -> Sequence[Statement]:
@@ -74,6 +81,7 @@ class LinkPlanner:
         return [
             blobs.held(list(dict.fromkeys(named))),
             restore.lineages(sorted(stated)),
+            forward.newest_seq() if self._is_root else NO_ROWS,
             *(one(*where) for where in damaged_frames(items) for one in (outbox.in_frame, forward.in_frame)),
             *(one for some in own for one in some),
             outbox.mine(me, ids),
@@ -110,8 +118,8 @@ class LinkPlanner:
             border = Border(self._knows.roster(), self._knows.route_lines(), self._queues, now)
         group = Group(now, border, blobs.held_sizes(rows[0]))
         group.known = {one.node: one for one in restore.lineage_rows(rows[1])}
-        spoilt = 2 + 2 * len(damaged_frames(items))
-        self._damage(group, rows[2:spoilt])
+        spoilt = 3 + 2 * len(damaged_frames(items))
+        self._damage(group, rows[3:spoilt])
         rest = self._items(group, items, rows[spoilt:])
         mine = {row.id: row for row in outbox.mine_rows(rest[0])}
         ended = apply(group.mine, mine, Believed(self._knows.me, self._knows.root), now)
@@ -124,15 +132,20 @@ class LinkPlanner:
             *(*group.swept.statements, *group.swept.removals),
             *(*ended.statements, *ingress.statements, *self._answers(group)),
         ]
-        if group.forward:
-            group.statements += forward.insert(group.forward)
+        given = self._pass_on(group, rows[2])
         if group.refused:
             group.statements.append(links.count_refused([(peer, code) for peer, code, _ in group.refused], now))
 
         def after() -> None:
+            for one in given:
+                one.go()
             if ingress.after is not None:
                 ingress.after()
             self._tell(group, ended, heard)
+
+        def undone() -> None:
+            for one in given:
+                one.fail()
 
         def results(written: list[list[Row]]) -> list[NetskyError | None]:
             removals = {id(statement) for statement in (*group.removals, *group.swept.removals)}
@@ -140,7 +153,7 @@ class LinkPlanner:
             self._removed([row for statement, found in pairs if id(statement) in removals for row in found])
             return group.errors
 
-        return Plan(group.statements, after=after, results_of=results)
+        return Plan(group.statements, after=after, undone=undone, results_of=results)
 
     def _items(self, group: Group, items: Sequence[Item], rows: list[list[Row]]) -> list[list[Row]]:
         """Each with its rows; those that are left. What ends by itself is looked at last, and sees who got numbers."""
@@ -325,6 +338,27 @@ class LinkPlanner:
             heard += [(peer, guest, result) for guest, result in zip(guests, own, strict=True)]
         return heard
 
+    def _pass_on(self, group: Group, newest: list[Row]) -> list[Given]:
+        """What came for others goes into the queue, with a number where nothing waits before it. Returns those."""
+        if not group.forward:
+            return []
+        self._forwards.count_on(newest)
+        placed, given = [], []
+        for new in group.forward:
+            seq, one = self._forwards.next(), None
+            if not (new.blobs or group.restored):
+                offer = Offer(
+                    "forward", (seq,), new.read, received=new.received_at, hashed=new.leaves, packed=new.batch
+                )
+                one = self._onward.number(new.peer, new.lane, offer, {(new.peer, new.recipient)})
+            placed.append(forward.Placed(seq, "open" if one is None else "sent", new))
+            if one is None:
+                group.waiting.add((new.peer, new.lane))
+            else:
+                given.append(one)
+        group.statements += [*forward.insert(placed), *(made for one in given for made in one.statements)]
+        return given
+
     def _answers(self, group: Group) -> list[Statement]:
         if not self._is_root:
             packed = packed_answers(group.ended, self._knows.root)
@@ -356,7 +390,7 @@ class LinkPlanner:
             self._told.passed(group.passed)
         if ended.fates or ended.disbelieved:
             self._told.ended(ended)
-        self._told.queued({(new.peer, new.lane) for new in group.forward}, group.answered)
+        self._told.queued(group.waiting, group.answered)
         if changed:
             self._told.holds()
 

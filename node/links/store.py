@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import cast
 
 from netsky.envelope.kinds import Lane
+from netsky.mesh.driver import Driver
 from netsky.mesh.effects import Notice, Raised, Record, Restored
 from netsky.mesh.ends import LinkState
 from netsky.mesh.frames import LEAF_BYTES, LINEAGE_BYTES
@@ -21,6 +23,7 @@ from netsky.node.events import Signals
 from netsky.node.links.holding import Held, HeldHere
 from netsky.node.links.items import Persist
 from netsky.node.links.offers import Offers
+from netsky.node.links.onward import Onward
 from netsky.node.links.planner import LinkPlanner
 from netsky.node.links.remembering import NO_LINEAGES, Remembering
 from netsky.node.links.slot import Slot
@@ -44,6 +47,7 @@ class Ways:
     window: Callable[[Lane], tuple[int, int]]
     held_for: Callable[[bytes], Held]
     """On the root: what the origin of this key is asked to hold."""
+    onward: Onward
     held_here: Callable[[], HeldHere]
     """What goes nowhere from here for now."""
 
@@ -93,8 +97,15 @@ class PeerStore:
             return await self._offers.again(lane, wanted)
         return await self._offers.new(lane, wanted, self._ways.held_here())
 
+    def driven(self, driver: Driver) -> AbstractContextManager[None]:
+        return self._ways.onward.driven(self._peer, driver)
+
     async def more(self, lane: Lane) -> None:
         await self._hear(self._bells[lane])
+
+    def is_quiet(self, lane: Lane) -> bool:
+        bell = self._bells[lane]
+        return self._ways.signals.count(bell) == self._rung[bell]
 
     async def fates(self) -> None:
         await self._hear(self._fates)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field, replace
 from functools import cache
 
@@ -15,6 +16,7 @@ from netsky.envelope.batch import Batch, Statement, leaves, seal
 from netsky.envelope.fields import Body, Header
 from netsky.envelope.kinds import Lane
 from netsky.envelope.wire import encode_body, encode_header
+from netsky.mesh.driver import Driver
 from netsky.mesh.effects import (
     Acked,
     Alarm,
@@ -146,6 +148,7 @@ class MemoryStore:
     before_commit: Callable[[Sequence[Record]], None] = lambda _: None
     after_commit: Callable[[Sequence[Record]], None] = lambda _: None
     changed: trio.Event = field(default_factory=trio.Event)
+    drivers: list[Driver] = field(default_factory=list)
 
     # What the node does.
 
@@ -192,6 +195,13 @@ class MemoryStore:
         await heard.wait()
         if self.changed is heard:
             self.changed = trio.Event()
+
+    def is_quiet(self, lane: Lane) -> bool:
+        return not self.changed.is_set()
+
+    def driven(self, driver: Driver) -> AbstractContextManager[None]:
+        self.drivers.append(driver)
+        return nullcontext()
 
     async def fates(self) -> None:
         await self.more("reply")

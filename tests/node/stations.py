@@ -176,6 +176,7 @@ class Station:
                 ingress=self.bus.ingress,
                 blobs=self.blobs,
                 accept=self.bus.accept,
+                hand_to=self.bus.planner.hand_to,
                 membership=self.book,
                 signals=self.signals,
                 events=self.events,

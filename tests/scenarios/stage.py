@@ -11,6 +11,7 @@
 | `room N MAX`, `take N` | how many untaken envelopes an actor of N may have; its actors take all |
 | `disk N slow`, `disk N well` | N grants no work, or does again |
 | `revoke N` | the owner takes it out of the mesh |
+| `fail N numbers` | N's disk is full for the next transaction in which numbers are given |
 | `fail N CALL [after]` | the next persist, offers, tell, send or close of N's driver fails, or does when it is done |
 
 Seen are frames as they are given to the network (not heartbeats, credit and what opens streams), and rows as they
@@ -33,12 +34,14 @@ from netsky.mesh.frames import Ack, Bye, Data, Evidence, Frame, Hello, Hold, Lan
 from netsky.mesh.outcome import unpack_outcome
 from netsky.mesh.pieces import full_positions
 from netsky.mesh.route import open_route
+from netsky.node.db.group import GroupCommit
 from netsky.node.errors import NetskyError
 from netsky.node.lab.interpose import Killed
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.tap import Tapped
 from netsky.node.lab.virtual import SeededChance, VirtualTime
 from netsky.node.links.store import PeerStore
+from netsky.node.seams.ledger import Ledger, LedgerFull, Row, Statement
 
 from tests.node.stations import MESH, Station, key, roster, seams_with, station
 
@@ -60,6 +63,22 @@ class Life:
     crashes: int = 0
 
 
+class FullOnce:
+    """The ledger of a group, without room for the next numbers that are given."""
+
+    def __init__(self, group: GroupCommit, really: Ledger) -> None:
+        self._group, self._really = group, really
+
+    async def transaction(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        if any("INTO flight" in statement.sql for statement in statements):
+            self._group._ledger = self._really
+            raise LedgerFull("no room")
+        return await self._really.transaction(statements)
+
+    def close(self) -> None:
+        self._really.close()
+
+
 class MeshStage:
     def __init__(self, folder: Path, nursery: trio.Nursery) -> None:
         self._folder, self._nursery = folder, nursery
@@ -71,7 +90,7 @@ class MeshStage:
         self._known = roster(1, 2)
         self._lives: dict[int, Life] = {}
         self._names: dict[bytes, str] = {}  # leaf -> what the scenario calls it
-        self._said: list[str] = []
+        self._said: list[Callable[[], str]] = []  # told when a step is over: a frame may leave before `send` has a name
         self._rows: dict[int, dict[str, str]] = {}
         self.failing: set[tuple[int, str, str]] = set()
 
@@ -130,7 +149,8 @@ class MeshStage:
         try:
             [sent] = await self._lives[int(number)].made.send(to, f"the text of {name}", **fields)
         except NetskyError as refused:
-            self._said.append(f"netsky{number}: {name} is not accepted: {refused.message}")
+            sentence = f"netsky{number}: {name} is not accepted: {refused.message}"
+            self._said.append(lambda: sentence)
         else:
             self._names[sent.leaf] = name
 
@@ -170,6 +190,9 @@ class MeshStage:
     async def _fail(self, number: str, call: str, when: str = "before") -> None:
         if call in {"send", "close"}:
             self._tap.broken.add((key(int(number)), call))
+        elif call == "numbers":
+            group = self._lives[int(number)].made.group
+            group._ledger = FullOnce(group, group._ledger)
         else:
             self.failing.add((int(number), call, when))
 
@@ -201,10 +224,9 @@ class MeshStage:
     # What is seen.
 
     async def news(self) -> list[str]:
-        said, self._said = self._said, []
+        said, self._said = [words for tell in self._said if (words := tell())], []
         for number, life in sorted(self._lives.items()):
-            for crash in life.made.crashes[life.crashes :]:
-                said.append(f"netsky{number}: crashed: {crash.error}")
+            said += [f"netsky{number}: crashed: {crash.error}" for crash in life.made.crashes[life.crashes :]]
             life.crashes = len(life.made.crashes)
             rows = await self._look(life.made)
             before = {"forward": "nothing"} | self._rows.get(number, {})
@@ -233,9 +255,11 @@ class MeshStage:
         return self._names.get(leaf, "something")
 
     def _heard(self, sender: bytes, receiver: bytes, frame: Frame) -> None:
-        words = self._words(sender, frame)
-        if words:
-            self._said.append(f"{_node(sender)} > {_node(receiver)}  {words}")
+        def tell() -> str:
+            words = self._words(sender, frame)
+            return f"{_node(sender)} > {_node(receiver)}  {words}" if words else ""
+
+        self._said.append(tell)
 
     def _words(self, sender: bytes, frame: Frame) -> str:
         match frame:
