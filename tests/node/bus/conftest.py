@@ -11,6 +11,7 @@ import pytest
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from netsky.envelope.batch import ZERO_MESH
+from netsky.envelope.kinds import Lane
 from netsky.node.bus.bus import Bus
 from netsky.node.bus.draft import Accepted, Draft
 from netsky.node.bus.drain import Drain
@@ -43,14 +44,14 @@ class Told:
 
     events: list[tuple[str, dict[str, object]]] = field(default_factory=list)
     arrivals: list[str] = field(default_factory=list)
-    outgoing: list[bytes] = field(default_factory=list)
+    outgoing: list[tuple[bytes, Lane]] = field(default_factory=list)
     takings: int = 0
 
     def arrived(self, actor: str) -> None:
         self.arrivals.append(actor)
 
-    def outbox(self, peers: Collection[bytes]) -> None:
-        self.outgoing += peers
+    def outbox(self, going: Collection[tuple[bytes, Lane]]) -> None:
+        self.outgoing += going
 
     def taken(self) -> None:
         self.takings += 1

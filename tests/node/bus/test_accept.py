@@ -228,7 +228,7 @@ async def test_what_goes_to_another_node_stands_in_the_outbox_with_full_addresse
     accepted = await world.send("agent0@netsky7", "over there", "agent0")
     assert accepted.destination == PEER
     assert accepted.file is None
-    assert world.told.outgoing == [PEER]
+    assert world.told.outgoing == [(PEER, "work")]
     [row] = outbox.rows(await world.rows(outbox.open_entries(PEER, "work", 10)))
     header = decode_header(row.header)
     assert (header.sender, header.to) == ("agent0@netsky0", "agent0@netsky7")
