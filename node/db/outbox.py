@@ -203,21 +203,21 @@ def by_seqs(seqs: Sequence[int]) -> Statement:
     return Statement(f"{_SELECT} WHERE seq IN (SELECT value FROM json_each(?)) ORDER BY number", (numbers(seqs),))
 
 
-def number(given: Sequence[tuple[int, int]], life: int, at: int) -> Statement:
-    """(seq, number) pairs, in the transaction that raises the stream and before anything is sent."""
+def number(seqs: Sequence[int], life: int, first: int, at: int) -> Statement:
+    """These get the numbers first, first + 1 …, in the transaction that raises the stream and before they are sent."""
     return Statement(
-        "UPDATE outbox SET state = 'numbered', life = ?, number = ?, numbered_at = ? WHERE seq = ? AND state = 'open'",
-        many=[(life, number, at, seq) for seq, number in given],
+        "UPDATE outbox SET state = 'numbered', life = ?, number = ? + each.key, numbered_at = ? "
+        "FROM json_each(?) AS each WHERE seq = each.value AND state = 'open'",
+        (life, first, at, numbers(seqs)),
     )
 
 
 def acked(peer: bytes, lane: str, life: int, up_to: int, at: int) -> Statement:
-    """The peer has stored all of this life up to this number. Before `links.acknowledge`: what was acknowledged before
-    is where to begin, else every number of the life would be looked at again."""
+    """The peer has stored all of this life up to this number. Before `flight.acknowledged` forgets which rows those
+    are."""
     return Statement(
-        "UPDATE outbox SET state = 'acked', acked_at = ?1 "
-        "WHERE peer = ?2 AND lane = ?3 AND state = 'numbered' AND life = ?4 AND number <= ?5 AND number > coalesce("
-        "(SELECT acked FROM streams WHERE peer = ?2 AND direction = 'out' AND lane = ?3 AND life = ?4), 0)",
+        "UPDATE outbox SET state = 'acked', acked_at = ? WHERE state = 'numbered' "
+        f"AND seq IN ({CARRIED}last <= ? AND source = 'own')",
         (at, peer, lane, life, up_to),
     )
 

@@ -79,9 +79,7 @@ def numbered(peer: bytes, record: Numbered, now: int, *, stored_with: bool = Fal
         case _ if stored_with:
             pass
         case "own":
-            made.append(
-                outbox.number([(seq, record.first + at) for at, seq in enumerate(record.rows)], record.life, now)
-            )
+            made.append(outbox.number(record.rows, record.life, record.first, now))
         case "forward":
             made.append(forward.number(record.rows))
         case "outcomes":

@@ -3,7 +3,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from netsky.node.db import links, messages, outbox
+from netsky.node.db import flight, messages, outbox
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.db.outbox import NewOutbox, Pending, StreamRow
 from netsky.node.seams.ledger import Row, Statement
@@ -34,8 +34,15 @@ async def test_open_ones_come_in_the_order_of_acceptance_with_their_bytes(three:
     assert await one(three, outbox.open_entries(HERE, "work", 9)) == []
 
 
+def numbered(life: int, first: int, *seqs: int) -> list[Statement]:
+    """These rows in one frame."""
+    last = first + len(seqs) - 1
+    row = flight.FlightRow(THERE, "work", life, first, last, b"l" * 32 * len(seqs), b"seal", "own", seqs)
+    return [flight.insert([row]), outbox.number(seqs, life, first, 30)]
+
+
 async def test_the_way_from_open_to_done(three: SqliteLedger) -> None:
-    await run(three, outbox.number([(1, 7), (2, 8)], life=4, at=30))
+    await run(three, *numbered(4, 7, 1), *numbered(4, 8, 2))
     assert seen(await one(three, outbox.open_entries(THERE, "work", 9))) == [("c", "open", None)]
     assert seen(await one(three, outbox.by_seqs([2, 1]))) == [("a", "numbered", 7), ("b", "numbered", 8)]
 
@@ -52,23 +59,22 @@ async def test_the_way_from_open_to_done(three: SqliteLedger) -> None:
     assert outbox.pending_rows(await one(three, outbox.pending())) == [Pending(THERE, 1, 1, 0, 200, 12)]
 
 
-async def test_an_ack_takes_up_where_the_last_one_ended(three: SqliteLedger) -> None:
-    stream = StreamRow(THERE, "out", "work", 4, b"l" * 16, 9, b"x" * 32)
-    await run(three, outbox.put_stream(stream), outbox.number([(1, 7), (2, 8), (3, 9)], life=4, at=30))
+async def test_an_ack_is_for_all_frames_up_to_it_and_for_those_that_had_none(three: SqliteLedger) -> None:
+    await run(three, *numbered(4, 7, 1), *numbered(4, 8, 2, 3))
     for up_to in (7, 9):
-        acknowledged = links.acknowledge(THERE, "work", life=4, up_to=up_to, leaf=b"x" * 32)
-        await run(three, outbox.acked(THERE, "work", 4, up_to, 40 + up_to), acknowledged)
+        forgotten = flight.acknowledged(THERE, "work", 4, up_to)
+        await run(three, outbox.acked(THERE, "work", 4, up_to, 40 + up_to), forgotten)
     assert await one(three, Statement("SELECT state, acked_at FROM outbox ORDER BY seq")) == [
         ("acked", 47), ("acked", 49), ("acked", 49)
     ]  # fmt: skip
 
 
 async def test_a_number_is_given_once(three: SqliteLedger) -> None:
-    await run(three, outbox.number([(1, 7)], 4, 30))
-    await run(three, outbox.number([(1, 8)], 4, 31))
-    assert seen(await one(three, outbox.by_seqs([1]))) == [("a", "numbered", 7)]
+    await run(three, *numbered(4, 7, 1))
+    await run(three, outbox.number([1, 2], 4, 8, 31))
+    assert seen(await one(three, outbox.by_seqs([1, 2]))) == [("a", "numbered", 7), ("b", "numbered", 9)]
     with pytest.raises(AssertionError, match="UNIQUE"):
-        await run(three, outbox.number([(2, 7)], 4, 32))
+        await run(three, *numbered(4, 7, 3))
 
 
 async def test_what_goes_to_a_held_destination_stays_where_it_is(three: SqliteLedger) -> None:
