@@ -22,11 +22,9 @@ from netsky.mesh.effects import (
     Restored,
     Stated,
 )
-from netsky.mesh.offer import Offer
 from netsky.node.bus.ingress import Incoming, Ingressed, IngressPlanner
 from netsky.node.bus.limits import OUTBOX_ENVELOPES_MAX
-from netsky.node.bus.onward import Given, Onward
-from netsky.node.bus.sealing import Numbers
+from netsky.node.bus.onward import Onward
 from netsky.node.db import answers, blobs, flight, forward, links, outbox, restore, routes
 from netsky.node.db.group import Plan
 from netsky.node.errors import Conflict, NetskyError
@@ -36,6 +34,7 @@ from netsky.node.links.group import OF_ITEMS, Group
 from netsky.node.links.items import Cut, Item, Knows, Lost, Persist, Remember, Sweep, Told, damaged_frames, reads_of
 from netsky.node.links.numbers import Marks, acknowledged, consumed, numbered
 from netsky.node.links.overdue import forward_cut, forward_expired, own_over
+from netsky.node.links.passing import Passing
 from netsky.node.links.renewing import raised, renewed
 from netsky.node.seams.ledger import NO_ROWS, Row, Statement
 from netsky.node.seams.time import Time
@@ -59,8 +58,7 @@ class LinkPlanner:
         self._queues = queues
         self._time = time
         self._told = told
-        self._onward = onward
-        self._forwards = Numbers()
+        self._passing = Passing(onward)
         self._is_root = knows.me == knows.root
 
     def reads(self, items: Sequence[Item]) -> Sequence[Statement]:
@@ -132,7 +130,7 @@ class LinkPlanner:
             *(*group.swept.statements, *group.swept.removals),
             *(*ended.statements, *ingress.statements, *self._answers(group)),
         ]
-        given = self._pass_on(group, rows[2])
+        given = self._passing.on(group, rows[2])
         if group.refused:
             group.statements.append(links.count_refused([(peer, code) for peer, code, _ in group.refused], now))
 
@@ -337,27 +335,6 @@ class LinkPlanner:
             group.ended += fates(record, guests, own, self._knows.me)
             heard += [(peer, guest, result) for guest, result in zip(guests, own, strict=True)]
         return heard
-
-    def _pass_on(self, group: Group, newest: list[Row]) -> list[Given]:
-        """What came for others goes into the queue, with a number where nothing waits before it. Returns those."""
-        if not group.forward:
-            return []
-        self._forwards.count_on(newest)
-        placed, given = [], []
-        for new in group.forward:
-            seq, one = self._forwards.next(), None
-            if not (new.blobs or group.restored):
-                offer = Offer(
-                    "forward", (seq,), new.read, received=new.received_at, hashed=new.leaves, packed=new.batch
-                )
-                one = self._onward.number(new.peer, new.lane, offer, {(new.peer, new.recipient)})
-            placed.append(forward.Placed(seq, "open" if one is None else "sent", new))
-            if one is None:
-                group.waiting.add((new.peer, new.lane))
-            else:
-                given.append(one)
-        group.statements += [*forward.insert(placed), *(made for one in given for made in one.statements)]
-        return given
 
     def _answers(self, group: Group) -> list[Statement]:
         if not self._is_root:
