@@ -17,7 +17,7 @@ from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
 from netsky.mesh.blob_streams import BlobKeeper, BlobStreams
 from netsky.mesh.channel import Channel, open_channels, refuse_more_streams
-from netsky.mesh.effects import CLOSE_CODES, Close, Effects, Notice, Record
+from netsky.mesh.effects import CLOSE_CODES, Acked, Answered, Arrived, Close, Effects, Notice, Record
 from netsky.mesh.frames import CHANNEL_LANES, CONTROL, LANE_CHANNELS, Bye, Frame, encode_frame
 from netsky.mesh.inbox import Inbox
 from netsky.mesh.limits import (
@@ -37,6 +37,9 @@ from netsky.mesh.patience import Patience
 from netsky.mesh.roster import Roster
 from netsky.mesh.streams import LANES
 from netsky.mesh.transport import Connection, TransportError
+
+OF_THE_PEER = Acked | Answered | Arrived
+"""Records that touch no number of ours beyond what the peer has: while they are stored, others may be given."""
 
 
 class LinkStore(Protocol):
@@ -150,7 +153,7 @@ class Driver:
         self._clock = clock
         self._inbox = Inbox()
         self._patience = Patience()
-        self._turning = True  # in a turn, or before the first: whoever wants numbers asks between two
+        self._numbers = True  # the numbers are this driver's own now; else whoever stores something may ask for one
         self._waits = trio.Event()  # something is held back by it
         self._deadline = clock.monotonic() + HELLO_WITHIN_NS
         self._opened = trio.Event()
@@ -198,9 +201,10 @@ class Driver:
         """Tells the machine what came in, obeys, offers it what may go out; until the link is over."""
         await self._obey(self._link.start(self._clock.monotonic()))
         while True:
-            self._turning = False
+            self._numbers = False
             turn = await self._inbox.take(data=not self._link.waits_for_roster)
-            self._turning = True
+            for lane in turn.woken:
+                self._link.wake(lane)
             effects = self._node_says()
             for channel, frame in turn.frames:
                 if effects.close is not None:
@@ -211,8 +215,7 @@ class Driver:
             elif effects.close is None and turn.ticked:
                 effects += self._link.handle_timer(self._clock.monotonic())
             await self._obey(effects)
-            for lane in turn.woken:
-                self._link.wake(lane)
+            self._numbers = True
             if self._is_idle(CONTROL):
                 await self._obey(self._link.pieces())
             for lane in LANES:
@@ -244,6 +247,7 @@ class Driver:
         """
         effects = self._patience.part(effects, self._clock.monotonic())
         if effects.persist:
+            self._numbers = self._numbers or not all(isinstance(record, OF_THE_PEER) for record in effects.persist)
             await self._store.persist(effects.persist)
         for channel, frame in effects.send:
             self._queue(channel, frame)
@@ -262,9 +266,9 @@ class Driver:
 
     def number_now(self, lane: Lane, offer: Offer, wall: int) -> Effects | None:
         """For whoever is about to store what is offered: its number, to be stored in that transaction, if this driver
-        stands still and nothing is before it. Then `go` follows, or `fail`."""
+        does not give any itself just now and nothing is before it. Then `go` follows, or `fail`."""
         roster, _ = self._store.roster()
-        if self._turning or lane in self._inbox.woken or not self._store.is_quiet(lane):
+        if self._numbers or lane in self._inbox.woken or not self._store.is_quiet(lane):
             return None
         if not self._link.is_abreast(roster):
             return None

@@ -143,3 +143,26 @@ async def test_a_transaction_that_failed_ends_the_link_and_the_number_is_free(au
         await settle()
         assert couple.arrived() == ["a"]
         assert couple.left.store.rows[0].number == 1
+
+
+async def test_it_does_not_wait_while_what_came_from_the_peer_is_stored(autojump_clock: object) -> None:
+    couple = Couple()
+    async with couple.linked():
+        await settle()
+        persist, going_on = couple.left.store.persist, trio.Event()
+
+        async def slow(records: object) -> None:
+            await going_on.wait()
+            await persist(records)  # type: ignore[arg-type]
+
+        couple.left.store.persist = slow  # type: ignore[method-assign]
+        couple.right.store.add("work", couple.right.node.batch(couple.left.node, "there"))
+        await settle()
+        effects = await given(couple, "a")
+        assert effects is not None
+        couple.left.store.commit(effects.persist)
+        driver_of(couple).go(effects)
+        going_on.set()
+        await settle()
+        assert couple.arrived() == ["a"]
+        assert [id_ for _, id_ in couple.left.store.stored] == ["there"]
