@@ -69,7 +69,7 @@ class LinkStore(Protocol):
     def window(self, lane: Lane) -> tuple[int, int]:
         """Envelopes and bytes that the peer may have on its way to us now; (0, 0) for none."""
 
-    def held(self) -> frozenset[tuple[bytes, str]]:
+    def held(self) -> frozenset[tuple[bytes, str, Lane]]:
         """What the peer should hold back: on a sibling for its own actors alone."""
 
     def lineages(self) -> Mapping[bytes, Lineage]:

@@ -187,7 +187,7 @@ class Holds:
     It replaces what the root said before, and lapses when it is not said again in time.
     """
 
-    held: frozenset[tuple[bytes, str]]
+    held: frozenset[tuple[bytes, str, Lane]]
 
 
 @dataclass(frozen=True, slots=True)

@@ -154,9 +154,9 @@ class Credit:
 
 @dataclass(frozen=True, slots=True)
 class Hold:
-    """All that the root asks not to send for now: destination key and actor, "" for every actor there."""
+    """All that is not to be sent for now: destination key, actor ("" for every actor there) and lane."""
 
-    held: tuple[tuple[bytes, str], ...]
+    held: tuple[tuple[bytes, str, Lane], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -322,8 +322,8 @@ def _read_outcomes(reader: FrameReader) -> Outcomes:
 def _read_hold(reader: FrameReader) -> Hold:
     held = []
     for _ in range(reader.array(HOLDS_MAX)):
-        reader.fields(2)
-        held.append((reader.exact(KEY_BYTES), reader.plain(HELD_ACTOR_BYTES_MAX)))
+        reader.fields(3)
+        held.append((reader.exact(KEY_BYTES), reader.plain(HELD_ACTOR_BYTES_MAX), reader.lane()))
     return Hold(tuple(held))
 
 
@@ -368,7 +368,7 @@ _WRITERS: dict[type, tuple[int, Callable[[Any], tuple[Any, ...]]]] = {
     Evidence: (7, lambda f: (LANE_CHANNELS[f.lane], f.life, f.number, f.seal, f.leaves)),
     Outcomes: (8, lambda f: (f.seal, f.outcomes)),
     Credit: (9, lambda f: (LANE_CHANNELS[f.lane], f.life, f.number, f.bytes)),
-    Hold: (10, lambda f: (f.held,)),
+    Hold: (10, lambda f: ([(key, actor, LANE_CHANNELS[lane]) for key, actor, lane in f.held],)),
     RosterPiece: (11, lambda f: (f.version, f.total, f.offset, f.piece)),
     Lineages: (12, lambda f: (tuple((one.node, one.lineage, one.since) for one in f.lineages),)),
     Announce: (13, lambda f: (f.blobs,)),

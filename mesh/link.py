@@ -84,7 +84,7 @@ class Link:
         self.blobs = Blobs()
         self._roster, self._sealed_roster = roster, sealed_roster
         self._pieces, self._collector = Pieces(), Collector()
-        self._held: frozenset[tuple[bytes, str]] = frozenset()
+        self._held: frozenset[tuple[bytes, str, Lane]] = frozenset()
         self._related: Mapping[bytes, Lineage] = {}
         self._unsaid: dict[bytes, Lineage] = {}
         self._proof_until = 0
@@ -232,10 +232,10 @@ class Link:
         """What the peer may have on its way to us on this lane from now on; 0, 0 stops it."""
         return self._receiver.grant(lane, envelopes, size)
 
-    def hold(self, held: frozenset[tuple[bytes, str]]) -> Effects:
+    def hold(self, held: frozenset[tuple[bytes, str, Lane]]) -> Effects:
         """At the root: what this peer should hold back. At a sibling: for which of its own actors, itself."""
         assert len(held) <= HOLDS_MAX
-        assert self._ends.at_root or all(key == self._ends.me for key, _ in held)
+        assert self._ends.at_root or all(key == self._ends.me for key, _, _ in held)
         changed, self._held = held != self._held, held
         return Effects(send=((CONTROL, self._hold_frame()),)) if changed and self._hello is not None else NOTHING
 
@@ -322,7 +322,7 @@ class Link:
                 self._pulse.pong(frame, now, wall)
                 return NOTHING
             case Hold():
-                if self._ends.at_root and any(key != self._ends.peer for key, _ in frame.held):
+                if self._ends.at_root and any(key != self._ends.peer for key, _, _ in frame.held):
                     return closing("frame", "A sibling speaks of holds for itself alone.")
                 return Effects(deliver=(Holds(frozenset(frame.held)),))
             case RosterPiece():

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from netsky.envelope.address import Address, parse_address
 from netsky.envelope.fields import Header
+from netsky.envelope.kinds import lane_of
 from netsky.envelope.limits import EXPIRES_MAX_NS, SKEW_NS
 from netsky.mesh.roster import Roster
 from netsky.relay.authority import could_reach, refusal
@@ -58,7 +59,7 @@ def refusal_code(header: Header, border: Border, *, is_ack: bool = False) -> str
         )
     if not border.verdicts[asked]:
         return "authority"
-    return "dest_full" if border.queues.is_over(header.destination, header.origin) else None
+    return "dest_full" if border.queues.is_over(header.destination, header.origin, lane_of(header.kind)) else None
 
 
 def _allowed(sender: Address, recipient: Address, kind: str | None, border: Border) -> bool:

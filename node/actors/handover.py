@@ -81,11 +81,14 @@ class Handover:
         self._log = log
         self._taken = taken
 
-    async def next(self) -> Handed | None:
-        """The next envelope to try, its try counted and stored; None if there is none now."""
+    async def next(self, *, replies_alone: bool = False) -> Handed | None:
+        """The next envelope to try, its try counted and stored; None if there is none now. Replies first: they ask for
+        no room, and make it."""
         while True:
-            [rows] = await self._group.write([handovers.due(self._actor.name, self._time.wall())])
-            found = handovers.candidates(rows)
+            now = self._time.wall()
+            looks = [handovers.due(self._actor.name, now, replies=True), handovers.due(self._actor.name, now)]
+            both = await self._group.write(looks[:1] if replies_alone else looks)
+            found = [one for rows in both for one in handovers.candidates(rows)]
             if not found:
                 return None
             candidate = found[0]

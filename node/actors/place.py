@@ -9,6 +9,7 @@ from math import inf
 from typing import TYPE_CHECKING, TypeVar
 
 import trio
+from netsky.envelope.kinds import lane_of
 from netsky.node.actors.handover import Handed, Handover
 from netsky.node.actors.launch import Launched, Launcher
 from netsky.node.actors.limits import CRASHES_MAX, CRASHES_NS, GRACE_SECONDS, LOOK_SECONDS
@@ -115,15 +116,27 @@ class Place:
             await self._one(handover, handed)
 
     async def _one(self, handover: Handover, handed: Handed) -> None:
+        async def take_replies() -> bool:
+            """Whose answer waits for room at its reader takes the replies that it has itself. So two that wait for each
+            other's room make it."""
+            reply = None if is_reply else await handover.next(replies_alone=True)
+            if reply is None:
+                return False
+            await self._one(handover, reply)
+            return True
+
+        is_reply = lane_of(handed.header.kind) == "reply"  # it gets no answer, so it waits for no reader
         try:
             verdict = await self._try(handed)
-            await self._stored(lambda: handover.conclude(handed, verdict))
+            await self._stored(lambda: handover.conclude(handed, verdict), meanwhile=take_replies)
         finally:
             if trio.current_effective_deadline() == -inf:  # an orderly stop; a crash of ours leaves the try counted
                 with trio.CancelScope(shield=True), trio.move_on_after(1.0):
                     await handover.interrupted(handed)
 
-    async def _stored(self, step: Callable[[], Awaitable[Done]]) -> Done:
+    async def _stored(
+        self, step: Callable[[], Awaitable[Done]], *, meanwhile: Callable[[], Awaitable[bool]] | None = None
+    ) -> Done:
         """A full disk or inbox is no fault of this program: the step, which may be repeated, is tried until there is
         room. There is no last try, since whatever it gave up would be work lost without a word."""
         node, attempt = self._node, 0
@@ -132,6 +145,8 @@ class Place:
                 done = await step()
             except TryLater as full:
                 self.state, self.reason = "waits", full.message
+                if meanwhile is not None and await _done_if_room(meanwhile):
+                    continue
                 wait = RESTART.wait_ns(attempt, node.seams.chance.fraction())
                 await node.seams.time.sleep_until(node.seams.time.monotonic() + wait)
                 attempt += 1
@@ -228,6 +243,13 @@ class Place:
         if changed:
             self._node.log.error("actor.start_files_changed", actor=self.actor.name, files=changed)
             self._node.events.publish("start_files_changed", actor=self.actor.name, files=changed)
+
+
+async def _done_if_room(step: Callable[[], Awaitable[bool]]) -> bool:
+    try:
+        return await step()
+    except TryLater:
+        return False
 
 
 async def end(process: Process, grace_seconds: float) -> Exit:

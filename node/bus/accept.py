@@ -18,6 +18,7 @@ from netsky.envelope.file import Proof, to_file
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
 from netsky.envelope.wire import encode_header
+from netsky.node.bus import room
 from netsky.node.bus.attached import blobs_of, check_attachments
 from netsky.node.bus.draft import Accepted, Offer, refused_field
 from netsky.node.bus.limits import (
@@ -25,7 +26,7 @@ from netsky.node.bus.limits import (
     OUTBOX_BYTES_MAX,
     OUTBOX_ENVELOPES_MAX,
     OUTBOX_REPLY_RESERVE,
-    REPLY_RESERVE,
+    OUTBOX_REPLY_RESERVE_BYTES,
 )
 from netsky.node.bus.onward import Onward
 from netsky.node.bus.sealing import Fresh, Numbers, Sealed, Sealer, Sealing, SignerIdentity
@@ -113,10 +114,10 @@ class AcceptPlanner:
         accepted: Callable[[list[Fresh], Collection[tuple[bytes, Lane]]], None],
         numbers: Numbers,
         pid: int,
-        held: Callable[[bytes, str], bool] = lambda *_: False,
+        held: Callable[[bytes, str, Lane], bool] = lambda *_: False,
     ) -> None:
         """`accepted` hears, after the commit, what is to be projected, and to which nodes something goes next. `held`
-        tells whether what is for a node or its actor is held."""
+        tells whether what is for a node or its actor is held on that lane."""
         self._identity = identity
         self._config = config
         self._time = time
@@ -285,8 +286,7 @@ class AcceptPlanner:
     def _check_inbox(self, group: _Group, offer: Offer) -> None:
         cap = self._config().inbox_envelopes_max
         waiting = group.waiting.get(offer.to.actor, 0)
-        # No reply ever waits for room that requests hold.
-        if waiting >= (cap if offer.lane == "work" else cap + REPLY_RESERVE):
+        if waiting >= room.mark(cap, offer.lane, at_root=self._identity.name == ROOT):
             raise TryLater(
                 f"{offer.to.actor} has {waiting} envelopes that it has not taken: its inbox is full.",
                 next=f"netsky channel ls {offer.to.actor}, or send with --wait",
@@ -297,16 +297,17 @@ class AcceptPlanner:
         total, share = group.open, group.shares.get(destination, _Share())
         more = OUTBOX_REPLY_RESERVE if offer.lane == "reply" else 0  # no answer waits behind requests
         free = OUTBOX_ENVELOPES_MAX + more - total.envelopes
-        free_bytes = OUTBOX_BYTES_MAX - total.bytes
+        more_bytes = OUTBOX_REPLY_RESERVE_BYTES if offer.lane == "reply" else 0
+        free_bytes = OUTBOX_BYTES_MAX + more_bytes - total.bytes
         if free <= 0 or free_bytes <= 0:
             raise TryLater(
                 f"{total.envelopes} envelopes to other nodes have no outcome yet: the outbox is full.",
                 next="netsky status (is a link down?), then send it again or with --wait",
                 code="outbox_full",
             )
-        if share.envelopes < free + more and share.bytes < free_bytes:
+        if share.envelopes < free + more and share.bytes < free_bytes + more_bytes:
             return
-        if self._held(destination, str(offer.to)):
+        if self._held(destination, str(offer.to), offer.lane):
             raise TryLater(
                 f"{offer.to} takes no more for now, it is held at netsky0's word, and "
                 f"{share.envelopes} envelopes to {offer.to.node} wait here.",

@@ -51,7 +51,7 @@ class Bus:
         group: GroupCommit,
         notify: Notify,
         mesh: Mesh,
-        held: Callable[[bytes, str], bool] = lambda *_: False,
+        held: Callable[[bytes, str, Lane], bool] = lambda *_: False,
     ) -> None:
         """`channels` is the folder of the channel folders; `held` as in the planner."""
         self._channels = channels

@@ -16,9 +16,11 @@ from netsky.envelope.batch import Statement as Stated
 from netsky.envelope.fields import Body, Header
 from netsky.envelope.file import Proof, to_file
 from netsky.envelope.invalid import Invalid
+from netsky.envelope.kinds import lane_of
 from netsky.envelope.limits import SKEW_NS, TIME_MAX
 from netsky.mesh.outcome import Fate
-from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE, INGRESS_RESERVE, INGRESS_RESERVE_AT_ROOT
+from netsky.node.bus import room
+from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE
 from netsky.node.bus.sealing import Fresh, Numbers, SignerIdentity, arrival_name, message_row, names_of, seal_row
 from netsky.node.config import Config
 from netsky.node.db import actors, arrivals, blobs, inbox, messages, outbox, outcomes
@@ -162,8 +164,8 @@ class IngressPlanner:
             return "unknown_actor"
         if self._is_root and not is_ack(header, item.body) and refusal(sender, recipient, header.kind) is not None:
             return "authority"
-        reserve = INGRESS_RESERVE_AT_ROOT if self._is_root else INGRESS_RESERVE
-        if waiting.get(recipient.actor, 0) >= self._config().inbox_envelopes_max + reserve:
+        cap = self._config().inbox_envelopes_max
+        if waiting.get(recipient.actor, 0) >= room.most(cap, lane_of(header.kind), at_root=self._is_root):
             return "inbox_full"
         stated = item.batch.statements[item.position]
         assert isinstance(stated, Stated)
@@ -202,7 +204,9 @@ class IngressPlanner:
                 )
             )
             names += names_of(seq, item.body)
-            inbox_rows.append(inbox.NewInbox(seq, actor, file, now, item.reign, item.life, item.number, h.requires_ack))
+            came = (now, item.reign, item.life, item.number)
+            reply = lane_of(h.kind) == "reply"
+            inbox_rows.append(inbox.NewInbox(seq, actor, file, *came, h.requires_ack, reply))
             fresh.append(Fresh(seq, actor, file, h, item.body, _proof(item), len(stated.body)))
         seals = list(seal_of.values())
         made = [messages.insert_seals(seals), messages.insert(message_rows), inbox.insert(inbox_rows)]

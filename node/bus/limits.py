@@ -2,15 +2,13 @@
 
 from netsky.node.limits import WINDOWS_ENVELOPES
 
-REPLY_RESERVE = 100
-"""An inbox that is full for work still takes so many of the reply lane: answers never wait behind requests."""
-
 OUTBOX_ENVELOPES_MAX = 10_000
 OUTBOX_BYTES_MAX = 256 << 20
 """Without an outcome, over all destinations: beyond it the sender hears of it and can decide. One destination may have
 as many as are still free, half of all if it is the only one: however many are dead, there is room for one more."""
 
 OUTBOX_REPLY_RESERVE = 1_000
+OUTBOX_REPLY_RESERVE_BYTES = 32 << 20
 """An outbox that is full for work still takes so many of the reply lane, in all and for each destination."""
 
 ESCAPED_BODY_BYTES_SAFE = 9 * 1024

@@ -179,7 +179,8 @@ class Sealer:
         h, offer = sealing.header, sealing.offer
         self._files += 1
         file = arrival_name(h, leaf, self._pid, self._files)
-        rows.inbox.append(inbox.NewInbox(seq, offer.to.actor, file, now, wants_ack=h.requires_ack))
+        reply = offer.lane == "reply"
+        rows.inbox.append(inbox.NewInbox(seq, offer.to.actor, file, now, wants_ack=h.requires_ack, reply=reply))
         proof = Proof(h.origin, h.id, leaf)
         done.fresh.append(Fresh(seq, offer.to.actor, file, h, offer.body, proof, len(offer.body_bytes)))
         return file

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import trio
+from netsky.envelope.kinds import Lane
 from netsky.node.config import Config, LiveConfig
 from netsky.node.daemon.crashes import Crashes
 from netsky.node.daemon.reading import LazyReader
@@ -84,9 +85,9 @@ class Node:
         charter = self.identity.charter
         return destination if charter is None or self.identity.root else charter.root_key
 
-    def is_held(self, destination: bytes, recipient: str) -> bool:
+    def is_held(self, destination: bytes, recipient: str, lane: Lane) -> bool:
         """Whether this node was asked to hold what is for that node, or for that actor of it."""
-        return self.links is not None and self.links.holds.keeps(destination, recipient)
+        return self.links is not None and self.links.holds.keeps(destination, recipient, lane)
 
     def now(self) -> int:
         return self.seams.time.wall()

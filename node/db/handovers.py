@@ -41,13 +41,15 @@ class Open:
 _SEQS = "seq IN (SELECT value FROM json_each(?))"
 
 
-def due(actor: str, now: int) -> Statement:
-    """The oldest that may be given now; a failed one that waits for its next try holds up nobody."""
+def due(actor: str, now: int, *, replies: bool = False) -> Statement:
+    """The oldest that may be given now, of all or of the reply lane; a failed one that waits for its next try holds up
+    nobody."""
+    of = "state != 'taken' AND reply = 1 AND " if replies else ""
     return Statement(
         "SELECT seq, file, origin, id, leaf, header, body, reign, life, number, coalesce(tries, 0), "
         "coalesce(losses, 0), coalesce(due, 0), coalesce(reason, '') "
         "FROM inbox JOIN messages USING (seq) LEFT JOIN handovers USING (seq) "
-        "WHERE inbox.actor = ? AND state = 'projected' AND coalesce(due, 0) <= ? ORDER BY seq LIMIT 1",
+        f"WHERE inbox.actor = ? AND {of}state = 'projected' AND coalesce(due, 0) <= ? ORDER BY seq LIMIT 1",
         (actor, now),
     )
 

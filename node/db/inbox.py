@@ -24,6 +24,8 @@ class NewInbox:
     life: int | None = None
     number: int | None = None
     wants_ack: bool = False
+    reply: bool = False
+    """Of the reply lane."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +88,9 @@ _ID = "(SELECT id FROM messages WHERE messages.seq = inbox.seq)"
 def insert(arrivals: Sequence[NewInbox]) -> Statement:
     """After the messages of the same transaction."""
     return Statement(
-        "INSERT INTO inbox (seq, actor, file, state, reign, life, number, stored_at, wants_ack) "
-        "VALUES (?, ?, ?, 'committed', ?, ?, ?, ?, ?)",
-        many=[(a.seq, a.actor, a.file, a.reign, a.life, a.number, a.stored_at, a.wants_ack) for a in arrivals],
+        "INSERT INTO inbox (seq, actor, file, state, reign, life, number, stored_at, wants_ack, reply) "
+        "VALUES (?, ?, ?, 'committed', ?, ?, ?, ?, ?, ?)",
+        many=[(a.seq, a.actor, a.file, a.reign, a.life, a.number, a.stored_at, a.wants_ack, a.reply) for a in arrivals],
     )
 
 

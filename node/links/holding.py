@@ -10,7 +10,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import trio
+from netsky.envelope.kinds import Lane
 from netsky.mesh.limits import HOLD_LAPSES_NS, HOLDS_MAX
+from netsky.mesh.streams import LANES
+from netsky.node.bus import room
 from netsky.node.daemon.told import OUTBOX_SIGNAL, TAKEN_SIGNAL
 from netsky.node.db import arrivals
 from netsky.node.db.group import GroupCommit
@@ -19,8 +22,8 @@ from netsky.node.limits import LOOK_AT_FULL_NS
 from netsky.node.seams.time import Time
 from netsky.relay.holds import Queues
 
-Held = frozenset[tuple[bytes, str]]
-"""Destination key and actor; "" for every actor of that node."""
+Held = frozenset[tuple[bytes, str, Lane]]
+"""Destination key, actor ("" for every actor of that node) and lane."""
 
 HeldHere = tuple[frozenset[bytes], frozenset[str]]
 """Keys of nodes that get nothing for now, and addresses of actors."""
@@ -66,15 +69,18 @@ class Holding:
 
 
 class Inboxes:
-    """Which actors of this node are full. A hold begins at the cap of their inbox and ends at half of it."""
+    """Which actors of this node are full, for which lane (bus/room.py)."""
 
-    def __init__(self) -> None:
-        self.full: frozenset[str] = frozenset()
+    def __init__(self, *, at_root: bool) -> None:
+        self._at_root = at_root
+        self.full: frozenset[tuple[str, Lane]] = frozenset()
 
     def count(self, waiting: Mapping[str, int], cap: int) -> bool:
         """With newer counts of some of them. Whether that changed anything."""
-        begun = {actor for actor, count in waiting.items() if count >= cap}
-        ended = {actor for actor, count in waiting.items() if count * 2 <= cap}
+        both = [(actor, lane, count) for actor, count in waiting.items() for lane in LANES]
+        at_root = self._at_root
+        begun = {(actor, lane) for actor, lane, count in both if count >= room.mark(cap, lane, at_root=at_root)}
+        ended = {(actor, lane) for actor, lane, count in both if count <= room.resumes(cap, lane, at_root=at_root)}
         before, self.full = self.full, (self.full | begun) - ended
         return self.full != before
 
@@ -85,7 +91,7 @@ class Holds:
     def __init__(self, parts: HoldParts, queues: Queues) -> None:
         self._parts = parts
         self._queues = queues
-        self._inboxes = Inboxes()
+        self._inboxes = Inboxes(at_root=parts.is_root)
         self.holding = Holding(parts.time)
 
     def counted(self, waiting: Mapping[str, int]) -> None:
@@ -102,35 +108,36 @@ class Holds:
                 await signals.wait_beyond(OUTBOX_SIGNAL, rung)
                 continue
             taken = signals.count(TAKEN_SIGNAL)
-            [found] = await group.read([arrivals.waiting_counts(sorted(self._inboxes.full))])
-            self.counted(dict.fromkeys(self._inboxes.full, 0) | arrivals.pairs(found))
+            full = sorted({actor for actor, _ in self._inboxes.full})
+            [found] = await group.read([arrivals.waiting_counts(full)])
+            self.counted(dict.fromkeys(full, 0) | arrivals.pairs(found))
             with trio.move_on_after(LOOK_AT_FULL_NS / 1e9):
                 await signals.wait_beyond(TAKEN_SIGNAL, taken)
 
     def for_peer(self, peer: bytes) -> Held:
         """What a peer should not send: on a sibling what its own full actors cannot take, on the root all it knows."""
-        own = frozenset((self._parts.me, actor) for actor in self._inboxes.full)
+        own = frozenset((self._parts.me, actor, lane) for actor, lane in self._inboxes.full)
         if not self._parts.is_root:
             return within(own)
-        queues = frozenset((key, "") for key in self._queues.held_for(peer))
+        queues = frozenset((key, "", lane) for key, lane in self._queues.held_for(peer))
         told = frozenset(one for one in self.holding.all() if one[0] != peer)
         return within(own | queues | told)
 
-    def here(self) -> HeldHere:
+    def here(self, lane: Lane) -> HeldHere:
         """The same for what goes out from here."""
-        held = self.holding.all()
+        held = [(key, actor) for key, actor, of in self.holding.all() if of == lane]
         actors = ((self._parts.name_of(key), actor) for key, actor in held if actor)
         return frozenset(key for key, actor in held if not actor), frozenset(f"{a}@{n}" for n, a in actors if n)
 
-    def keeps(self, destination: bytes, recipient: str) -> bool:
+    def keeps(self, destination: bytes, recipient: str, lane: Lane) -> bool:
         """Whether an envelope for this address is kept here for now."""
-        nodes, actors = self.here()
+        nodes, actors = self.here(lane)
         return destination in nodes or recipient in actors
 
     def shown(self, peer: bytes) -> list[str]:
         """For `netsky status`: on the root what this peer is asked to hold, on a sibling what is held here."""
         held = self.for_peer(peer) if self._parts.is_root else self.holding.all()
-        names = ((self._parts.name_of(key) or "?", actor) for key, actor in held)
+        names = {(self._parts.name_of(key) or "?", actor) for key, actor, _ in held}
         return sorted(f"{actor}@{name}" if actor else name for name, actor in names)
 
 
@@ -138,8 +145,8 @@ def within(held: Held) -> Held:
     """As many as can be said; where there are more, whole nodes instead of their actors."""
     if len(held) <= HOLDS_MAX:
         return held
-    nodes = sorted({key for key, _ in held})
-    return frozenset((key, "") for key in nodes[:HOLDS_MAX])
+    nodes = sorted({(key, lane) for key, _, lane in held})
+    return frozenset((key, "", lane) for key, lane in nodes[:HOLDS_MAX])
 
 
 class Lasting:
@@ -150,5 +157,5 @@ class Lasting:
 
     def look(self, held: Held, wall: int) -> dict[tuple[bytes, str], int]:
         """Since when (wall clock, ns)."""
-        self._since = {one: self._since.get(one, wall) for one in held}
+        self._since = {one: self._since.get(one, wall) for one in ((key, actor) for key, actor, _ in held)}
         return self._since

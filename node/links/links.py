@@ -109,7 +109,7 @@ class Links:
         """What this node is asked to hold, or asks origins to hold, and since when."""
         held = self.holds.holding.all()
         if self._is_root:
-            held |= {(key, "") for key in self.queues.held()}
+            held |= {(key, "", lane) for key, lane in self.queues.held()}
         since = self._lasting.look(held, self._parts.seams.time.wall())
         return [
             {"name": f"{actor}@{name}" if actor else name, "since": at}

@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 
 class Onward:
-    def __init__(self, time: Time, keeps: Callable[[bytes, str], bool]) -> None:
-        """`keeps` tells whether what is for this actor of this node stays here for now."""
+    def __init__(self, time: Time, keeps: Callable[[bytes, str, Lane], bool]) -> None:
+        """`keeps` tells whether what is for this actor of this node stays here for now, on that lane."""
         self._time = time
         self._keeps = keeps
         self._drivers: dict[bytes, Driver] = {}
@@ -50,7 +50,7 @@ class Onward:
         driver = self._drivers.get(peer)
         if driver is None:
             return None
-        if any(self._keeps(*one) for one in to):
+        if any(self._keeps(*one, lane) for one in to):
             self.look_first(peer, lane)
             return None
         now = self._time.wall()

@@ -48,7 +48,7 @@ class Ways:
     held_for: Callable[[bytes], Held]
     """On the root: what the origin of this key is asked to hold."""
     onward: Onward
-    held_here: Callable[[], HeldHere]
+    held_here: Callable[[Lane], HeldHere]
     """What goes nowhere from here for now."""
 
 
@@ -95,7 +95,7 @@ class PeerStore:
             self._rung[bell] = self._ways.signals.count(bell)
         if wanted.first is not None:
             return await self._offers.again(lane, wanted)
-        return await self._offers.new(lane, wanted, self._ways.held_here())
+        return await self._offers.new(lane, wanted, self._ways.held_here(lane))
 
     def driven(self, driver: Driver) -> AbstractContextManager[None]:
         return self._ways.onward.driven(self._peer, driver)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from netsky.envelope.kinds import Lane, lane_of
 from netsky.node.db import dead_letters, outbox, outcomes
 from netsky.node.links.reasons import reason
 from netsky.node.verbs.look import visible_rows
@@ -31,7 +32,7 @@ async def stage_of(node: Node, caller: Caller, id: str) -> dict[str, Any]:  # no
     fate, code, ender, at = _fate(row, outcomes.rows(ends), dead_letters.rows(letters), stands)
     if fate is None:
         assert stands is not None, "what has no outbox row is for an actor here, and delivered"
-        return {"id": id, "stage": _stage(node, stands, row.recipient), "to": row.recipient}
+        return {"id": id, "stage": _stage(node, stands, row.recipient, lane_of(row.kind)), "to": row.recipient}
     sentence, step = reason(code) if code else ("", "")
     return {
         "id": id,
@@ -65,9 +66,9 @@ def _fate(
     return None, None, None, None
 
 
-def _stage(node: Node, stands: Standing, recipient: str) -> str:
+def _stage(node: Node, stands: Standing, recipient: str, lane: Lane) -> str:
     if stands.state == "open":
-        return "held" if node.is_held(stands.destination, recipient) else "queued"
+        return "held" if node.is_held(stands.destination, recipient, lane) else "queued"
     if stands.state == "numbered":
         return "numbered"
     return "stored" if stands.peer == stands.destination else "at_root"

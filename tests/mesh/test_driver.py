@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 import pytest
 import trio
 import trio.testing
+from netsky.envelope.kinds import Lane
 from netsky.mesh.channel import Channel, open_channels
 from netsky.mesh.driver import _joined, run_link
 from netsky.mesh.effects import Acked, Answered, Arrived, Close, Enrolled, Holds, Numbered, Record, Stored, Up
@@ -315,7 +316,7 @@ async def test_a_window_that_opens_or_closes_is_told_at_once() -> None:
 
 async def test_holds_are_told_when_they_change_and_again_with_heartbeats(autojump_clock: object) -> None:
     couple = Couple(down=True)
-    held = frozenset({(OTHER.key, "agent4")})
+    held: frozenset[tuple[bytes, str, Lane]] = frozenset({(OTHER.key, "agent4", "work")})
     async with couple.linked():
         await settle()
         couple.left.store.holds = held
@@ -519,7 +520,7 @@ async def test_a_roster_that_never_comes_ends_the_link(autojump_clock: object) -
     ("frame", "code"),
     [
         (Credit("work", 9, 1, 1), "credit"),
-        (Hold(((b"k" * 32, "agent1"),)), "frame"),
+        (Hold(((b"k" * 32, "agent1", "work"),)), "frame"),
         (RosterPiece(9, 1, 0, b"x"), "roster"),
     ],
 )
@@ -557,7 +558,7 @@ async def test_what_is_queued_together_is_written_in_one_call(monkeypatch: pytes
 
 async def test_no_write_grows_beyond_its_bound() -> None:
     put, take = trio.open_memory_channel[Frame](64)
-    hold = Hold(((b"k" * 32, "a" * 32),) * 64)
+    hold = Hold(((b"k" * 32, "a" * 32, "work"),) * 64)
     for _ in range(64):
         put.send_nowait(hold)
     size = len(encode_frame(hold))

@@ -74,8 +74,8 @@ GOLDEN: dict[str, tuple[Frame, str]] = {
     "outcomes": (Outcomes(b"\x01", (b"\x02", b"\x03")), "9308c4010192c40102c40103"),
     "credit": (Credit("work", 1, 1_024, 2_097_152), "95090201cd0400ce00200000"),
     "hold": (
-        Hold(((b"k" * 32, ""), (b"k" * 32, "agent4"))),
-        "920a9292c420" + "6b" * 32 + "a092c420" + "6b" * 32 + "a66167656e7434",
+        Hold(((b"k" * 32, "", "reply"), (b"k" * 32, "agent4", "work"))),
+        "920a9293c420" + "6b" * 32 + "a00193c420" + "6b" * 32 + "a66167656e743402",
     ),
     "no hold": (Hold(()), "920a90"),
     "lineages": (
@@ -221,7 +221,7 @@ frames: st.SearchStrategy[Frame] = st.one_of(
     ),
     st.builds(Credit, lane_names, numbers, numbers, numbers),
     st.builds(
-        Hold, st.lists(st.tuples(st.binary(min_size=32, max_size=32), plain), max_size=64).map(tuple)
+        Hold, st.lists(st.tuples(st.binary(min_size=32, max_size=32), plain, lane_names), max_size=64).map(tuple)
     ),
     st.builds(
         lambda version, before, piece, after: RosterPiece(version, before + len(piece) + after, before, piece),
@@ -273,7 +273,7 @@ def test_the_largest_of_each_control_frame_fits_its_stream() -> None:
             *(bytes(16), NUMBER_MAX, lanes, lanes),
         ),
         Lineages((Lineage(bytes(32), bytes(16), NUMBER_MAX),) * 64),
-        Hold(((bytes(32), "a" * 32),) * 64),
+        Hold(((bytes(32), "a" * 32, "work"),) * 64),
         RosterPiece(NUMBER_MAX, ROSTER_BYTES_MAX, 0, bytes(ROSTER_PIECE_BYTES_MAX)),
         Evidence("work", NUMBER_MAX, NUMBER_MAX, bytes(CLAIM_BYTES_MAX), (bytes(32),) * 64),
     ):

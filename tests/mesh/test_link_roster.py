@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from netsky.envelope.batch import Statement, encode_batch, leaves, seal
+from netsky.envelope.kinds import Lane
 from netsky.mesh.effects import NOTHING, Arrived, Enrolled
 from netsky.mesh.frames import CONTROL, Ack, Data, Frame, Hello, Hold, Ping, RosterPiece
 from netsky.mesh.limits import (
@@ -350,10 +351,10 @@ def test_the_root_takes_no_roster_from_a_sibling() -> None:
 
 # Holds.
 
-HELD = frozenset({(OTHER.key, ""), (SIBLING.key, "agent4")})
+HELD: frozenset[tuple[bytes, str, Lane]] = frozenset({(OTHER.key, "", "reply"), (SIBLING.key, "agent4", "work")})
 
 
-def holds(pair: Pair) -> list[frozenset[tuple[bytes, str]]]:
+def holds(pair: Pair) -> list[frozenset[tuple[bytes, str, Lane]]]:
     return [frozenset(frame.held) for _, frame in pair.said if isinstance(frame, Hold)]
 
 
@@ -391,10 +392,10 @@ def test_a_hold_is_said_again_with_every_tenth_heartbeat_and_nothing_is_when_not
 
 def test_a_sibling_says_what_to_hold_for_itself_and_for_nobody_else() -> None:
     pair = open_pair()
-    own = (pair.left.node.key, "agent1")
+    own: tuple[bytes, str, Lane] = (pair.left.node.key, "agent1", "work")
     pair.feed(pair.right, Hold((own,)), CONTROL)
     assert pair.right.store.told_holds() == [{own}]
-    pair.feed(pair.right, Hold((own, (b"k" * 32, ""))), CONTROL)
+    pair.feed(pair.right, Hold((own, (b"k" * 32, "", "work"))), CONTROL)
     assert pair.closed["right"].code == "frame"
     assert pair.right.store.told_holds() == [{own}]
 
@@ -404,7 +405,7 @@ def test_holds_for_others_from_a_sibling_and_more_than_fits_are_our_mistake() ->
     with pytest.raises(AssertionError):
         pair.right.machine.hold(HELD)
     with pytest.raises(AssertionError):
-        pair.left.machine.hold(frozenset((bytes([at]) * 32, "") for at in range(HOLDS_MAX + 1)))
+        pair.left.machine.hold(frozenset((bytes([at]) * 32, "", "work") for at in range(HOLDS_MAX + 1)))
 
 
 def test_outcomes_wait_behind_data_that_waits() -> None:

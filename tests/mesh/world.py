@@ -143,7 +143,7 @@ class MemoryStore:
     windows: dict[Lane, tuple[int, int]] = field(
         default_factory=lambda: dict.fromkeys(LANES, (WINDOW_ENVELOPES, WINDOW_BYTES))
     )
-    holds: frozenset[tuple[bytes, str]] = frozenset()
+    holds: frozenset[tuple[bytes, str, Lane]] = frozenset()
     related: Mapping[bytes, Lineage] = field(default_factory=dict)
     before_commit: Callable[[Sequence[Record]], None] = lambda _: None
     after_commit: Callable[[Sequence[Record]], None] = lambda _: None
@@ -172,7 +172,7 @@ class MemoryStore:
     def alarms(self) -> list[str]:
         return [notice.code for notice in self.notices if isinstance(notice, Alarm)]
 
-    def told_holds(self) -> list[frozenset[tuple[bytes, str]]]:
+    def told_holds(self) -> list[frozenset[tuple[bytes, str, Lane]]]:
         return [notice.held for notice in self.notices if isinstance(notice, Holds)]
 
     # What the link asks.
@@ -212,7 +212,7 @@ class MemoryStore:
     def window(self, lane: Lane) -> tuple[int, int]:
         return self.windows[lane]
 
-    def held(self) -> frozenset[tuple[bytes, str]]:
+    def held(self) -> frozenset[tuple[bytes, str, Lane]]:
         return self.holds
 
     def lineages(self) -> Mapping[bytes, Lineage]:

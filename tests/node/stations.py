@@ -10,6 +10,7 @@ from typing import Any
 
 import trio
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+from netsky.envelope.kinds import Lane
 from netsky.mesh.charter import Charter
 from netsky.mesh.roster import Member, Roster, seal_roster
 from netsky.mesh.transport import Connection, OpenTransport, TransportOptions
@@ -146,8 +147,8 @@ class Station:
     def next_hop(self, destination: bytes) -> bytes:
         return destination if self.identity.root else key(0)
 
-    def is_held(self, destination: bytes, recipient: str) -> bool:
-        return self.links.holds.keeps(destination, recipient)
+    def is_held(self, destination: bytes, recipient: str, lane: Lane) -> bool:
+        return self.links.holds.keeps(destination, recipient, lane)
 
     async def open(self) -> None:
         await begin(self.ledger, str(self.folder / "meta.db"), self.seams.time.wall(), "test")

@@ -10,6 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 import trio
+from netsky.envelope.kinds import Lane
 from netsky.envelope.wire import decode_body, decode_header
 from netsky.node.bus.draft import Accepted, Draft
 from netsky.node.bus.limits import OUTBOX_ENVELOPES_MAX, OUTBOX_REPLY_RESERVE
@@ -59,8 +60,8 @@ class Desk:
     def now(self) -> int:
         return self.station.seams.time.wall()
 
-    def is_held(self, destination: bytes, recipient: str) -> bool:
-        return self.station.links.holds.keeps(destination, recipient)
+    def is_held(self, destination: bytes, recipient: str, lane: Lane) -> bool:
+        return self.station.links.holds.keeps(destination, recipient, lane)
 
     def called(self, of: bytes) -> str:
         member = self.station.book.roster()[0].by_key.get(of)  # type: ignore[union-attr]
@@ -122,11 +123,14 @@ async def test_what_went_to_quarantine_or_was_given_up_is_not_acknowledged(
         assert len(await acks(root)) == 1
 
 
-async def test_an_ack_that_finds_no_room_waits_and_keeps_no_other_waiting(world: World, autojump_clock: object) -> None:
+async def test_an_ack_that_finds_no_room_waits_and_keeps_no_other_waiting(
+    world: World, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netsky.node.bus.room.INGRESS_RESERVE_AT_ROOT", 99)
     async with world.root() as root:
         await add(root, "agent1", "agent2")
         root.config = replace(root.config, inbox_envelopes_max=1)
-        for at in range(101):  # agent0's inbox, and what is kept for replies
+        for at in range(101):  # all the room that it has for replies
             await root.send("agent0", f"n{at}", kind="reply")
         root.config = replace(root.config, inbox_envelopes_max=1_000)
         await root.send("agent1", *(f"from agent0, {at}" for at in range(TOLD_MAX + 1)), requires_ack=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,12 @@ import pytest
 import trio
 from netsky.mesh.limits import ALPN
 from netsky.mesh.transport import PeerAddress, TransportOptions
+from netsky.node.actors.handover import Handover
+from netsky.node.actors.runtime import Verdict
+from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import actors
 from netsky.node.db.actors import ActorRow
+from netsky.node.errors import TryLater
 from netsky.relay.holds import Load
 
 from tests.node.stations import Station, identity, key, roster
@@ -77,11 +82,14 @@ async def test_an_error_never_causes_another(world: World, autojump_clock: objec
         assert errors(one) == []
 
 
-async def test_an_error_waits_for_room_and_is_told_once(world: World, autojump_clock: object) -> None:
+async def test_an_error_waits_for_room_and_is_told_once(
+    world: World, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netsky.node.bus.room.INGRESS_RESERVE", 100)
     async with world.three("agent0@netsky2 -> agent0@netsky1: text") as (_, one, _two):
         one.config = one.config.__class__(name="netsky1", inbox_envelopes_max=1)
-        for at in range(102):  # the inbox of agent0, and what is kept for the reply lane
-            await one.send("agent0", f"n{at}", kind="reply") if at < 101 else None
+        for at in range(102):  # the room for work, what may be on its way then, and the room for replies
+            await one.send("agent0", f"n{at}", kind="reply")
         await one.send("agent0@netsky2", "may I?")
         await trio.sleep(30)
         assert errors(one) == []
@@ -173,6 +181,70 @@ async def test_a_full_actor_is_held_by_its_origin_and_its_neighbours_go_on(
         assert await two.one("SELECT count(*) FROM inbox") == 202
         assert one.links.status()[0]["held"] == []
         assert await fates(one) == [("delivered", None)] * 201
+
+
+def handover(node: Station) -> Handover:
+    """Of its agent0, as a program that is started for each envelope has it."""
+    row = ActorRow("agent0", ("x",), "per-envelope", None, False, True, {}, 0)
+    seams = node.seams
+    return Handover(
+        row,
+        channels=str(node.folder / "channels"),
+        files=seams.files,
+        time=seams.time,
+        chance=seams.chance,
+        group=node.group,
+        accept=node.bus.accept,
+        events=node.events,
+        log=node.log,
+        taken=lambda: node.signals.ring(TAKEN_SIGNAL),
+    )
+
+
+async def answer_all(node: Station) -> None:
+    """What `Place` does with a program that answers everything at once."""
+    hand = handover(node)
+    while True:
+        handed = await hand.next()
+        while handed is not None:
+            try:
+                await hand.conclude(handed, Verdict(True, "done"))
+                handed = None
+            except TryLater:
+                reply = await hand.next(replies_alone=True)
+                if reply is not None:
+                    await hand.conclude(reply, Verdict(True))
+                await trio.sleep(0.1)
+        await trio.sleep(0.1)
+
+
+async def test_two_agents_that_wait_for_each_others_replies_with_full_inboxes_still_move(
+    world: World, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netsky.node.bus.accept.OUTBOX_ENVELOPES_MAX", 40)
+    monkeypatch.setattr("netsky.node.bus.accept.OUTBOX_REPLY_RESERVE", 2)
+    async with world.root() as root, world.sibling(1) as one:
+        for node in (root, one):
+            node.config = replace(node.config, inbox_envelopes_max=10)
+        await trio.sleep(1)
+        asked = {root: "agent0@netsky1", one: "agent0@netsky0"}
+        for node, to in asked.items():
+            with suppress(TryLater):
+                while True:
+                    await node.send(to, "a question")
+                    await trio.sleep(0.1)
+        held = [await node.one("SELECT count(*) FROM outbox WHERE state = 'open'") for node in asked]
+        assert min(held) > 0, "both inboxes are full, and more waits"
+        async with trio.open_nursery() as nursery:
+            for node in asked:
+                nursery.start_soon(answer_all, node)
+            await trio.sleep(120)
+            nursery.cancel_scope.cancel()
+        for node in asked:
+            assert await node.one("SELECT count(*) FROM outbox WHERE state != 'done'") == 0
+            assert await node.one("SELECT count(*) FROM inbox WHERE state != 'taken'") == 0
+            questions = await node.one("SELECT count(*) FROM outbox JOIN messages USING (seq) WHERE kind IS NULL")
+            assert await node.one("SELECT count(*) FROM inbox WHERE reply = 1") == questions
 
 
 async def test_who_was_full_before_a_restart_is_held_before_anything_more_comes(

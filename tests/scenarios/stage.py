@@ -275,7 +275,7 @@ class MeshStage:
                 told = ", ".join(f"{self._name(one.leaf)} {one.fate} {one.code}".rstrip() for one in ended)
                 return f"reply {open_claim(frame.seal, sender, MESH).first}: {told}"
             case Hold():
-                held = " ".join(f"{actor or '*'}@{_node(held_key)}" for held_key, actor in frame.held)
+                held = " ".join(f"{actor or '*'}@{_node(held_key)}" for held_key, actor, _ in frame.held)
                 return f"hold {held or 'nothing'}"
             case RosterPiece():
                 return f"roster {frame.version}"

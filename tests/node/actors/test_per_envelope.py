@@ -288,12 +288,13 @@ async def test_an_answer_waits_as_long_as_its_reader_has_no_room_and_its_envelop
     start: Start, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
     monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(1_000_000, 2_000_000))
-    monkeypatch.setattr("netsky.node.bus.accept.REPLY_RESERVE", 0)
+    monkeypatch.setattr("netsky.node.bus.room.INGRESS_RESERVE", 0)
     script = "open('tries', 'a').write('x'); import sys\nif 'error' in sys.stdin.read(): sys.exit(1)\nprint('done')"
     async with start() as it:
         it.node.live_config.current = replace(it.node.live_config.current, inbox_envelopes_max=1)
         await it.add("agent1")
         in_the_way = await it.send("agent0", "x", sender="agent1", kind="text")
+        await it.send("agent0", "x", sender="agent1", kind="reply")
         real, refused = it.node.bus.accept, 0
 
         async def counted(sender: str, via: Via, drafts: Sequence[Draft]) -> list[Accepted | NetskyError]:
@@ -310,13 +311,45 @@ async def test_an_answer_waits_as_long_as_its_reader_has_no_room_and_its_envelop
         sent = await it.send("worker1", kind)
         await it.until(refused_often)
         assert it.state("worker1")["state"] == "waits"
-        assert "agent0 has 1 envelopes that it has not taken" in it.state("worker1")["reason"]
+        assert "agent0 has 2 envelopes that it has not taken" in it.state("worker1")["reason"]
         [rows] = await it.node.group.write([arrivals.waiting_counts(["worker1"])])
         assert rows == [("worker1", 1)]
         await ack(it.node, OPERATOR, Args("ack", {"actor": "agent0", "ids": [in_the_way]}))
         assert [found for _, found, _ in await it.answers(sent)] == [kind]
         assert await it.taken_by(sent) == ("exit" if kind == "report" else "given_up")
         assert (it.folder / "tries").read_text() == "x" * (1 if kind == "report" else TRIES_MAX)
+
+
+async def test_two_that_wait_for_room_for_their_answers_to_each_other_still_move(
+    start: Start, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(1_000_000, 2_000_000))
+    monkeypatch.setattr("netsky.node.bus.room.INGRESS_RESERVE", 0)
+    async with start() as it:
+        it.node.live_config.current = replace(it.node.live_config.current, inbox_envelopes_max=4)
+        both = ("agent1", "agent2")
+        for name in both:
+            await it.add(name)
+        sent = []
+        for at in range(4):
+            for name, other in (both, both[::-1]):
+                sent.append(await it.send(other, f"{at}", sender=name, kind="text"))
+        gate = "import os, time\nwhile not os.path.exists('go'): time.sleep(0.01)\nprint('done')"
+        for name in both:
+            await it.add_script(name, gate)
+            await it.wait_state(name, "running")
+        for at in range(4):
+            for name, other in (both, both[::-1]):
+                await it.send(other, f"{at}", sender=name, kind="reply")
+        (it.folder / "go").touch()
+        for one in sent:
+            assert [kind for _, kind, _ in await it.answers(one)] == ["reply"]
+
+        async def all_taken() -> bool | None:
+            [rows] = await it.node.group.write([arrivals.waiting_counts(list(both))])
+            return not rows or None
+
+        await it.until(all_taken)
 
 
 async def test_what_waits_can_be_claimed_on_a_full_disk_and_is_taken_once_there_is_room(start: Start) -> None:

@@ -350,7 +350,7 @@ async def roster_of_a_sibling(wire: Wire, _: Member3) -> None:
 
 
 async def hold_of_another(wire: Wire, _: Member3) -> None:
-    await wire.say(CONTROL, Hold(((key(2), ""),)))
+    await wire.say(CONTROL, Hold(((key(2), "", "work"),)))
 
 
 @pytest.mark.parametrize(("say", "code"), [(roster_of_a_sibling, "roster"), (hold_of_another, "frame")])

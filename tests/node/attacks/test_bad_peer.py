@@ -288,7 +288,7 @@ async def test_who_reads_nothing_of_what_it_asks_for_is_let_go(tmp_path: Path, a
 async def test_a_flood_fills_an_inbox_and_what_is_kept_for_windows_and_no_more(
     world: AttackWorld, autojump_clock: object, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netsky.node.bus.ingress.INGRESS_RESERVE_AT_ROOT", 200)
+    monkeypatch.setattr("netsky.node.bus.room.INGRESS_RESERVE_AT_ROOT", 200)
     async with world.member() as three:
         wire = await three.link()
         inbox_max = three.root.config.inbox_envelopes_max
