@@ -71,6 +71,10 @@ class Roster:
         found = self.by_key.get(key)
         return found if found is not None and not found.revoked else None
 
+    def was_revoked(self, name: str) -> bool:
+        found = self.by_name.get(name)
+        return found is not None and found.revoked > 0
+
     def key_of(self, name: str) -> bytes | None:
         """The key of who bears this name and was not revoked."""
         found = self.by_name.get(name)

@@ -56,6 +56,8 @@ class Mesh(Protocol):
 
     def key_of(self, name: str) -> bytes | None: ...
 
+    def was_revoked(self, name: str) -> bool: ...
+
     def next_hop(self, destination: bytes) -> bytes: ...
 
 
@@ -250,6 +252,12 @@ class AcceptPlanner:
     def _peer(self, to: Address) -> bytes:
         assert to.node is not None
         key = self._mesh.key_of(to.node)
+        if key is None and self._mesh.was_revoked(to.node):
+            raise Refused(
+                f"{to.node} was revoked: it no longer belongs to this mesh, so nothing can be sent to {to}",
+                next="netsky nodes, then send it to a node that does",
+                code="dest_revoked",
+            )
         if key is None:
             raise NotFound(
                 f"this node knows no {to.node}, so nothing can be sent to {to}",

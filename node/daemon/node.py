@@ -80,6 +80,10 @@ class Node:
         member = None if roster is None else roster.by_key.get(key)
         return key.hex()[:16] if member is None else member.name
 
+    def was_revoked(self, name: str) -> bool:
+        roster, _ = self.membership.roster()
+        return roster is not None and roster.was_revoked(name)
+
     def next_hop(self, destination: bytes) -> bytes:
         """The key of the node that an envelope for this one goes to first."""
         charter = self.identity.charter

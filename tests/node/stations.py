@@ -144,6 +144,9 @@ class Station:
     def key_of(self, name: str) -> bytes | None:
         return self.book.key_of(name)
 
+    def was_revoked(self, name: str) -> bool:
+        return self.book.roster()[0].was_revoked(name)  # type: ignore[union-attr]
+
     def next_hop(self, destination: bytes) -> bytes:
         return destination if self.identity.root else key(0)
 

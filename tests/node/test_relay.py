@@ -17,7 +17,7 @@ from netsky.node.actors.runtime import Verdict
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import actors
 from netsky.node.db.actors import ActorRow
-from netsky.node.errors import TryLater
+from netsky.node.errors import NotFound, Refused, TryLater
 from netsky.relay.holds import Load
 
 from tests.node.stations import Station, identity, key, roster
@@ -335,7 +335,10 @@ async def test_a_revoked_node_is_cut_at_once_and_what_was_for_it_has_its_outcome
         for table in ("forward", "flight", "answers"):
             assert await root.one(f"SELECT count(*) FROM {table}") == 0, table
         assert one.book.roster()[0].version == 2
-        await one.send("agent0@netsky2", "too late") if one.key_of("netsky2") else None
+        with pytest.raises(Refused, match="netsky2 was revoked"):
+            await one.send("agent0@netsky2", "too late")
+        with pytest.raises(NotFound):
+            await one.send("agent0@netsky9", "to nobody")
         await trio.sleep(5)
         assert not two.links.status()[0]["up"]
 

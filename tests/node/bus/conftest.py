@@ -169,6 +169,9 @@ class Neighbours:
     def key_of(self, name: str) -> bytes | None:
         return PEER if name == "netsky7" else None
 
+    def was_revoked(self, name: str) -> bool:
+        return name == "netsky8"
+
     def next_hop(self, destination: bytes) -> bytes:
         return destination
 
