@@ -41,8 +41,8 @@ def join(args: Any, out: Output) -> int:
     if not made_before:
         init_home(home, files, RealChance(), RealTime(), root=False)
         check_home(home, files, ticket)
-    admission = _locked(home, ticket, args.timeout or JOIN_WAIT_SECONDS, out)
-    _answer(home, admission, not made_before, out)
+    admission, words = _locked(home, ticket, args.timeout or JOIN_WAIT_SECONDS, out)
+    _answer(home, admission, words, made=not made_before, out=out)
     return EXIT_DONE
 
 
@@ -91,7 +91,7 @@ def _ask(out: Output) -> None:
         raise Conflict("nothing was changed", next=f"if you mean it, {_AGAIN}", code="not_confirmed")
 
 
-def _locked(home: Home, ticket: Ticket, wait_seconds: float, out: Output) -> Admission:
+def _locked(home: Home, ticket: Ticket, wait_seconds: float, out: Output) -> tuple[Admission, str]:
     """With the home to ourselves: no node starts in it before it knows its name."""
     from netsky.node.home import take_lock  # noqa: PLC0415
     from netsky.node.seams.real_files import RealFiles  # noqa: PLC0415
@@ -107,7 +107,7 @@ def _locked(home: Home, ticket: Ticket, wait_seconds: float, out: Output) -> Adm
         lock.release()
 
 
-def _run(home: Home, ticket: Ticket, wait_seconds: float, out: Output) -> Admission:
+def _run(home: Home, ticket: Ticket, wait_seconds: float, out: Output) -> tuple[Admission, str]:
     import trio  # noqa: PLC0415
     from netsky.mesh.trio_loop import trio_as_event_loop  # noqa: PLC0415
     from netsky.node.membership import joining  # noqa: PLC0415
@@ -116,13 +116,15 @@ def _run(home: Home, ticket: Ticket, wait_seconds: float, out: Output) -> Admiss
 
     around = joining.Around(RealFiles(), RealChance(), RealTime(), LazyTransport())
 
+    shown = _Shown(out)
+
     async def main() -> Admission:
         with trio_as_event_loop():
             return await joining.join(
-                home, around, ticket, program=program_version(), listener=_Shown(out), wait_seconds=wait_seconds
+                home, around, ticket, program=program_version(), listener=shown, wait_seconds=wait_seconds
             )
 
-    return trio.run(main)
+    return trio.run(main), " ".join(shown.compared)
 
 
 class _Shown:
@@ -133,8 +135,11 @@ class _Shown:
         self._began = out.wall()
         self._trouble = ""
         self._said_pending = False
+        self.compared: tuple[str, ...] = ()
+        """The six words of the latest connection."""
 
     def words(self, words: tuple[str, ...]) -> None:
+        self.compared = words
         self._out.notice(f"words: {self._out.bold(' '.join(words))}   (netsky nodes at the root shows the same)")
 
     def clock(self, behind_ns: int) -> None:
@@ -160,7 +165,7 @@ class _Shown:
         self._trouble = sentence
 
 
-def _answer(home: Home, admission: Admission, made: bool, out: Output) -> None:
+def _answer(home: Home, admission: Admission, words: str, *, made: bool, out: Output) -> None:
     roster = admission.roster
     member = roster.by_name[admission.name]
     data = {
@@ -169,6 +174,7 @@ def _answer(home: Home, admission: Admission, made: bool, out: Output) -> None:
         "name": admission.name,
         "label": member.label,
         "mesh": roster.mesh.hex(),
+        "words": words,
         "reign": roster.reign,
         "version": roster.version,
         "nodes": [{"name": one.name, "label": one.label} for one in roster.members if not one.revoked],

@@ -258,6 +258,7 @@ def test_waiting_is_told_once_in_a_pipe_and_the_clock_only_when_it_is_off(capsys
     assert "1h behind the root's" in said
     assert "1h ahead of the root's" in said
     assert "acid acorn" in said
+    assert shown.compared == ("acid", "acorn")
 
 
 def test_waiting_on_a_terminal_is_one_line_that_is_written_over(
