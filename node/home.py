@@ -16,7 +16,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from shlex import join, quote
 
-from netsky.node.errors import NotFound, Refused, Usage
+from netsky.node.errors import Conflict, NotFound, Refused, Usage
 from netsky.node.seams.files import Files, HostileFile
 
 SOCKET_PATH_BYTES_MAX = 100
@@ -195,6 +195,22 @@ def no_folder(home: Home, hostile: HostileFile) -> Refused:
         next="name the folder of a home: netsky --home PATH",
         code="not_a_folder",
     )
+
+
+def check_socket(home: Home, files: Files) -> None:
+    """Nothing but a socket stands where the operator's belongs; what a dead daemon left there is replaced."""
+    path = home.operator_socket
+    folder = files.open_folder(os.path.dirname(path))
+    try:
+        facts = files.facts(folder, os.path.basename(path))
+    finally:
+        files.close(folder)
+    if facts is not None and facts.kind != "other":
+        raise Conflict(
+            f"{path} is a {facts.kind}, and the node's socket belongs there",
+            next=f"move it away (mv {path} {path}.aside), then: netsky up",
+            code="socket_taken",
+        )
 
 
 def check_permissions(home: Home, files: Files) -> None:

@@ -35,6 +35,7 @@ from netsky.node.home import (
     Home,
     HomeLock,
     check_permissions,
+    check_socket,
     prepare_runtime_folder,
     remove_runtime_folder,
     take_lock,
@@ -70,6 +71,7 @@ async def open_node(home: Home, seams: Seams, around: Surroundings) -> AsyncIter
         live = LiveConfig(home, files)
         identity = read_identity(home, files, live.current)
         prepare_runtime_folder(home, files)
+        check_socket(home, files)
         log = _open_log(home, seams, live.current, around)
         try:
             async with _open_ledger(home, seams, identity) as (ledger, opened):

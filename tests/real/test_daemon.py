@@ -322,8 +322,10 @@ def test_something_that_is_no_socket_in_its_place_is_not_removed(home: Home) -> 
     with pytest.raises(NetskyError) as caught:
         up.up(home)
     error = caught.value
-    assert "netsky" not in Path(home.operator_socket).read_text()
-    assert error.exit == 1
+    assert Path(home.operator_socket).read_text() == "notes"
+    assert (error.code, error.exit) == ("socket_taken", 7)
+    assert "is a file, and the node's socket belongs there" in error.message
+    assert f"mv {home.operator_socket}" in error.next
 
 
 # While it runs.
