@@ -22,12 +22,14 @@ from netsky.mesh.roster import Member, Roster
 from netsky.mesh.transport import Connection, Incoming, PeerAddress, Transport, TransportError
 from netsky.node.backoff import DIAL
 from netsky.node.daemon.told import OUTBOX_SIGNAL, ROSTER_SIGNAL
-from netsky.node.db import arrivals, forward
+from netsky.node.db import arrivals, forward, node_state
 from netsky.node.errors import NetskyError
 from netsky.node.limits import HANDSHAKES_MAX, SWEEP_NS
 from netsky.node.links.courier import Courier
 from netsky.node.links.holding import HoldParts, Holds, Lasting
 from netsky.node.links.items import Cut, Knows, Remember, Sweep
+from netsky.node.links.last_seen import KEY as LAST_SEEN
+from netsky.node.links.last_seen import LastSeen
 from netsky.node.links.notices import Errors, Notices
 from netsky.node.links.offers import Offers
 from netsky.node.links.onward import Onward
@@ -59,6 +61,7 @@ class Links:
             self.queues,
         )
         self._lasting = Lasting()
+        self._last_seen = LastSeen()
         self._remembering = Remembering(own, parts.home, seams, parts.group)
         parts.ingress.counted = self.holds.counted
         self._notices = Notices(
@@ -161,7 +164,11 @@ class Links:
         if record is not None:
             self._remembering.raise_to(record.life)
             await self._parts.group.submit(self._ways.planner, Remember(record))
-        found, inboxes = await self._parts.group.read([forward.waiting(), arrivals.waiting_everywhere()])
+        found, inboxes, seen = await self._parts.group.read(
+            [forward.waiting(), arrivals.waiting_everywhere(), node_state.get(LAST_SEEN)]
+        )
+        for slot in self._last_seen.load(seen):
+            self._slots.setdefault(slot.key, slot)
         self.queues = self._fill(forward.waiting_rows(found))
         self.holds.counted(arrivals.pairs(inboxes))  # who was full before is so before anybody is granted a window
 
@@ -191,6 +198,9 @@ class Links:
             if self.holds.holding.lapsed():
                 self._parts.signals.ring(OUTBOX_SIGNAL)
             self.held_since()
+            seen = self._last_seen.write(self._slots.values(), time.wall())
+            if seen is not None:
+                group.ride(seen)
             await time.sleep_until(time.monotonic() + SWEEP_NS)
 
     async def _cut_the_revoked(self) -> None:

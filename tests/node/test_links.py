@@ -26,9 +26,11 @@ from netsky.node.daemon.told import outbox_signal
 from netsky.node.errors import NetskyError
 from netsky.node.lab.network import MemoryNetwork, MemoryTransport
 from netsky.node.lab.virtual import EPOCH_NS, SeededChance, VirtualTime
+from netsky.node.links.last_seen import LastSeen
 from netsky.node.links.offers import Offers
 from netsky.node.links.slot import Slot
 from netsky.node.links.store import PeerStore
+from netsky.node.membership.membership import Sighting
 from netsky.node.seams.ledger import LedgerFull, Row, Statement
 from trio.testing import wait_all_tasks_blocked
 
@@ -154,6 +156,31 @@ async def test_a_restart_of_either_side_sends_nothing_again_and_goes_on_counting
         assert await root.rows("SELECT life, number FROM inbox ORDER BY seq") == [(1, 1), (1, 2), (1, 3)]
         assert await root.rows("SELECT first, last FROM link_window ORDER BY first") == [(1, 2), (3, 3)]
         assert await sibling.one("SELECT count(*) FROM lives WHERE direction = 'out'") == 2
+
+
+async def test_when_a_peer_was_seen_last_survives_a_restart_and_is_rarely_written(
+    world: World, autojump_clock: object
+) -> None:
+    async with world.root() as root:
+        async with world.sibling():
+            await trio.sleep(100)
+            gone = root.seams.time.wall()
+        await trio.sleep(61 + 5)
+        assert root.links.of(key(1)) == Sighting(False, gone, "1.2.3")
+    await trio.sleep(1_000)
+    async with world.root() as root:
+        await trio.sleep(10)
+        assert root.links.of(key(1)) == Sighting(False, gone, "1.2.3")
+        assert root.links.of(key(2)) == Sighting(False)
+
+
+def test_last_seen_of_a_quiet_mesh_is_written_every_five_minutes_and_at_once_when_somebody_went() -> None:
+    seen, slot, minute = LastSeen(), Slot(key(1), up_since=1, seen=1), 60 * 10**9
+    written = [at for at in range(1, 13) if seen.write([slot], at * minute) is not None]
+    assert written == [1, 5, 10]
+    slot.up_since, slot.seen = None, 12 * minute + 7
+    assert seen.write([slot], 13 * minute) is not None
+    assert seen.write([slot], 14 * minute) is None
 
 
 async def test_a_link_is_back_within_a_second_of_the_peers_restart(world: World, autojump_clock: object) -> None:
