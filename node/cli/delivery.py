@@ -105,8 +105,8 @@ def _print_outbox(data: dict[str, Any], out: Output) -> None:
 
 
 def _where(group: dict[str, Any]) -> str:
-    parts = [f"{group[name]} {said}" for name, said in _STATES if group[name]]
+    parts = [f"{group[name]} {said}" for name, said in _STATES if group.get(name)]
     return ", ".join(["held", *parts] if group["held"] else parts)
 
 
-_STATES = (("open", "here"), ("numbered", "on the way"), ("acked", "passed on"))
+_STATES = (("open", "here"), ("numbered", "on the way"), ("acked", "passed on"), ("attaching", "behind attachments"))

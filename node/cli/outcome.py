@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 _STAGES = {
     "queued": "waits here for the link",
+    "attaching": "waits here until the next node has its attachments",
     "held": "held here: what is for its node is full at netsky0",
     "numbered": "on its way",
     "at_root": "stored at netsky0, which passes it on",

@@ -159,9 +159,10 @@ def of_peer(peer: bytes, state: str, limit: int) -> Statement:
 
 
 def received_at(origin: bytes, peer: bytes, at: int) -> Statement:
-    """(seq, state, batch) of what came from there for there at this moment and is still here."""
+    """(seq, state, attached, batch) of what came from there for there at this moment and is still here."""
     return Statement(
-        "SELECT seq, state, batch FROM forward WHERE received_at = ? AND origin = ? AND peer = ?", (at, origin, peer)
+        "SELECT seq, state, attached, batch FROM forward WHERE received_at = ? AND origin = ? AND peer = ?",
+        (at, origin, peer),
     )
 
 

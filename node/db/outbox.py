@@ -83,6 +83,8 @@ class Standing:
     state: str
     peer: bytes
     destination: bytes
+    attached: int
+    """1: while it is open, its attachments go ahead of it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,6 +109,7 @@ class Pending:
     acked: int
     bytes: int
     oldest: int  # accepted_at, ns
+    attaching: int = 0  # of those that are open: whose attachments go first
 
     @property
     def envelopes(self) -> int:
@@ -299,15 +302,15 @@ def asked(origin: bytes, ids: Sequence[str]) -> Statement:
 
 
 def standing(seq: int) -> Statement:
-    return Statement("SELECT state, peer, destination FROM outbox WHERE seq = ?", (seq,))
+    return Statement("SELECT state, peer, destination, attached FROM outbox WHERE seq = ?", (seq,))
 
 
 def pending() -> Statement:
     """The `Pending` columns, the oldest first."""
     return Statement(
         "SELECT outbox.destination, sum(state = 'open'), sum(state = 'numbered'), sum(state = 'acked'), sum(bytes), "
-        "min(accepted_at) FROM outbox JOIN messages USING (seq) WHERE state != 'done' GROUP BY outbox.destination "
-        "ORDER BY min(accepted_at)"
+        "min(accepted_at), sum(state = 'open' AND attached = 1) FROM outbox JOIN messages USING (seq) "
+        "WHERE state != 'done' GROUP BY outbox.destination ORDER BY min(accepted_at)"
     )
 
 

@@ -43,6 +43,8 @@ class TraceRow:
     in_number: int | None
     root_received: int | None
     root_routed: int | None
+    attaching: int | None
+    """1: it waits here until the next node holds its attachments."""
 
 
 def by_id(id: str) -> Statement:  # noqa: A002 - the envelope's word
@@ -51,7 +53,7 @@ def by_id(id: str) -> Statement:  # noqa: A002 - the envelope's word
         "SELECT messages.seq, origin, id, leaf, sender, recipient, kind, in_reply_to, via, ts, expires, accepted_at, "
         "seal IS NOT NULL, actor, file, inbox.state, stored_at, projected_at, claimed_at, taken_at, taken_by, "
         "peer, outbox.number, numbered_at, acked_at, done_at, messages.destination, messages.lane, inbox.life, "
-        "inbox.number, root_received, root_routed "
+        "inbox.number, root_received, root_routed, outbox.state = 'open' AND outbox.attached = 1 "
         "FROM messages LEFT JOIN inbox USING (seq) LEFT JOIN outbox USING (seq) WHERE id = ? ORDER BY messages.seq",
         (id,),
     )

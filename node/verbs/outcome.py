@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from netsky.node.db.trace import TraceRow
 
 ENDED = "ended"
-STAGES = ("queued", "held", "numbered", "at_root", "stored", ENDED)
-"""`queued`: waits for its link; `held`: the root asked to hold it here; `numbered`: on its way; `at_root`: stored
-there; `stored`: at its destination, whose word is on its way back."""
+STAGES = ("queued", "attaching", "held", "numbered", "at_root", "stored", ENDED)
+"""`queued`: waits for its link; `attaching`: its attachments go ahead of it; `held`: the root asked to hold it here;
+`numbered`: on its way; `at_root`: stored there; `stored`: at its destination, whose word is on its way back."""
 
 
 async def stage_of(node: Node, caller: Caller, id: str) -> dict[str, Any]:  # noqa: A002 - the envelope's word
@@ -68,7 +68,9 @@ def _fate(
 
 def _stage(node: Node, stands: Standing, recipient: str, lane: Lane) -> str:
     if stands.state == "open":
-        return "held" if node.is_held(stands.destination, recipient, lane) else "queued"
+        if node.is_held(stands.destination, recipient, lane):
+            return "held"
+        return "attaching" if stands.attached else "queued"
     if stands.state == "numbered":
         return "numbered"
     return "stored" if stands.peer == stands.destination else "at_root"

@@ -89,7 +89,13 @@ async def delivery_of(node: Node) -> dict[str, Any]:
     return {
         "outbox": [
             {"to": node.called(row.destination), "envelopes": row.envelopes, "open": row.open}
-            | {"numbered": row.numbered, "acked": row.acked, "bytes": row.bytes, "oldest": row.oldest}
+            | {
+                "numbered": row.numbered,
+                "acked": row.acked,
+                "attaching": row.attaching,
+                "bytes": row.bytes,
+                "oldest": row.oldest,
+            }
             | {"held": node.called(row.destination) in held}
             for row in waiting
         ],

@@ -179,7 +179,8 @@ def _sent(way: Way, row: TraceRow, outcome: OutcomeRow | None, names: Names, *, 
     queued = way.add("queued", row.accepted_at, f"from {row.sender} via {row.via}")
     sealed = way.add("sealed", row.accepted_at if row.is_sealed else None, "in the same transaction", after=queued)
     number = "" if row.number is None else f", number {row.number}"
-    last = way.add("numbered", row.numbered_at, f"to {_name(names, row.peer)}{number}", after=sealed)
+    waits = ", once its attachments are there" if row.attaching else ""
+    last = way.add("numbered", row.numbered_at, f"to {_name(names, row.peer)}{number}{waits}", after=sealed)
     direct = row.peer == row.destination
     if not direct:
         last = way.add("at the root", row.root_received, "stored and accepted", after=last, clock=ROOT_NAME)
@@ -288,14 +289,15 @@ class _Here:
 
 async def _still_here(node: Node, row: passed.PassedRow, id: str) -> _Here | None:  # noqa: A002 - the envelope's word
     there = _name(_names(node), row.peer)
-    for seq, state, batch in await node.reader.rows(forward.received_at(row.origin, row.peer, row.at)):
+    for seq, state, attached, batch in await node.reader.rows(forward.received_at(row.origin, row.peer, row.at)):
         assert isinstance(batch, bytes)
         headers = [decode_header(one.header) for one in decode_batch(batch).statements if isinstance(one, Sealed)]
         header = next((one for one in headers if one.id == id), None)
         if header is None:
             continue
         if state == "open":
-            return _Here(header, None, f"waits here for {there}")
+            waits = f"its attachments go to {there} first" if attached else f"waits here for {there}"
+            return _Here(header, None, waits)
         assert isinstance(seq, int)
         frames = await node.reader.rows(flight.of_forward(row.peer, seq))
         route = _opened(node, [(sealed,) for _, sealed in frames])

@@ -6,7 +6,8 @@ import hashlib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 import trio
@@ -16,11 +17,14 @@ from netsky.mesh.iroh_transport import IrohTransport
 from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.node.bus.draft import Accepted
 from netsky.node.daemon.told import OUTBOX_SIGNAL
+from netsky.node.db import outbox
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.seams.real_files import RealFiles
+from netsky.node.verbs.outcome import stage_of
 
 from tests.node.stations import Station, key, roster, seams_with, station
 from tests.node.test_links import World, free_port, until
+from tests.node.test_trace import OPERATOR, by_name, trace
 
 CHUNK = 256 * 1024
 
@@ -68,6 +72,13 @@ def holds(node: Station, data: bytes) -> bool:
     return path.exists() and path.read_bytes() == data
 
 
+async def stage(node: Station, sent: Accepted) -> str:
+    asked = SimpleNamespace(
+        ledger=node.ledger, identity=node.identity, is_held=node.is_held, called=lambda key: key.hex()
+    )
+    return str((await stage_of(cast("Any", asked), OPERATOR, sent.id))["stage"])
+
+
 @pytest.fixture
 def world(tmp_path: Path) -> World:
     return World(tmp_path)
@@ -99,9 +110,25 @@ async def test_an_envelope_with_attachments_stands_aside_and_the_others_pass_it(
         await trio.sleep(2)
         assert await root.received() == [passes.id]
         assert await one.rows("SELECT state FROM outbox ORDER BY seq") == [("open",), ("done",)]
+        assert await stage(one, waits) == "attaching"
+        assert by_name(await trace(one, waits.id))["numbered"]["detail"] == "to netsky0, once its attachments are there"
+        [pending] = outbox.pending_rows((await one.ledger.transaction([outbox.pending()]))[0])
+        assert (pending.open, pending.attaching) == (1, 1)
         root.floor = 0
         await trio.sleep(31)
         assert await root.received() == [passes.id, waits.id]
+        assert await stage(one, waits) == "ended"
+
+
+async def test_the_root_says_that_what_it_passes_on_waits_for_its_attachments(
+    world: World, autojump_clock: object
+) -> None:
+    async with world.three() as (root, one, two):
+        two.floor = 1 << 60  # it takes no blob for now
+        waits = await attach(one, "agent0@netsky2", os.urandom(CHUNK))
+        await trio.sleep(3)
+        assert by_name(await trace(root, waits.id))["routed"]["detail"] == "its attachments go to netsky2 first"
+        assert await stage(one, waits) == "at_root"
 
 
 async def test_sixteen_attachments_arrive_and_one_content_travels_once(world: World, autojump_clock: object) -> None:

@@ -56,7 +56,7 @@ async def test_the_way_from_open_to_done(three: SqliteLedger) -> None:
         (50, 30, None)
     ]
     assert await one(three, outbox.shares()) == [(THERE, 2, 200)]
-    assert outbox.pending_rows(await one(three, outbox.pending())) == [Pending(THERE, 1, 1, 0, 200, 12)]
+    assert outbox.pending_rows(await one(three, outbox.pending())) == [Pending(THERE, 1, 1, 0, 200, 12, 0)]
 
 
 async def test_an_ack_is_for_all_frames_up_to_it_and_for_those_that_had_none(three: SqliteLedger) -> None:
