@@ -225,7 +225,8 @@ class Link:
         refused = self._refused(roster)
         if refused is not None:
             return Effects(close=refused)
-        self._tell_roster(self._hello)
+        if self._ends.at_root:
+            self._tell_roster(self._hello)
         return self._receiver.adopt(roster)
 
     def grant(self, lane: Lane, envelopes: int, size: int) -> Effects:
@@ -297,8 +298,8 @@ class Link:
         return Close("revoked", f"{member.name} was revoked.") if member.revoked else None
 
     def _tell_roster(self, hello: Hello) -> None:
-        """Ours is new to this connection; the peer may still have a newer one."""
-        if self._ends.at_root and hello.roster < self._version:
+        """Ours is new to this connection. A root that lacks the one which its sibling has is shown its own seal."""
+        if hello.roster < self._version:
             self._pieces.load(self._version, self._sealed_roster)
 
     def _hold_frame(self) -> Hold:
@@ -346,8 +347,9 @@ class Link:
         return Effects(persist=(Stated(frame.lineages),))
 
     def _piece(self, piece: RosterPiece) -> Effects:
+        at_root = self._ends.at_root
         try:
-            if self._ends.at_root or piece.version <= self._shown_version:
+            if piece.version <= self._shown_version and not at_root:
                 raise Invalid("roster", "The peer sent a roster that this node does not take.", "roster")
             if piece.version <= self._version:
                 return NOTHING  # our node had it from elsewhere while it was on its way
@@ -357,9 +359,12 @@ class Link:
             roster = self._successor(sealed, piece.version)
         except Invalid as fault:
             return closing("roster", fault.sentence)
+        taken = Effects(persist=(Enrolled(roster, sealed),))
+        if at_root:  # our own seal over what we do not remember: this home was put back from a backup
+            return taken + self._sender.restored(0, "roster")
         self._roster, self._sealed_roster = roster, sealed
         self._shown_version = roster.version
-        return Effects(persist=(Enrolled(roster, sealed),)) + self._receiver.adopt(roster)
+        return taken + self._receiver.adopt(roster)
 
     def _successor(self, sealed: bytes, version: int) -> Roster:
         roster = open_roster(sealed, self._ends.root, self._ends.mesh)

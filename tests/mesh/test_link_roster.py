@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from netsky.envelope.batch import Statement, encode_batch, leaves, seal
 from netsky.envelope.kinds import Lane
-from netsky.mesh.effects import NOTHING, Arrived, Enrolled
+from netsky.mesh.effects import NOTHING, Arrived, Enrolled, Restored
 from netsky.mesh.frames import CONTROL, Ack, Data, Frame, Hello, Hold, Ping, RosterPiece
 from netsky.mesh.limits import (
     HOLD_EVERY_BEATS,
@@ -104,15 +104,6 @@ def test_a_newer_roster_takes_the_place_of_one_that_is_on_its_way() -> None:
     pair.run()
     assert pair.closed == {}
     assert [record.roster.version for record in pair.right.store.log if isinstance(record, Enrolled)] == [7]
-
-
-def test_a_peer_with_a_newer_roster_than_the_root_is_told_nothing() -> None:
-    pair = Pair(down=True)
-    pair.right.store.known = sealed(NEWER)
-    pair.connect()
-    pair.run()
-    assert pieces(pair) == []
-    assert pair.closed == {}
 
 
 def test_a_sibling_goes_by_a_roster_that_its_node_has_from_elsewhere() -> None:
@@ -264,8 +255,8 @@ def test_what_waited_can_still_end_the_link_or_find_its_lane_frozen() -> None:
 # Rosters that are not taken.
 
 
-def whole(known: Roster, **wrong: object) -> RosterPiece:
-    data = seal_roster(known, ROOT.sign)
+def whole(known: Roster, *, by: Node = ROOT, **wrong: object) -> RosterPiece:
+    data = seal_roster(known, by.sign)
     return replace(RosterPiece(known.version, len(data), 0, data), **wrong)  # type: ignore[arg-type]
 
 
@@ -343,10 +334,46 @@ def test_a_roster_that_was_taken_is_in_force_at_once_and_not_taken_twice() -> No
     assert sum(isinstance(record, Enrolled) for record in pair.right.store.log) == 1
 
 
-def test_the_root_takes_no_roster_from_a_sibling() -> None:
+def test_a_root_that_is_shown_a_newer_roster_under_its_own_seal_was_restored_and_takes_it() -> None:
+    pair = Pair()
+    pair.left.store.known = sealed(NEWER)
+    pair.connect()
+    pair.run()
+    assert pair.closed["right"].code == "restored"
+    enrolled, restored = [one for one in pair.right.store.log if isinstance(one, Enrolled | Restored)]
+    assert enrolled == Enrolled(*sealed(NEWER))
+    assert isinstance(restored, Restored)
+    assert restored.reason == "roster"
+    assert pair.right.store.known == sealed(NEWER)
+    pair.connect()
+    pair.run()
+    assert pair.closed == {}
+    assert sum(isinstance(one, Restored) for one in pair.right.store.log) == 1
+
+
+def test_a_root_that_learns_of_a_roster_meanwhile_passes_over_what_a_sibling_shows_of_it() -> None:
     pair = open_pair()
+    pair.right.store.known = sealed(NEWER)
+    pair.run()
     pair.feed(pair.right, whole(NEWER), CONTROL)
+    assert pair.closed == {}
+    assert not any(isinstance(one, Restored) for one in pair.right.store.log)
+
+
+@pytest.mark.parametrize(
+    "shown",
+    [
+        lambda: whole(NEWER, by=SIBLING),
+        lambda: whole(replace(NEWER, reign=REIGN + 1)),
+        lambda: whole(roster(6, numbers=(0, 1))),
+    ],
+    ids=["of another seal", "of another reign", "that lost a member"],
+)
+def test_a_root_takes_no_other_roster_from_a_sibling(shown: Callable[[], RosterPiece]) -> None:
+    pair = open_pair()
+    pair.feed(pair.right, shown(), CONTROL)
     assert pair.closed["right"].code == "roster"
+    assert pair.right.store.known[0].version == 5
 
 
 # Holds.

@@ -22,7 +22,7 @@ from netsky.node.lab.virtual import SeededChance
 from netsky.node.links.store import PeerStore
 from netsky.relay.holds import Load
 
-from tests.node.stations import Station, key, station
+from tests.node.stations import Station, key, roster, station
 from tests.node.test_links import BACK, WORK, World
 from tests.node.test_relay import errors
 
@@ -290,6 +290,24 @@ async def test_a_restored_root_that_had_routed_more_is_shown_it_and_burns_its_in
         assert [life for life, _ in await it.lives(0)] == [2]
         assert it.at[0].book.burns == 1
         assert await it.at[2].one("SELECT count(*) FROM lineages WHERE node = ?", key(0)) == 2
+
+
+async def test_a_restored_root_that_had_enrolled_more_is_shown_its_roster_and_goes_on_from_there(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    async with town(tmp_path) as it:
+        await it.stop(1)
+        before = it.world.known
+        it.world.known = roster(1, 2, 3, version=2, revoked={3: 5})
+        waiting = await it.send(2, 1, "waits at the root")
+        await trio.sleep(5)
+        assert before[0].version == it.at[0].book.roster()[0].version == 1
+        await it.start(1)
+        await it.settle()
+        assert it.at[0].book.roster() == it.world.known, "nobody whom it had revoked is a member again"
+        assert it.at[0].book.burns == 1
+        assert await it.lives(0) == [(2, "roster")]
+        assert await it.received(1) == waiting
 
 
 async def test_a_root_that_lost_everything_but_its_key_is_told_by_all(tmp_path: Path, autojump_clock: object) -> None:

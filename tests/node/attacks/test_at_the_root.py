@@ -15,6 +15,7 @@ import trio
 from netsky.envelope.batch import Batch, encode_batch, leaves
 from netsky.mesh.frames import CONTROL, Ack, Data, Evidence, Frame, Hold, Outcomes, RosterPiece
 from netsky.mesh.outcome import Outcome, unpack_outcome
+from netsky.mesh.roster import seal_roster
 from netsky.mesh.transport import PeerAddress
 from netsky.node.lab.adversary import REPLY, WORK, Wire, adversary
 from netsky.node.lab.forgery import bare, under_key, with_leaf, without
@@ -33,7 +34,7 @@ from tests.node.attacks.world import (
     link_events,
     linked,
 )
-from tests.node.stations import Station, key
+from tests.node.stations import Station, key, private_key
 from tests.node.test_links import BACK, ROOT_AT
 from tests.node.test_links import WORK as WORK_LINE
 
@@ -345,7 +346,7 @@ async def test_an_outcome_of_what_has_not_left_is_not_believed(world: AttackWorl
 
 
 async def roster_of_a_sibling(wire: Wire, _: Member3) -> None:
-    sealed = enrolled(1, 2, 3, 7, version=2)[1]
+    sealed = seal_roster(enrolled(1, 2, 3, 7, version=2)[0], private_key(3).sign)
     await wire.say(CONTROL, RosterPiece(2, len(sealed), 0, sealed))
 
 
