@@ -10,6 +10,9 @@ from netsky.node.seams.ledger import Row, Statement, Value
 CLOCK = "clock"
 """The last hybrid clock given out, ns. Raised in the transaction of the envelope that used it."""
 
+REIGN = "reign"
+"""Of the charter under which the streams of this node were begun."""
+
 RUNNING_SINCE = "running_since"
 """ns while a daemon has the file open, 0 after an orderly end: anything else at a start was a crash."""
 

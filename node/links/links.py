@@ -62,7 +62,7 @@ class Links:
         )
         self._lasting = Lasting()
         self._last_seen = LastSeen()
-        self._remembering = Remembering(own, parts.home, seams, parts.group)
+        self._remembering = Remembering(own, parts.identity.charter.reign, parts.home, seams, parts.group)
         parts.ingress.counted = self.holds.counted
         self._notices = Notices(
             *(parts.seams, parts.group, parts.signals, parts.events, parts.log, self.name_of, parts.membership.adopt),

@@ -1,7 +1,8 @@
 """What this node knows of memories: its own lineage and highest life, and the lineages of those it meets.
 
 The highest life stands in the file `lives` of the home as well, synced before any stream uses it: a database that knows
-less than this file was put back from a backup. `netsky restore` says so itself, by the file `restored`.
+less than this file was put back from a backup. `netsky restore` says so itself, by the file `restored`. Who
+follows a charter of a higher reign begins anew likewise: stored seals carry the old one, and nobody takes them any more.
 """
 
 from __future__ import annotations
@@ -23,8 +24,10 @@ NO_LINEAGES: Mapping[bytes, Lineage] = MappingProxyType({})
 
 
 class Remembering:
-    def __init__(self, me: bytes, home: Home, seams: Seams, group: GroupCommit) -> None:
+    def __init__(self, me: bytes, reign: int, home: Home, seams: Seams, group: GroupCommit) -> None:
+        """`reign` is that of the charter in force."""
         self._me = me
+        self._reign = reign
         self._home = home
         self._seams = seams
         self._group = group
@@ -39,8 +42,13 @@ class Remembering:
 
     async def load(self) -> Restored | None:
         """Before any link. What has to be stored first of all, if this home was put back from a backup."""
-        found, newest, lives = await self._group.write(
-            [restore.all_lineages(), restore.newest_from_links(), restore.highest_life()]
+        found, newest, lives, reigned = await self._group.write(
+            [
+                restore.all_lineages(),
+                restore.newest_from_links(),
+                restore.highest_life(),
+                node_state.get(node_state.REIGN),
+            ]
         )
         self._load_lineages(found)
         self._known_until = node_state.integer(newest)
@@ -52,8 +60,12 @@ class Remembering:
             await self._group.write(restore.put_lineage(self._own, self._seams.time.wall()))
             self.noted([self._own])
         reason = "restore" if self._is_marked() else "lives" if self._on_file > max(1, known) else None
+        if reason is None and node_state.integer(reigned, self._reign) < self._reign:
+            reason = "reign"
         if reason is None:
             self.raise_to(self._highest)
+            if not reigned:
+                await self._group.write([node_state.put(node_state.REIGN, self._reign)])
             return None
         return Restored(self._highest + 1, self._seams.chance.token(LINEAGE_BYTES), reason)
 
@@ -90,6 +102,7 @@ class Remembering:
             *restore.raise_all(restore.NewLife(record.life, record.lineage, now, record.reason)),
             *restore.put_lineage(self._renewed(record), now),
             invites.burn_open(now),
+            node_state.raise_to(node_state.REIGN, self._reign),
         ]
 
     def restored(self, record: Restored) -> None:

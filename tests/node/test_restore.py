@@ -16,13 +16,14 @@ from typing import Any
 import pytest
 import trio
 from netsky.mesh.effects import Numbered, Record
+from netsky.mesh.roster import seal_roster
 from netsky.node.errors import NetskyError
 from netsky.node.home import LIVES_FILE, RESTORED_FILE
 from netsky.node.lab.virtual import SeededChance
 from netsky.node.links.store import PeerStore
 from netsky.relay.holds import Load
 
-from tests.node.stations import Station, key, roster, station
+from tests.node.stations import Station, identity, key, private_key, roster, station
 from tests.node.test_links import BACK, WORK, World
 from tests.node.test_relay import errors
 
@@ -40,6 +41,7 @@ class Town:
     over: dict[int, trio.Event] = field(default_factory=dict)
     ended: dict[int, trio.Event] = field(default_factory=dict)
     begun: int = 0
+    reign: int = 1
 
     async def start(self, *numbers: int) -> None:
         for number in numbers:
@@ -114,6 +116,7 @@ class Town:
 
     async def _live(self, number: int, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         made = self.world.station(number, self.routes if number == 0 else ())
+        made.identity = identity(number, self.reign)
         self.begun += 1
         # What one life of a node draws, no other does.
         made.seams = replace(made.seams, chance=SeededChance(1_000 + self.begun))
@@ -494,6 +497,43 @@ async def test_what_a_peer_cannot_take_three_times_is_dead_and_what_stands_behin
         assert [error["data"]["code"] for error in errors(it.at[1])] == ["damaged"]
         assert await it.lives(number) == [(2, "damaged")]
         assert it.at[0].links.queues.load(key(2)) == Load()
+
+
+@pytest.mark.parametrize("number", [0, 1])
+async def test_what_was_sealed_in_the_reign_before_goes_on_in_the_next_under_a_new_life(
+    tmp_path: Path, autojump_clock: object, monkeypatch: pytest.MonkeyPatch, number: int
+) -> None:
+    async with town(tmp_path) as it:
+        before = await it.send(1, 2, "before")
+        await it.settle()
+        really = PeerStore.persist
+        cut: list[Record] = []
+
+        async def persist(store: PeerStore, records: Sequence[Record]) -> None:
+            await really(store, records)
+            hit = [one for one in records if isinstance(one, Numbered) and one.source in {"own", "forward"}]
+            if store._ways is it.at[number].links._ways and (hit or cut):
+                cut.extend(hit)
+                raise NetskyError("and the connection breaks", next="nothing")
+
+        monkeypatch.setattr(PeerStore, "persist", persist)
+        waiting = await it.send(1, 2, "numbered, sealed, and not sent")
+        await trio.sleep(1)
+        assert cut
+        assert await it.at[number].one("SELECT count(*) FROM flight") == 1
+        await it.stop(0, 1, 2)
+        monkeypatch.setattr(PeerStore, "persist", really)
+        it.reign = 2
+        crowned = replace(it.world.known[0], reign=2, version=2)
+        it.world.known = crowned, seal_roster(crowned, private_key(0).sign)
+        await it.start(0, 1, 2)
+        await it.settle()
+        assert await it.received(2) == [*before, *waiting]
+        assert await it.fate(1, waiting[0]) == ("delivered", None)
+        assert await it.lives(number) == [(2, "reign")]
+        await it.stop(number)
+        await it.start(number)
+        assert await it.lives(number) == [(2, "reign")], "once for each reign"
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
