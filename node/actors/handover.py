@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
+from netsky.envelope.address import parse_address
 from netsky.envelope.fields import Body, Header
 from netsky.envelope.file import Proof, to_file
 from netsky.envelope.kinds import lane_of
@@ -34,6 +35,8 @@ from netsky.node.log import Log
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.files import Files, HostileFile
 from netsky.node.seams.time import Time
+from netsky.relay.acks import GIVEN_UP_CODES, GIVEN_UP_TEXT, given_up_id
+from netsky.relay.authority import ROOT
 
 Accept = Callable[[str, Via, Sequence[Draft]], Awaitable[Sequence[Accepted | NetskyError]]]
 
@@ -69,6 +72,7 @@ class Handover:
         events: Events,
         log: Log,
         taken: Callable[[], None],
+        at_root: bool,
     ) -> None:
         self._actor = actor
         self._channels = channels
@@ -80,6 +84,7 @@ class Handover:
         self._events = events
         self._log = log
         self._taken = taken
+        self._at_root = at_root
 
     async def next(self, *, replies_alone: bool = False) -> Handed | None:
         """The next envelope to try, its try counted and stored; None if there is none now. Replies first: they ask for
@@ -181,14 +186,30 @@ class Handover:
     async def _give_up(self, handed: Handed, code: str, reason: str) -> None:
         actor, header = self._actor, handed.header
         if lane_of(header.kind) == "work":  # an error about an error would never end
-            text = f"{actor.name} could not do this: {reason}."
-            draft = self._draft(handed, text, "error", {"error": {"code": code, "message": reason}})
+            draft = self._error(handed, code, reason)
             result = await self._hand_in("node", draft)
             if isinstance(result, NetskyError) and not isinstance(result, Conflict):
                 self._log.warn("actor.error_refused", actor=actor.name, id=header.id, reason=result.message)
         self._log.warn("actor.gave_up", actor=actor.name, id=header.id, code=code, reason=reason)
         self._events.publish("given_up", actor=actor.name, id=header.id, code=code, reason=reason)
         await self._take(handed, "given_up", "quarantine", (code, reason))
+
+    def _error(self, handed: Handed, code: str, reason: str) -> Draft:
+        """Between siblings no word of an actor passes that the owner has not allowed: there it is the daemon's."""
+        header, name = handed.header, self._actor.name
+        node = parse_address(header.sender).node
+        if self._at_root or node in {None, ROOT}:
+            text = f"{name} could not do this: {reason}."
+            return self._draft(handed, text, "error", {"error": {"code": code, "message": reason}})
+        return Draft(
+            to=header.sender,
+            text=GIVEN_UP_TEXT,
+            kind="error",
+            in_reply_to=header.id,
+            thread=header.thread,
+            data={"error": {"code": code if code in GIVEN_UP_CODES else GIVEN_UP_CODES[-1]}},
+            id=given_up_id(header.origin, header.id),
+        )
 
     async def _take(self, handed: Handed, by: str, to: str, why: tuple[str, str] | None = None) -> None:
         c, name = handed.candidate, self._actor.name

@@ -105,6 +105,7 @@ class Place:
             events=node.events,
             log=node.log,
             taken=lambda: node.signals.ring(TAKEN_SIGNAL),
+            at_root=node.identity.root,
         )
         while True:
             heard = node.signals.count(name)

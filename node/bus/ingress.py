@@ -29,7 +29,7 @@ from netsky.node.db.outbox import Asked
 from netsky.node.db.outcomes import OutcomeRow
 from netsky.node.seams.ledger import NO_ROWS, Row, Statement
 from netsky.node.seams.time import Time
-from netsky.relay.acks import is_ack
+from netsky.relay.acks import is_daemons_word, is_given_up
 from netsky.relay.authority import ROOT, refusal
 
 
@@ -92,7 +92,7 @@ class IngressPlanner:
         """What `reads` asks, before anything is made of the envelopes."""
         if not envelopes:
             return [NO_ROWS] * 5
-        acknowledged = sorted({header.in_reply_to or "" for header, body in envelopes if is_ack(header, body)})
+        acknowledged = sorted({header.in_reply_to or "" for header, body in envelopes if is_daemons_word(header, body)})
         return [
             outcomes.find([outcomes.key_of(header.origin, header.id) for header, _ in envelopes]),
             actors.all(),
@@ -162,7 +162,11 @@ class IngressPlanner:
         recipient = recipient._replace(node=name)
         if recipient.actor not in here and not (recipient.actor == "owner" and name == ROOT):
             return "unknown_actor"
-        if self._is_root and not is_ack(header, item.body) and refusal(sender, recipient, header.kind) is not None:
+        if (
+            self._is_root
+            and not is_daemons_word(header, item.body)
+            and refusal(sender, recipient, header.kind) is not None
+        ):
             return "authority"
         cap = self._config().inbox_envelopes_max
         if waiting.get(recipient.actor, 0) >= room.most(cap, lane_of(header.kind), at_root=self._is_root):
@@ -214,14 +218,15 @@ class IngressPlanner:
 
 
 def _unasked(item: Incoming, asked: dict[str, Asked]) -> str | None:
-    """An acknowledgement is taken for an envelope of this node, from the actor that it went to, and only if its sender
-    asked: nobody let it pass for any other reason."""
+    """What a daemon says is taken for an envelope of this node, from the actor that it went to, and an acknowledgement
+    only if its sender asked: nobody let it pass for any other reason."""
     h = item.header
-    if not is_ack(h, item.body):
+    if not is_daemons_word(h, item.body):
         return None
     row = asked.get(h.in_reply_to or "")
     answers = (
         row is not None
+        and (row.wants_ack or is_given_up(h, item.body))
         and (row.destination, row.recipient, row.thread) == (h.origin, h.sender, h.thread)
         and parse_address(row.sender).actor == _recipient(h)
     )

@@ -67,13 +67,14 @@ class Mine(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """An envelope of this node whose sender asked to be told when it was taken."""
+    """An envelope of this node, and whether its sender asked to be told when it was taken."""
 
     id: str
     sender: str
     recipient: str
     destination: bytes
     thread: str | None
+    wants_ack: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,10 +294,10 @@ def error_told(seqs: Sequence[int]) -> Statement:
 
 
 def asked(origin: bytes, ids: Sequence[str]) -> Statement:
-    """What an acknowledgement is held against."""
+    """What the word of another node's daemon is held against."""
     return Statement(
-        "SELECT id, sender, recipient, messages.destination, thread FROM messages JOIN outbox USING (seq) "
-        "WHERE id IN (SELECT value FROM json_each(?)) AND origin = ? AND wants_ack = 1",
+        "SELECT id, sender, recipient, messages.destination, thread, wants_ack FROM messages JOIN outbox USING (seq) "
+        "WHERE id IN (SELECT value FROM json_each(?)) AND origin = ?",
         (texts(ids), origin),
     )
 

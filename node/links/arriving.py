@@ -19,7 +19,7 @@ from netsky.node.bus.ingress import Incoming, Ingressed
 from netsky.node.db import links
 from netsky.node.db.forward import NewForward
 from netsky.node.db.passed import PassedRow
-from netsky.relay.acks import is_ack
+from netsky.relay.acks import is_daemons_word
 from netsky.relay.ingress import Border, refusal_code
 
 OUTCOMES_MAX = 64
@@ -60,7 +60,7 @@ def part(
         elif border is None:
             parted.refused.append(_refusal(record, peer, arrival, "destination_other", now))
         else:
-            ack = arrival.body is not None and is_ack(header, arrival.body)
+            ack = arrival.body is not None and is_daemons_word(header, arrival.body)
             code_or_none = refusal_code(header, border, is_ack=ack)
             named = arrival.body.attachments if arrival.body is not None else ()
             if code_or_none is None and any(held.get(one.sha256) != one.size for one in named):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 REASONS: dict[str, tuple[str, str]] = {
     "ack_unasked": (
-        "it acknowledges what this node did not send, or did not want acknowledged",
+        "it answers what this node did not send, or acknowledges what it did not want acknowledged",
         "netsky trace ID on the node that it came from",
     ),
     "address": ("the address names a node with another key", "netsky nodes, then send it to the right one"),

@@ -1,8 +1,8 @@
 """What this node knows of memories: its own lineage and highest life, and the lineages of those it meets.
 
 The highest life stands in the file `lives` of the home as well, synced before any stream uses it: a database that knows
-less than this file was put back from a backup. `netsky restore` says so itself, by the file `restored`. Who
-follows a charter of a higher reign begins anew likewise: stored seals carry the old one, and nobody takes them any more.
+less than this file was put back from a backup. `netsky restore` says so itself, by the file `restored`. Who follows a
+charter of a higher reign begins anew likewise: stored seals carry the old one, and nobody takes them any more.
 """
 
 from __future__ import annotations

@@ -14,10 +14,12 @@ from netsky.mesh.limits import ALPN
 from netsky.mesh.transport import PeerAddress, TransportOptions
 from netsky.node.actors.handover import Handover
 from netsky.node.actors.runtime import Verdict
+from netsky.node.bus.draft import Draft
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import actors
 from netsky.node.db.actors import ActorRow
 from netsky.node.errors import NotFound, Refused, TryLater
+from netsky.relay.acks import GIVEN_UP_TEXT, given_up_id
 from netsky.relay.holds import Load
 
 from tests.node.stations import Station, identity, key, roster
@@ -198,6 +200,7 @@ def handover(node: Station) -> Handover:
         events=node.events,
         log=node.log,
         taken=lambda: node.signals.ring(TAKEN_SIGNAL),
+        at_root=node.identity.root,
     )
 
 
@@ -216,6 +219,37 @@ async def answer_all(node: Station) -> None:
                     await hand.conclude(reply, Verdict(True))
                 await trio.sleep(0.1)
         await trio.sleep(0.1)
+
+
+@pytest.mark.parametrize("code", ["program_failed", "no_such_code"])
+async def test_that_an_actor_gave_up_passes_between_siblings_in_the_words_of_its_daemon_alone(
+    world: World, autojump_clock: object, code: str
+) -> None:
+    async with world.three("agent0@netsky1 -> agent0@netsky2: text") as (root, one, two):
+        [sent] = await one.send("agent0@netsky2", "do this", thread="t")
+        [unsent] = await two.send("agent0@netsky0", "of another")
+        await trio.sleep(1)
+        hand = handover(two)
+        handed = await hand.next()
+        assert handed is not None
+        await hand.conclude(handed, Verdict(False, reason="words of its own", code=code, again=False))
+        await trio.sleep(1)
+        [error] = errors(one)
+        assert (error["in_reply_to"], error["thread"], error["from"]) == (sent.id, "t", "agent0@netsky2")
+        assert error["text"] == GIVEN_UP_TEXT
+        assert error["data"] == {"error": {"code": "program_failed"}}
+        assert await fates(two) == [("delivered", None), ("delivered", None), ("delivered", None)]
+        # About what was never sent there, and with a word more, it is an error like any other.
+        data: dict[str, object] = {"error": {"code": "poison"}}
+        forged = Draft(
+            "agent0@netsky1", GIVEN_UP_TEXT, "error", unsent.id, data=data, id=given_up_id(key(1), unsent.id)
+        )
+        worded = Draft("agent0@netsky1", GIVEN_UP_TEXT + "!", "error", sent.id, data=data, id=given_up_id(key(1), "x"))
+        await two.bus.accept("agent0", "node", [forged, worded])
+        await trio.sleep(1)
+        assert [code for _, code in (await fates(two))[-2:]] == ["ack_unasked", "authority"]
+        assert len(errors(one)) == 1
+        assert root.crashes == []
 
 
 async def test_two_agents_that_wait_for_each_others_replies_with_full_inboxes_still_move(

@@ -7,7 +7,7 @@ import pytest
 from netsky.envelope.fields import Attachment, Body, Header
 from netsky.envelope.limits import DAY_NS, EXPIRES_MAX_NS, SKEW_NS
 from netsky.mesh.roster import Member, Roster
-from netsky.relay.acks import TEXT, ack_id, is_ack
+from netsky.relay.acks import GIVEN_UP_TEXT, TEXT, ack_id, given_up_id, is_ack, is_daemons_word
 from netsky.relay.holds import Queues
 from netsky.relay.ingress import CODES, Border, refusal_code
 from netsky.relay.limits import QUEUE_ENVELOPES_MAX, RESERVE_ENVELOPES
@@ -112,3 +112,23 @@ def test_an_acknowledgement_has_one_form(changed: dict[str, Any], body: Body) ->
     assert is_ack(GOOD, BODY)
     assert is_ack(replace(GOOD, thread="of the question"), BODY)
     assert not is_ack(replace(GOOD, **changed), body)
+
+
+FAILED = header(kind="error", in_reply_to="q", id=given_up_id(TWO, "q"))
+WHY = Body(GIVEN_UP_TEXT, b'{"error":{"code":"timed_out"}}')
+
+
+@pytest.mark.parametrize(
+    ("changed", "body"),
+    [
+        ({"kind": "reply"}, WHY), ({"in_reply_to": "p"}, WHY), ({"destination": ONE}, WHY), ({"parent": "words"}, WHY),
+        ({}, replace(WHY, text="My own words")), ({}, replace(WHY, data=None)),
+        ({}, replace(WHY, data=b'{"error":{"code":"words_of_mine"}}')),
+        ({}, replace(WHY, data=b'{"error":{"code":"timed_out","message":"words"}}')),
+        ({}, replace(WHY, attachments=(Attachment("a", 1, bytes(32)),))),
+    ],
+)  # fmt: skip
+def test_that_an_actor_gave_up_has_one_form(changed: dict[str, Any], body: Body) -> None:
+    assert is_daemons_word(FAILED, WHY)
+    assert not is_ack(FAILED, WHY)
+    assert not is_daemons_word(replace(FAILED, **changed), body)
