@@ -29,12 +29,13 @@ from netsky.node.bus.limits import (
     OUTBOX_REPLY_RESERVE_BYTES,
 )
 from netsky.node.bus.onward import Onward
+from netsky.node.bus.refusals import no_actor, no_node
 from netsky.node.bus.sealing import Fresh, Numbers, Sealed, Sealer, Sealing, SignerIdentity
 from netsky.node.config import Config
 from netsky.node.db import actors, arrivals, blobs, messages, node_state, outbox
 from netsky.node.db.actors import ActorRow
 from netsky.node.db.group import Plan
-from netsky.node.errors import Conflict, NetskyError, NotFound, Refused, TryLater
+from netsky.node.errors import Conflict, NetskyError, Refused, TryLater
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
@@ -252,18 +253,8 @@ class AcceptPlanner:
     def _peer(self, to: Address) -> bytes:
         assert to.node is not None
         key = self._mesh.key_of(to.node)
-        if key is None and self._mesh.was_revoked(to.node):
-            raise Refused(
-                f"{to.node} was revoked: it no longer belongs to this mesh, so nothing can be sent to {to}",
-                next="netsky nodes, then send it to a node that does",
-                code="dest_revoked",
-            )
         if key is None:
-            raise NotFound(
-                f"this node knows no {to.node}, so nothing can be sent to {to}",
-                next="netsky nodes",
-                code="unknown_node",
-            )
+            raise no_node(to, revoked=self._mesh.was_revoked(to.node))
         return key
 
     def _check_parties(self, group: _Group, offer: Offer, local: bool) -> None:
@@ -279,11 +270,11 @@ class AcceptPlanner:
         name = self._identity.name
         here = {*group.actors, "agent0", *(("owner",) if name == ROOT else ())}
         if local and offer.to.actor not in here:
-            return _no_actor(offer.to.actor, "")
+            return no_actor(offer.to.actor)
         if offer.via == "node":
             return None
         if offer.sender not in here | _VOICES:
-            return _no_actor(offer.sender, " that could send this")
+            return no_actor(offer.sender, " that could send this")
         sender, recipient = Address(offer.sender, name), Address(offer.to.actor, offer.to.node or name)
         relations = _relations(group.actors, offer) if local else frozenset()
         if ROOT not in {sender.node, recipient.node} and not local:
@@ -379,12 +370,6 @@ def _check_same(request: bytes, offer: Offer) -> None:
             next="send it with a key of its own",
             code="idempotency_conflict",
         )
-
-
-def _no_actor(name: str, more: str) -> NotFound:
-    return NotFound(
-        f"there is no actor {name} on this node{more}", next=f"netsky agent add {name}", code="unknown_actor"
-    )
 
 
 def _relations(rows: dict[str, ActorRow], offer: Offer) -> frozenset[Relation]:

@@ -170,7 +170,7 @@ class Neighbours:
         return PEER if name == "netsky7" else None
 
     def was_revoked(self, name: str) -> bool:
-        return name == "netsky8"
+        return name == "netsky9"
 
     def next_hop(self, destination: bytes) -> bytes:
         return destination

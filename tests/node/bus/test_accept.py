@@ -98,6 +98,8 @@ async def test_an_unknown_node_is_not_found(world: World) -> None:
     with pytest.raises(NotFound) as caught:
         await world.send("agent0@netsky8", "x", "agent0")
     assert caught.value.code == "unknown_node"
+    with pytest.raises(Refused, match="netsky9 was revoked"):
+        await world.send("agent0@netsky9", "x", "agent0")
 
 
 @pytest.mark.parametrize(

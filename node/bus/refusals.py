@@ -1,0 +1,24 @@
+"""What the door of the bus says when nobody of that name is there."""
+
+from __future__ import annotations
+
+from netsky.envelope.address import Address
+from netsky.node.errors import NotFound, Refused
+
+
+def no_actor(name: str, more: str = "") -> NotFound:
+    return NotFound(
+        f"there is no actor {name} on this node{more}", next=f"netsky agent add {name}", code="unknown_actor"
+    )
+
+
+def no_node(to: Address, *, revoked: bool) -> NotFound | Refused:
+    if revoked:
+        return Refused(
+            f"{to.node} was revoked: it no longer belongs to this mesh, so nothing can be sent to {to}",
+            next="netsky nodes, then send it to a node that does",
+            code="dest_revoked",
+        )
+    return NotFound(
+        f"this node knows no {to.node}, so nothing can be sent to {to}", next="netsky nodes", code="unknown_node"
+    )
