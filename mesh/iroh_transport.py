@@ -39,13 +39,18 @@ _SOURCE_LINE = re.compile(r"\s*\((?:/|[A-Za-z]:)[^)]*:\d+:\d+\)")
 _NO_PROTOCOL = re.compile(r"\bNoApplicationProtocol\b|\berror 120\b")
 """TLS alert 120, as either side's iroh words it: the two have no ALPN in common."""
 
+_CLOSE_WITH_REASON = re.compile(r'ApplicationClose \{ error_code: \d+, reason: b"((?:[^"\\]|\\.)+)" \}')
+"""A close as iroh prints it inside of other errors: the reason is what the peer has said."""
+
 _CLOSED_BY_PEER = re.compile(r"closed by peer: (.*) \(code \d+\)", re.DOTALL)
 
 
 def _sentence(message: str) -> str:
     """The innermost cause that iroh names, without the source lines of the machine it was built on."""
     lines = [_SOURCE_LINE.sub("", line).strip() for line in message.splitlines()]
-    return next((line for line in reversed(lines) if line), "iroh gave no reason")
+    last = next((line for line in reversed(lines) if line), "iroh gave no reason")
+    closed = _CLOSE_WITH_REASON.search(last)
+    return last if closed is None else f"the peer closed the connection: {closed[1]}"
 
 
 @contextmanager

@@ -29,13 +29,13 @@ from netsky.node.bus.limits import (
     OUTBOX_REPLY_RESERVE_BYTES,
 )
 from netsky.node.bus.onward import Onward
-from netsky.node.bus.refusals import no_actor, no_node
+from netsky.node.bus.refusals import no_actor, no_node, not_allowed
 from netsky.node.bus.sealing import Fresh, Numbers, Sealed, Sealer, Sealing, SignerIdentity
 from netsky.node.config import Config
 from netsky.node.db import actors, arrivals, blobs, messages, node_state, outbox
 from netsky.node.db.actors import ActorRow
 from netsky.node.db.group import Plan
-from netsky.node.errors import Conflict, NetskyError, Refused, TryLater
+from netsky.node.errors import Conflict, NetskyError, TryLater
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
@@ -280,7 +280,7 @@ class AcceptPlanner:
         if ROOT not in {sender.node, recipient.node} and not local:
             return None  # siblings reach each other through the root, whose owner may have written a line for them
         sentence = refusal(sender, recipient, offer.draft.kind, relations)
-        return None if sentence is None else Refused(sentence, next="netsky help trust", code="authority")
+        return None if sentence is None else not_allowed(sentence, offer.sender)
 
     def _check_inbox(self, group: _Group, offer: Offer) -> None:
         cap = self._config().inbox_envelopes_max

@@ -22,3 +22,9 @@ def no_node(to: Address, *, revoked: bool) -> NotFound | Refused:
     return NotFound(
         f"this node knows no {to.node}, so nothing can be sent to {to}", next="netsky nodes", code="unknown_node"
     )
+
+
+def not_allowed(sentence: str, sender: str) -> Refused:
+    """By the authority table. The owner's words reach other actors by the manager that answers to nobody else."""
+    step = "netsky send agent0 TEXT, whom you may write to; or in its name: --from agent0" if sender == "owner" else ""
+    return Refused(sentence, next=f"{step} (netsky help trust)" if step else "netsky help trust", code="authority")

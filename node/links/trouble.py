@@ -35,7 +35,13 @@ def troubles(
             why = _FROZEN.get(code, f"its code is {code}")
             sentence = f"the stream {stream} of the link to {name} stands still: {why}"
             found.append(("frozen", sentence, "netsky help mesh, under *A stream stands still*"))
-        if not root and link["down_since"] is not None and now - link["down_since"] > DOWN_NS:
+        revoked = not root and not link["up"] and "revoked: " in (link["trouble"] or "")
+        if revoked:
+            sentence = "this node was revoked: it no longer belongs to the mesh, and nothing leaves it or comes to it"
+            found.append(
+                ("revoked", sentence, "netsky down; to come back, a new home and a new ticket: netsky help mesh")
+            )
+        elif not root and link["down_since"] is not None and now - link["down_since"] > DOWN_NS:
             minutes = (now - link["down_since"]) // (60 * 10**9)
             sentence = f"no link to {name} for {minutes} min: {link['trouble']}"
             found.append(("link_down", sentence, f"is {name} up, and can this machine reach it? netsky doctor"))

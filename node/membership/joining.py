@@ -115,13 +115,15 @@ async def join(
     shown = _shown_roster(home, around.files, ticket)
     options = TransportOptions(ANY_PORT, (ticket.relay,) if ticket.relay else ())
     transport = await around.transport.open(secret, [JOIN_ALPN], options)
+    asking = _Asking(home, around, ticket, transport, shown=shown, listener=listener, program=program)
     try:
         with trio.move_on_after(wait_seconds):
-            asking = _Asking(home, around, ticket, transport, shown=shown, listener=listener, program=program)
             return await asking.until_answered()
     finally:
         with trio.CancelScope(shield=True), trio.move_on_after(GOODBYE_SECONDS):
             await transport.close()
+    if not asking.was_pending:
+        raise asking.no_answer(f"within {wait_seconds:g} s")
     raise TimedOut(
         f"nobody at the root has approved this join within {wait_seconds:g} s",
         next="at the root: netsky nodes, then netsky approve LABEL; then type the same line here again",
@@ -144,7 +146,7 @@ class _Asking:
         self._home, self._around, self._ticket, self._transport = home, around, ticket, transport
         self._program, self._shown, self._listener = program, shown, listener
         self._words: tuple[str, ...] = ()
-        self._was_pending = False
+        self.was_pending = False
 
     async def until_answered(self) -> Admission:
         time, chance = self._around.time, self._around.chance
@@ -155,7 +157,7 @@ class _Asking:
             except TransportError as error:
                 trouble = self._judged(error)
                 lasted = time.monotonic() - began
-                if not self._was_pending and lasted > UNREACHABLE_SECONDS * 1e9:
+                if not self.was_pending and lasted > UNREACHABLE_SECONDS * 1e9:
                     raise trouble from None
                 self._listener.trouble(trouble.message)
             except Invalid as invalid:
@@ -175,12 +177,7 @@ class _Asking:
         """What the end of a connection means; raises what no further try can change."""
         turned = _TURNED_AWAY.search(str(error))
         if turned is None:
-            where = ", ".join((*self._ticket.addresses, *filter(None, (self._ticket.relay,)))) or "no address"
-            return Unreachable(
-                f"the root does not answer at {where} ({error})",
-                next="is it up (netsky status there), and can this machine reach that address? then type it again",
-                code="root_unreachable",
-            )
+            return self.no_answer(f"({error})")
         code = turned[1]
         if code == "door_closed":
             raise Refused(
@@ -193,6 +190,14 @@ class _Asking:
         if code == "not_the_root":
             raise Refused("what answers is no root", next="ask the owner which machine is", code=code)
         return TryLater(f"the root broke off ({code})", next="type the same line again in a minute", code=code)
+
+    def no_answer(self, how: str) -> Unreachable:
+        where = ", ".join((*self._ticket.addresses, *filter(None, (self._ticket.relay,)))) or "no address"
+        return Unreachable(
+            f"the root does not answer at {where} {how}",
+            next="is it up (netsky status there), and can this machine reach that address? then type it again",
+            code="root_unreachable",
+        )
 
     async def _once(self) -> Admission | None:
         """One connection. None if it ended without an answer."""
@@ -233,7 +238,7 @@ class _Asking:
             self._listener.words(joiner.words)
             self._listener.clock(joiner.root_wall - wall)
         if joiner.pending and joiner.admission is None:
-            self._was_pending = True
+            self.was_pending = True
             self._listener.pending()
 
     def _store(self, admission: Admission) -> None:

@@ -237,6 +237,8 @@ def test_a_sentence_of_iroh_is_its_innermost_cause_without_foreign_paths() -> No
     assert _sentence("Connecting failed (/home/x/y.rs:76:20)") == "Connecting failed"
     assert _sentence("closed by peer: bye (code 7)") == "closed by peer: bye (code 7)"
     assert _sentence("") == "iroh gave no reason"
+    closed = 'ConnectionLost(ApplicationClosed(ApplicationClose { error_code: 19, reason: b"revoked: it left" }))'
+    assert _sentence(closed) == "the peer closed the connection: revoked: it left"
 
 
 # What the generated code came with, line for line.

@@ -504,6 +504,12 @@ LINK = {
         ({"frozen": {"work out": "of a newer version"}}, True, "frozen", "of a newer version"),
         ({"down_since": 0, "trouble": "nobody answers"}, False, "link_down", "nobody answers"),
         ({"down_since": 0, "trouble": "nobody answers"}, True, "", ""),
+        (
+            {"up": False, "down_since": 599 * SECOND, "trouble": "closed: revoked: it left"},
+            False,
+            "revoked",
+            "no longer",
+        ),
         ({"down_since": 301 * SECOND, "trouble": "nobody answers"}, False, "", ""),
         ({"clock_offset_ns": 301 * SECOND}, True, "clock", "301 s ahead of ours"),
         ({"clock_offset_ns": -400 * SECOND}, False, "clock", "400 s behind ours"),

@@ -102,6 +102,12 @@ async def test_an_unknown_node_is_not_found(world: World) -> None:
         await world.send("agent0@netsky9", "x", "agent0")
 
 
+async def test_the_owner_is_told_who_passes_his_words_on(world: World) -> None:
+    with pytest.raises(Refused) as caught:
+        await world.send("agent0@netsky7", "x", "owner")
+    assert "--from agent0" in caught.value.next
+
+
 @pytest.mark.parametrize(
     ("sender", "to", "kind", "refused"),
     [

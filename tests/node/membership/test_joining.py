@@ -229,6 +229,17 @@ async def test_a_root_that_is_away_is_tried_for_half_a_minute(world: World, auto
     assert machine.seen.troubles
 
 
+async def test_a_root_that_never_answers_is_not_said_to_wait_for_its_operator(
+    world: World, autojump_clock: object
+) -> None:
+    async with world.root() as root:
+        ticket = await root.invite()
+    with pytest.raises(Unreachable) as caught:
+        await world.machine().join(ticket, wait_seconds=3)
+    assert "within 3 s" in caught.value.message
+    assert "netsky status there" in caught.value.next
+
+
 async def test_a_root_that_comes_back_in_time_is_found(world: World, autojump_clock: object) -> None:
     async with world.office() as root:
         ticket = await root.invite()
