@@ -232,7 +232,7 @@ async def test_a_root_that_is_away_is_tried_for_half_a_minute(world: World, auto
 async def test_a_root_that_never_answers_is_not_said_to_wait_for_its_operator(
     world: World, autojump_clock: object
 ) -> None:
-    async with world.root() as root:
+    async with world.office() as root:
         ticket = await root.invite()
     with pytest.raises(Unreachable) as caught:
         await world.machine().join(ticket, wait_seconds=3)
