@@ -13,7 +13,8 @@ from dataclasses import dataclass
 import msgpack
 from netsky.envelope.batch import Statement, decode_batch, encode_batch, seal, verify_batch
 from netsky.envelope.invalid import Invalid
-from netsky.mesh.frames import KEY_BYTES, FrameReader
+from netsky.mesh.frame_reader import FrameReader
+from netsky.mesh.frames import KEY_BYTES
 from netsky.mesh.limits import ADDRESS_TEXT_BYTES_MAX, ADDRESSES_MAX, CODE_BYTES_MAX
 
 CHARTER_BYTES_MAX = 1024

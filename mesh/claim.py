@@ -13,7 +13,8 @@ from hashlib import sha256
 import msgpack
 from netsky.envelope.kinds import Lane
 from netsky.envelope.limits import BATCH_MAX
-from netsky.mesh.frames import LANE_CHANNELS, FrameReader
+from netsky.mesh.frame_reader import FrameReader
+from netsky.mesh.frames import LANE_CHANNELS
 from netsky.mesh.sealed import Sealed
 
 _SEALED = Sealed("link", "claim", "The link seal", "is not a link seal of this peer in this mesh")

@@ -12,8 +12,8 @@ from typing import Any
 import msgpack
 from netsky.envelope.kinds import Lane
 from netsky.envelope.limits import BATCH_MAX
-from netsky.envelope.msgpack_form import Reader
 from netsky.mesh.blob_frames import Announce, BlobHead, Have, Pass, Want
+from netsky.mesh.frame_reader import LANE_NUMBERS, FrameReader
 from netsky.mesh.limits import (
     ADDRESS_TEXT_BYTES_MAX,
     ADDRESSES_MAX,
@@ -29,7 +29,6 @@ from netsky.mesh.limits import (
     HELD_ACTOR_BYTES_MAX,
     HOLDS_MAX,
     LINEAGES_MAX,
-    NUMBER_MAX,
     OUTCOME_BYTES_MAX,
     PROGRAM_BYTES_MAX,
     ROSTER_BYTES_MAX,
@@ -39,7 +38,7 @@ from netsky.mesh.limits import (
 from netsky.mesh.lineage import Lineage
 
 CONTROL = 0
-LANE_CHANNELS: dict[Lane, int] = {"reply": 1, "work": 2}
+LANE_CHANNELS = LANE_NUMBERS  # each lane has a channel of its own
 CHANNEL_LANES: dict[int, Lane] = {channel: lane for lane, channel in LANE_CHANNELS.items()}
 HEAD_BYTES = 4
 KEY_BYTES = LEAF_BYTES = HASH_BYTES = 32
@@ -178,60 +177,6 @@ Frame = (
     Open | Hello | Data | Ack | Ping | Pong | Bye | Evidence | Outcomes | Credit | Hold | RosterPiece | Lineages
     | Announce | Want | Have | Pass | BlobHead
 )  # fmt: skip
-
-
-class FrameReader(Reader):
-    """The reader of envelopes, with the shapes more that frames have."""
-
-    __slots__ = ()
-
-    def number(self) -> int:
-        mark = self._mark()
-        if mark < 0x80:
-            return mark
-        form = {0xCC: (1, 0x80), 0xCD: (2, 0x100), 0xCE: (4, 1 << 16), 0xCF: (8, 1 << 32)}.get(mark)
-        if form is None:
-            raise self.damaged("lacks a whole number where one must be")
-        number = self._length(*form)
-        if number > NUMBER_MAX:
-            raise self.damaged("has a number above 2^63 - 1")
-        return number
-
-    def blob(self, limit: int) -> bytes:
-        """Bytes of any length."""
-        if self._data[self._at : self._at + 1] != b"\xc6":
-            return self.binary(limit)
-        self._at += 1
-        return self.take(self._capped(self._length(4, 1 << 16), limit))
-
-    def exact(self, size: int) -> bytes:
-        piece = self.binary(size)
-        if len(piece) != size:
-            raise self.damaged(f"has {len(piece)} bytes where {size} must be")
-        return piece
-
-    def fields(self, count: int) -> None:
-        if self.array(count) != count:
-            raise self.damaged(f"lacks an array of {count} where one must be")
-
-    def plain(self, limit: int) -> str:
-        """Text that a terminal shows as it is."""
-        text = self.text(limit)
-        if not text.isascii() or not text.isprintable():
-            raise self.damaged("has a text that is not printable ASCII")
-        return text
-
-    def lane_or_none(self) -> Lane | None:
-        number = self.number()
-        if number not in {CONTROL, *CHANNEL_LANES}:
-            raise self.damaged("names no known lane")
-        return CHANNEL_LANES.get(number)
-
-    def lane(self) -> Lane:
-        lane = CHANNEL_LANES.get(self.number())
-        if lane is None:
-            raise self.damaged("names no known lane")
-        return lane
 
 
 def frame_cap(channel: int) -> int:

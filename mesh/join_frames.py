@@ -13,7 +13,8 @@ from typing import Any
 import msgpack
 from netsky.envelope.invalid import Invalid
 from netsky.mesh.charter import CHARTER_BYTES_MAX
-from netsky.mesh.frames import HEAD_BYTES, FrameReader
+from netsky.mesh.frame_reader import FrameReader
+from netsky.mesh.frames import HEAD_BYTES
 from netsky.mesh.limits import (
     CODE_BYTES_MAX,
     JOIN_ASK_BYTES_MAX,

@@ -15,7 +15,8 @@ import msgpack
 from netsky.envelope.fields import is_id
 from netsky.envelope.limits import ID_BYTES_MAX
 from netsky.envelope.usual_header import USUAL_ID, USUAL_KEY, USUAL_TIME, USUAL_TIME_MIN
-from netsky.mesh.frames import LEAF_BYTES, FrameReader
+from netsky.mesh.frame_reader import FrameReader
+from netsky.mesh.frames import LEAF_BYTES
 from netsky.mesh.limits import CODE_BYTES_MAX
 
 Fate = Literal["delivered", "dead", "in_doubt"]

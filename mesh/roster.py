@@ -18,7 +18,8 @@ from netsky.envelope.batch import Statement, decode_batch, encode_batch, seal, v
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import BODY_BYTES_MAX
 from netsky.envelope.msgpack_form import array_head
-from netsky.mesh.frames import KEY_BYTES, FrameReader
+from netsky.mesh.frame_reader import FrameReader
+from netsky.mesh.frames import KEY_BYTES
 from netsky.mesh.limits import (
     CAPABILITIES_MAX,
     CAPABILITY_BYTES_MAX,

@@ -17,7 +17,8 @@ import msgpack
 from netsky.envelope.batch import Statement, decode_batch
 from netsky.envelope.kinds import Lane
 from netsky.envelope.limits import BATCH_MAX
-from netsky.mesh.frames import LANE_CHANNELS, FrameReader
+from netsky.mesh.frame_reader import FrameReader
+from netsky.mesh.frames import LANE_CHANNELS
 from netsky.mesh.sealed import Sealed
 
 _SEALED = Sealed("route", "route", "The route", "is not sealed by the root of this mesh")

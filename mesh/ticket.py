@@ -15,7 +15,7 @@ from hashlib import sha256
 
 import msgpack
 from netsky.envelope.invalid import Invalid
-from netsky.mesh.frames import FrameReader
+from netsky.mesh.frame_reader import FrameReader
 from netsky.mesh.limits import ADDRESS_TEXT_BYTES_MAX, ADDRESSES_MAX, TICKET_LETTERS_MAX
 
 PREFIX = "netsky1"
