@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -222,6 +223,14 @@ def received(given: iroh.EndpointOptions, options: TransportOptions) -> dict[str
     }
 
 
+def without_backtraces() -> None:
+    """In a shell with RUST_BACKTRACE, iroh reads its own debug information for many an error that it makes: 100 ms in
+    which the loop stands still, for each handshake that a peer breaks off. iroh looks once, at the first error. Not in
+    `os.environ`: no program that we start sees it."""
+    if "RUST_LIB_BACKTRACE" not in os.environ:
+        os.putenv("RUST_LIB_BACKTRACE", "0")
+
+
 class IrohTransport:
     """An endpoint that listens and dials under the node's key."""
 
@@ -237,6 +246,7 @@ class IrohTransport:
     async def open(cls, secret: bytes, alpns: Sequence[bytes], options: TransportOptions) -> IrohTransport:
         assert is_event_loop(), "iroh runs inside trio_as_event_loop() only"
         assert len(secret) == 32
+        without_backtraces()
         fast = copy_at_once(iroh_ffi._UniffiRustBufferBuilder, iroh_ffi._UniffiRustBuffer)
         with _errors():
             given = iroh_options(secret, alpns, options)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import importlib.metadata
+import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from types import SimpleNamespace
@@ -15,7 +16,14 @@ import trio
 import trio.testing
 from iroh import iroh_ffi
 from netsky.mesh.channel import refuse_more_streams
-from netsky.mesh.iroh_transport import IrohConnection, IrohTransport, _sentence, iroh_options, received
+from netsky.mesh.iroh_transport import (
+    IrohConnection,
+    IrohTransport,
+    _sentence,
+    iroh_options,
+    received,
+    without_backtraces,
+)
 from netsky.mesh.transport import OpenTransport, PeerAddress, Transport, TransportError, TransportOptions
 from netsky.mesh.trio_loop import trio_as_event_loop
 from netsky.mesh.uniffi_copy import _write_at_once, copy_at_once
@@ -305,3 +313,21 @@ async def test_a_megabyte_crosses_with_the_copy_that_iroh_ships(monkeypatch: pyt
             assert await exactly(theirs, 1 << 20) == bytes(1 << 20)
         await left.close()
         await right.close()
+
+
+def test_a_shell_with_backtraces_does_not_slow_down_every_error_of_iroh(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(os, "putenv", lambda *what: said.append(what))
+    monkeypatch.delenv("RUST_LIB_BACKTRACE", raising=False)
+    said.clear()
+    without_backtraces()
+    assert said == [("RUST_LIB_BACKTRACE", "0")]
+    assert "RUST_LIB_BACKTRACE" not in os.environ, "programs that we start would see it"
+
+
+def test_who_asks_for_the_backtraces_of_libraries_gets_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RUST_LIB_BACKTRACE", "1")
+    said: list[tuple[str, str]] = []
+    monkeypatch.setattr(os, "putenv", lambda *what: said.append(what))
+    without_backtraces()
+    assert said == []
