@@ -51,6 +51,7 @@ class Links:
         self._root = parts.identity.charter.root_key
         self._is_root = self._root == parts.identity.key
         self._slots: dict[bytes, Slot] = {}
+        self._linked: set[bytes] = set()  # keys of those slots that have a link: counted in each turn of each link
         self._transport: Transport | None = None
         self._handshakes = 0
         self._met: set[bytes] = set()
@@ -297,6 +298,7 @@ class Links:
                     if slot.up_since is not None:
                         slot.seen = self._parts.seams.time.wall()
                     slot.scope = slot.connection = slot.link = slot.up_since = None
+                    self._linked.discard(slot.key)
 
     async def _drive(self, slot: Slot, connection: Connection, *, dialled: bool) -> None:
         parts, name = self._parts, self.name_of(slot.key) or "a stranger"
@@ -305,6 +307,7 @@ class Links:
         blobs = Courier(slot.key, parts.blobs, offers.aside, self._ways, self._notices.refused)
         try:
             slot.link = Link(self._ends(slot.key), await store.load(), *parts.membership.roster())
+            self._linked.add(slot.key)
             why = await run_link(slot.link, connection, store, parts.seams.time, dialled=dialled, blobs=blobs)
         except NetskyError as error:
             why = Close("store", error.message)
@@ -346,7 +349,7 @@ class Links:
     def _window(self, lane: Lane) -> tuple[int, int]:
         if lane == "work" and not self._parts.takes_work():
             return 0, 0
-        return windows(sum(slot.link is not None for slot in self._slots.values()))
+        return windows(len(self._linked))
 
     # Telling.
 
