@@ -12,8 +12,9 @@ import time
 from collections.abc import Callable
 
 from netsky.node.bench.figures import Figure, as_data, machine, print_figures
-from netsky.node.bench.process import Drainer, Machine, all_accepted
+from netsky.node.bench.process import Drainer, Machine
 from netsky.node.bench.reference import disk_reference, keep_apart
+from netsky.node.bench.sending import all_accepted
 from netsky.node.bus.drop import drop_in_outbox
 from netsky.node.cli.output import Output
 from netsky.node.client import Client

@@ -8,99 +8,110 @@ from __future__ import annotations
 
 import argparse
 import os
-import shutil
 import tempfile
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from collections.abc import Set as AbstractSet
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeAlias
 
 from netsky.node.bench.attachment import attachment_figures
+from netsky.node.bench.fairness import SECONDS as TURN_SECONDS
+from netsky.node.bench.fairness import FairnessBench
 from netsky.node.bench.figures import Figure, as_data, machine, print_figures
+from netsky.node.bench.fleet import Books, Fleet
 from netsky.node.bench.iroh_reference import iroh_reference
-from netsky.node.bench.process import Drainer, Machine, all_accepted
-from netsky.node.bench.reference import disk_reference, keep_apart
+from netsky.node.bench.process import Drainer
+from netsky.node.bench.reference import disk_reference
+from netsky.node.bench.sending import BATCH, EXPIRES_SECONDS, Sent, draft, request
+from netsky.node.bench.siblings import SiblingsBench
 from netsky.node.cli.output import Output
 from netsky.node.client import Client
+from netsky.node.errors import Usage
 
 SECONDS = 60
-BATCH = 256
-BODY_BYTES = 1024
-EXPIRES_SECONDS = 600
 WARM_UP = 500
 PACED_PER_S = 100
 PACED_SECONDS = 10
 ROUTE = 'bench = "*@netsky1 -> *@netsky2: *"'
 RECEIVER = "agent1"
+TO = f"{RECEIVER}@netsky2"
 NAMES = ("root", "origin", "destination")
 WAIT_SECONDS = 60
 OUTCOME_BYTES = 40
 """As the design counts them: a hash, a fate and a time."""
 
 
+Run: TypeAlias = "MeshBench | FairnessBench | SiblingsBench"
+
+
 def bench(args: argparse.Namespace, out: Output) -> int:
+    if args.fairness and args.siblings is not None:
+        raise Usage(
+            "--fairness and --siblings are two benches", next="netsky bench mesh --fairness", code="bad_argument"
+        )
     folder = tempfile.mkdtemp(prefix="netsky-bench-", dir=args.at or os.getcwd())
     where = machine(folder)
-    run = MeshBench(folder, out.notice)
-    keep_apart(folder)
+    run: Run
+    if args.fairness:
+        run = FairnessBench(folder, out.notice, float(args.seconds or TURN_SECONDS))
+    elif args.siblings is not None:
+        run = SiblingsBench(folder, out.notice, args.siblings)
+    else:
+        run = MeshBench(folder, out.notice, float(args.seconds or SECONDS))
     try:
-        figures = run.measure(float(args.seconds or SECONDS))
+        figures = [*run.measure(), *run.books.figures()]
     finally:
-        run.end()
-    data = as_data(where, figures) | run.summary(figures)
+        run.fleet.end()
+    lines = (
+        f"; written into the root's config under [routes]: {', '.join(run.fleet.routes)}" if run.fleet.routes else ""
+    )
     title = (
-        f"Three nodes over iroh, two links, three stores; 1 KiB of random text, {BATCH} in a request, expires in "
-        f"{EXPIRES_SECONDS // 60} min\n  synchronous={run.synchronous} read back from each node; "
-        f"written into the root's config under [routes]: {ROUTE}"
+        f"{run.title}; 1 KiB of random text, expires in {EXPIRES_SECONDS // 60} min\n"
+        f"  synchronous={run.fleet.synchronous} read back from each daemon{lines}"
     )
-    out.answer(
-        "bench-mesh",
-        f"{data['envelopes_per_s']:,} envelopes/s from accepted send to committed row at the destination",
-        data,
-        lambda: print_figures(title, where, figures),
-    )
-    return 0 if data["lost"] == data["doubled"] == 0 else 1
+    data = data_of(run, where, figures)
+    out.answer("bench-mesh", run.in_short(figures), data, lambda: print_figures(title, where, figures))
+    return 0 if run.books.lost == run.books.doubled == 0 else 1
+
+
+def data_of(run: Run, where: dict[str, str], figures: list[Figure]) -> dict[str, Any]:
+    """What --json shows."""
+    return {
+        **as_data(where, figures),
+        **run.summary(figures),
+        "lost": run.books.lost,
+        "ended": dict(run.books.ended),
+        "doubled": run.books.doubled,
+        "synchronous": run.fleet.synchronous,
+        "routes": ", ".join(run.fleet.routes),
+    }
 
 
 class MeshBench:
-    def __init__(self, folder: str, notice: Callable[[str], None]) -> None:
-        self.folder = folder
-        self.nodes = [Machine(os.path.join(folder, f"netsky{number}")) for number in range(3)]
-        self.synchronous: list[str] = []
-        self.lost = self.doubled = 0
-        self.ended: Counter[str] = Counter()
-        """By fate and reason: accepted, not delivered, and known at the origin to be so."""
+    title = f"Three nodes over iroh, two links, three stores, {BATCH} in a request"
+
+    def __init__(self, folder: str, notice: Callable[[str], None], seconds: float) -> None:
+        self.fleet = Fleet(folder, 2, (ROUTE,), notice)
+        self.nodes = self.fleet.nodes
+        self.books = Books()
+        self._seconds = seconds
         self._origin = b""
         self._notice = notice
 
-    def measure(self, seconds: float) -> list[Figure]:
+    def measure(self) -> list[Figure]:
         self.start()
-        figures = self.throughput(seconds)
+        figures = self.throughput(self._seconds)
         figures += self.paced()
         figures += self.memory()
         self._notice("an attachment …")
-        figures += attachment_figures(self.folder, self.nodes[1], self.nodes[0])
-        return [*figures, *disk_reference(self.folder), *iroh_reference()]
+        figures += attachment_figures(self.fleet.folder, self.nodes[1], self.nodes[0])
+        return [*figures, *disk_reference(self.fleet.folder), *iroh_reference()]
 
     def start(self) -> None:
-        self._notice("three homes, two invites …")
-        root, *siblings = self.nodes
-        root.netsky("init", "--root")
-        root.configure("127.0.0.1:0", ROUTE)
-        root.netsky("up")
-        for number, sibling in enumerate(siblings, 1):
-            ticket = root.data("invite", f"bench-{number}")["ticket"]
-            sibling.netsky("join", "--yes", ticket)
-            sibling.netsky("up", "1")
-        for sibling in siblings:
-            sibling.wait_linked()
-        for node in self.nodes:
-            with Client.connect(node.home) as client:
-                self.synchronous.append(str(client.call("status")["ledger"]["synchronous"]))
+        self.fleet.start()
         with Client.connect(self.nodes[1].home) as client:
-            self._origin = bytes.fromhex(client.call("send", **_draft(), wait_s=WAIT_SECONDS)["origin"])
-        self.send(WARM_UP - 1)
+            for left in range(WARM_UP, 0, -BATCH):
+                [first, *_] = request(client, TO, min(left, BATCH))
+        self._origin = bytes.fromhex(first["origin"])
         self._arrived(WARM_UP)
 
     def throughput(self, seconds: float) -> list[Figure]:
@@ -118,10 +129,10 @@ class MeshBench:
         spent = [node.cpu_seconds() - before for node, before in zip(self.nodes, spent, strict=True)]
         commits = [node.commits() - before for node, before in zip(self.nodes, commits, strict=True)]
         origin.wait_answered()
-        missing = self._compare(ids)
+        missing = self.books.compare(origin, Sent(self._origin, ids, []), [id_ for id_, _ in destination.rows(None)])
         found = drainer.finished(WARM_UP + len(ids) - missing)
         drained = found["at"] - begun
-        self.doubled += found["doubled"]
+        self.books.doubled += found["doubled"]
         archived = len(os.listdir(os.path.join(destination.home_path, "channels", RECEIVER, "archive")))
         kept = max(node.count("SELECT count(*) FROM outcomes") for node in self.nodes)
         all_spent = sum(spent) + own + found["cpu"]
@@ -144,16 +155,6 @@ class MeshBench:
                 Figure(f"commits_{name}", f"commits of {name}", some / count, "per envelope", "", f"{some:,}")
                 for name, some in zip(NAMES, commits, strict=True)
             ),
-            Figure("lost", "accepted, not there, and no word of it", self.lost, "envelopes", "0"),
-            Figure(
-                "ended",
-                "ended otherwise, and known to be so at the origin",
-                self.ended.total(),
-                "envelopes",
-                "0",
-                ", ".join(f"{what}: {some:,}" for what, some in sorted(self.ended.items())),
-            ),
-            Figure("doubled", "there twice", self.doubled, "envelopes", "0"),
             Figure(
                 "outcomes", "outcomes kept by the node with most", kept, "rows", "", f"{kept * OUTCOME_BYTES:,} bytes"
             ),
@@ -171,11 +172,11 @@ class MeshBench:
                 due += 1 / PACED_PER_S
                 time.sleep(max(0.0, due - time.monotonic()))
                 before = time.time_ns()
-                called[client.call("send", **_draft())["id"]] = before
+                called[client.call("send", **draft(TO))["id"]] = before
         self._notice("…")
-        rows = dict(destination.rows("SELECT messages.id, stored_at FROM inbox JOIN messages USING (seq)", called))
+        rows = dict(destination.rows(called))
         waits = sorted((rows[id_] - before) / 1e6 for id_, before in called.items() if id_ in rows)
-        self._missing(called.keys() - rows.keys())
+        self.books.missing(origin, self._origin, called.keys() - rows.keys())
         drainer.finished(len(waits))
         return [
             Figure(
@@ -205,25 +206,20 @@ class MeshBench:
             "cpu_us_per_envelope": {name: round(by_key[f"cpu_us_{name}"], 1) for name in (*NAMES, "sender", "drainer")},
             "commits_per_envelope": {name: round(by_key[f"commits_{name}"], 4) for name in NAMES},
             "attachment_mb_per_s": round(by_key["attachment_mb_per_s"], 1),
-            "lost": self.lost,
-            "ended": dict(self.ended),
-            "doubled": self.doubled,
-            "synchronous": self.synchronous,
-            "routes": ROUTE,
         }
 
-    # Sending and counting.
+    def in_short(self, figures: list[Figure]) -> str:
+        rate = self.summary(figures)["envelopes_per_s"]
+        return f"{rate:,} envelopes/s from accepted send to committed row at the destination"
 
-    def send(self, count: int) -> list[str]:
-        with Client.connect(self.nodes[1].home) as client:
-            return [id_ for first in range(0, count, BATCH) for id_ in _request(client, min(BATCH, count - first))]
+    # Sending and counting.
 
     def send_for(self, seconds: float) -> list[str]:
         ids: list[str] = []
         until = time.monotonic() + seconds
         with Client.connect(self.nodes[1].home) as client:
             while time.monotonic() < until:
-                ids += _request(client, BATCH)
+                ids += [one["id"] for one in request(client, TO, BATCH)]
         return ids
 
     def _arrived(self, count: int) -> None:
@@ -234,40 +230,3 @@ class MeshBench:
                 if time.monotonic() > limit:
                     return  # counted as lost
                 time.sleep(0.05)
-
-    def _compare(self, ids: list[str]) -> int:
-        """How many are not there."""
-        there = [
-            id_ for id_, _ in self.nodes[2].rows("SELECT messages.id, 0 FROM inbox JOIN messages USING (seq)", None)
-        ]
-        self.doubled += len(there) - len(set(there))
-        return self._missing(set(ids) - set(there))
-
-    def _missing(self, ids: AbstractSet[str]) -> int:
-        """Counts them as ended, if their origin knows how, or as lost."""
-        if not ids:
-            return 0
-        ended = self.nodes[1].ended(self._origin, ids)
-        self.ended.update(ended.values())
-        self.lost += len(ids - ended.keys())
-        return len(ids)
-
-    def end(self) -> None:
-        try:
-            for node in self.nodes:
-                node.netsky("down")
-        finally:
-            shutil.rmtree(self.folder, ignore_errors=True)
-
-
-def _draft() -> dict[str, Any]:
-    text = os.urandom(BODY_BYTES // 2).hex()
-    return {"to": f"{RECEIVER}@netsky2", "from": "agent0", "text": text, "expires_in": EXPIRES_SECONDS}
-
-
-def _request(client: Client, count: int) -> Iterator[str]:
-    answer = client.request(
-        "send", {"drafts": [_draft() for _ in range(count)], "wait_s": WAIT_SECONDS}, timeout=WAIT_SECONDS + 10
-    )
-    all_accepted(answer)
-    return (result["data"]["id"] for result in answer["results"])

@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Any
 
 from netsky.node.client import Client
@@ -39,6 +39,14 @@ class Machine:
         found: dict[str, Any] = json.loads(self.netsky("--json", *command))["data"]
         return found
 
+    def up(self, *actors: str) -> None:
+        self.netsky("up", *actors)
+        self._pid = None
+
+    def down(self) -> None:
+        self.netsky("down")
+        self._pid = None
+
     def configure(self, bind: str, *routes: str) -> None:
         """Edits config.toml as a person would."""
         with open(self.home.config) as file:
@@ -66,23 +74,37 @@ class Machine:
         with Client.connect(self.home) as client:
             return int(client.call("query", sql=sql)["rows"][0][0])
 
-    def rows(self, sql: str, wanted: Collection[str] | None) -> list[tuple[str, int]]:
-        """(id, number) of a SELECT over messages and inbox, page by page; of the wanted ids, once all are there."""
+    def mark(self) -> int:
+        """The last of what has arrived so far."""
+        return self.count("SELECT coalesce(max(seq), 0) FROM inbox")
+
+    def arrived(self, mark: int, count: int) -> list[tuple[str, int]]:
+        """(id, when stored) of what came after that mark, once so many have, or when it is clear that they will not."""
+        limit = time.monotonic() + ANSWERED_WITHIN_SECONDS
+        while self.count(f"SELECT count(*) FROM inbox WHERE seq > {mark}") < count and time.monotonic() < limit:  # noqa: S608 - a number of ours
+            time.sleep(0.05)
+        return self.rows(None, mark)
+
+    def rows(self, wanted: Collection[str] | None, mark: int = 0) -> list[tuple[str, int]]:
+        """(id, when stored) of what is in inboxes behind that mark, page by page; with the wanted ids, once all are
+        there."""
         limit = time.monotonic() + ANSWERED_WITHIN_SECONDS
         while True:
-            found: list[tuple[str, int]] = []
-            with Client.connect(self.home) as client:
-                after = 0
-                while True:
-                    page = f"{sql} WHERE inbox.seq > {after} ORDER BY inbox.seq LIMIT {PAGE}"
-                    rows = client.call("query", sql=page)["rows"]
-                    found += [(str(id_), int(number)) for id_, number in rows]
-                    if len(rows) < PAGE:
-                        break
-                    after += PAGE
+            found = [(str(id_), int(at)) for _, id_, at in self._pages(mark)]
             if wanted is None or {id_ for id_, _ in found} >= set(wanted) or time.monotonic() > limit:
                 return found
             time.sleep(0.2)
+
+    def _pages(self, mark: int) -> Iterator[list[Any]]:
+        sql = "SELECT inbox.seq, messages.id, stored_at FROM inbox JOIN messages USING (seq)"
+        with Client.connect(self.home) as client:
+            while True:
+                page = f"{sql} WHERE inbox.seq > {mark} ORDER BY inbox.seq LIMIT {PAGE}"
+                rows = client.call("query", sql=page)["rows"]
+                yield from rows
+                if len(rows) < PAGE:
+                    return
+                mark = rows[-1][0]
 
     def ended(self, origin: bytes, ids: Collection[str]) -> dict[str, str]:
         """The fate and reason of those that this node knows to have ended otherwise than by being delivered."""
@@ -127,9 +149,3 @@ class Drainer:
         said, _ = self._process.communicate(f"{count}\n", timeout=300)
         found: dict[str, Any] = json.loads(said.splitlines()[-1])
         return found
-
-
-def all_accepted(answer: dict[str, Any]) -> None:
-    for result in answer["results"]:
-        if not result["ok"]:
-            raise NetskyError(f"a send was refused: {result['error']['message']}", next=result["error"]["next"])

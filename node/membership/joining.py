@@ -7,6 +7,7 @@ the charter leaves a home that is in no mesh, and the same line typed again ends
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -247,13 +248,18 @@ class _Asking:
         if before is not None:
             _check_reign(before, read_sealed_charter(home, files), admission)
         known = (*self._ticket.addresses, *filter(None, (self._ticket.relay,)))
-        folder = files.open_folder(home.path)
-        try:
-            files.replace(folder, ROSTER, admission.sealed_roster)
-            files.replace(folder, ROOT_FILE, root_file(known))
-            files.replace(folder, "charter", admission.sealed_charter)
-        finally:
-            files.close(folder)
+        keep(home, files, admission.sealed_charter, admission.sealed_roster, known)
+
+
+def keep(home: Home, files: Files, charter: bytes, roster: bytes, root_at: Sequence[str]) -> None:
+    """Makes a home one of a mesh: the charter last, so that a home that has one has all of it."""
+    folder = files.open_folder(home.path)
+    try:
+        files.replace(folder, ROSTER, roster)
+        files.replace(folder, ROOT_FILE, root_file(root_at))
+        files.replace(folder, "charter", charter)
+    finally:
+        files.close(folder)
 
 
 def _check_reign(before: Charter, sealed_before: bytes | None, admission: Admission) -> None:

@@ -37,9 +37,18 @@ COMMANDS = (
         "send over a root between two nodes, as fast as it goes",
         "netsky.node.bench.mesh:bench",
         "help",
-        ("netsky bench mesh", "netsky bench mesh --seconds 20 --json"),
+        ("netsky bench mesh", "netsky bench mesh --seconds 20 --json", "netsky bench mesh --fairness"),
         options=(
-            Option(("--seconds",), "how long to send as fast as it goes", value="N", form="count"),
+            Option(
+                ("--seconds",),
+                "how long to send as fast as it goes (60; 5 in each turn of --fairness)",
+                value="N",
+                form="count",
+            ),
+            Option(("--fairness",), "beside a destination that is dead and full, and beside one who floods"),
+            Option(
+                ("--siblings",), "how many link ends to link with one root", value="N", form="count", least=1, most=1000
+            ),
             Option(
                 ("--at",), "a folder on the disk to measure (else the current one)", value="FOLDER", completes="file"
             ),
@@ -47,7 +56,12 @@ COMMANDS = (
         description="Three daemons with homes of their own on a real disk, joined by invite; netsky1 sends to "
         "netsky2 over the root. Counted at the receiver and compared by id. The --json keys: envelopes_per_s, "
         "latency_ms (p50, p99), cpu_us_per_envelope and commits_per_envelope by node, attachment_mb_per_s, lost, ended "
-        "(by fate and reason), doubled, synchronous.",
+        "(by fate and reason), doubled, synchronous. With --fairness five daemons: netsky1 to netsky2 beside netsky4, "
+        "which is down with its queue full (dead: alone_per_s, beside_per_s, percent, queued; rss_mb_queued by node), "
+        "and netsky1 and netsky2 at 100/s each to netsky4 beside netsky3, which floods it (flood: arrived_percent, "
+        "p99_ms, calm_p99_ms, times, flood_per_s). With --siblings one root and so many link ends in a few processes, "
+        "ten envelopes to each and ten back (siblings: siblings, connect_s, window_envelopes, window_kb, rss_mb_alone, "
+        "rss_mb, rss_kb_each, rss_mb_after, idle_percent_alone, idle_percent, idle_percent_each, exchange_s).",
     ),
     Command(
         ("help",),
