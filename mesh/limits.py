@@ -32,6 +32,10 @@ WINDOW_ENVELOPES = 1_024
 WINDOW_BYTES = 2 << 20
 """The same in bytes of sealed envelopes."""
 
+ON_THE_WAY_MAX = 256
+"""Of these, what a sender makes use of: four whole frames. Nobody's turn comes before what is on its way, so all that a
+flood may have there is what an honest origin waits for. More is no faster: 256 for each ack are 5,000/s at 50 ms."""
+
 CONTROL_SAID_BYTES_MAX = 4_608
 """The largest that we say ourselves: a hold of 64 actors."""
 
@@ -211,5 +215,6 @@ assert (
     + 2 * BLOB_STREAMS * BLOB_CHUNK_BYTES  # of blobs, being read and being sent
 ) <= 4 << 20, "what a peer can make the root hold is bounded as promised"
 assert 2 * HEARTBEAT_NS < DEAD_AFTER_NS < 5_000_000_000, "one late heartbeat ends nothing"
+assert BATCH_MAX <= ON_THE_WAY_MAX <= WINDOW_ENVELOPES, "a frame always fits what may be on its way"
 assert DATA_FRAME_BYTES_MAX < WINDOW_BYTES, "a frame always fits an empty window"
 assert JOIN_PIECE_BYTES + 64 < JOIN_ASK_BYTES_MAX < JOIN_FRAME_BYTES_MAX, "a piece always fits"

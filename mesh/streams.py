@@ -14,7 +14,7 @@ from typing import get_args
 from netsky.envelope.kinds import Lane
 from netsky.envelope.limits import BATCH_MAX
 from netsky.mesh.frames import NOWHERE, Position
-from netsky.mesh.limits import DATA_FRAME_BYTES_MAX, WINDOW_BYTES, WINDOW_ENVELOPES
+from netsky.mesh.limits import DATA_FRAME_BYTES_MAX, ON_THE_WAY_MAX, WINDOW_BYTES, WINDOW_ENVELOPES
 from netsky.mesh.route import routed_positions
 
 LANES: tuple[Lane, ...] = get_args(Lane)
@@ -111,9 +111,9 @@ class Outgoing:
         return None
 
     def room(self) -> tuple[int, int]:
-        """Envelopes and bytes that may follow now: what the peer allows, and never more than a window."""
+        """Envelopes and bytes that may follow now: what the peer allows, and never more than is good for the others."""
         number, size = self.credit
-        envelopes = min(number - self.sent, WINDOW_ENVELOPES - (self.sent - self.acked))
+        envelopes = min(number - self.sent, ON_THE_WAY_MAX - (self.sent - self.acked))
         left = min(size, WINDOW_BYTES) - self._bytes
         return (envelopes, min(left, DATA_FRAME_BYTES_MAX)) if envelopes > 0 and left > 0 else (0, 0)
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 from netsky.mesh.frames import CONTROL, Ack, Credit, Data, Frame
-from netsky.mesh.limits import DATA_FRAME_BYTES_MAX, NUMBER_MAX, WINDOW_BYTES, WINDOW_ENVELOPES
+from netsky.mesh.limits import DATA_FRAME_BYTES_MAX, NUMBER_MAX, ON_THE_WAY_MAX, WINDOW_BYTES
 from netsky.mesh.offer import Offer
 from netsky.mesh.streams import LANES
 
@@ -83,24 +83,24 @@ def test_what_was_numbered_waits_for_credit_too(down: bool) -> None:
     assert len(pair.right.store.stored) == 64
 
 
-def test_the_window_holds_the_sender_until_an_ack_makes_room(down: bool) -> None:
+def test_what_is_on_its_way_holds_the_sender_until_an_ack_makes_room(down: bool) -> None:
     pair = Pair(down=down)
-    fill(pair.left, pair.right, WINDOW_ENVELOPES + 64)
+    fill(pair.left, pair.right, ON_THE_WAY_MAX + 64)
     pair.connect()
     pair.run(first_credit_alone())
     assert pair.left.store.state.outgoing["work"].acked == 0
-    assert len(pair.right.store.stored) == WINDOW_ENVELOPES
+    assert len(pair.right.store.stored) == ON_THE_WAY_MAX
     assert len(pair.left.store.open_ids()) == 64
     pair.connect()
     pair.run()
-    assert len(pair.right.store.stored) == WINDOW_ENVELOPES + 64
+    assert len(pair.right.store.stored) == ON_THE_WAY_MAX + 64
     assert not pair.left.store.open_ids()
 
 
 @pytest.mark.parametrize("number", [NUMBER_MAX, 10_000])
-def test_absurd_credit_is_worth_a_window_and_no_more(down: bool, number: int) -> None:
+def test_absurd_credit_is_worth_what_may_be_on_its_way_and_no_more(down: bool, number: int) -> None:
     pair = Pair(down=down)
-    fill(pair.left, pair.right, WINDOW_ENVELOPES + 640)
+    fill(pair.left, pair.right, ON_THE_WAY_MAX + 640)
     pair.connect()
     pair.run(lambda to, frame: to is pair.left and not isinstance(frame, Ack | Credit | Data))
     pair.feed(pair.left, Credit("work", 1, number, NUMBER_MAX), CONTROL)
@@ -108,11 +108,11 @@ def test_absurd_credit_is_worth_a_window_and_no_more(down: bool, number: int) ->
     while pair.offer(pair.left):
         pass
     numbers = [row for row in pair.left.store.rows if row.number is not None]
-    assert len(numbers) == WINDOW_ENVELOPES
+    assert len(numbers) == ON_THE_WAY_MAX
     pair.feed(pair.left, Ack("work", 1, 64), CONTROL)
     while pair.offer(pair.left):
         pass
-    assert len([row for row in pair.left.store.rows if row.number is not None]) == WINDOW_ENVELOPES + 64
+    assert len([row for row in pair.left.store.rows if row.number is not None]) == ON_THE_WAY_MAX + 64
 
 
 def test_the_window_is_full_by_bytes_too(down: bool) -> None:
