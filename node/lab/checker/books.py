@@ -110,6 +110,7 @@ class Books:
         self.nodes: dict[str, Node] = {}
         self.names: dict[str, str] = {}  # node key -> name
         self.unanswered: dict[tuple[str, str], int] = {}  # (node, idempotency key) -> line of the first call
+        self.unheard: Counter[str] = Counter()  # by origin: calls without an answer at a node that was restored then
         self.floors: dict[tuple[str, str], int] = {}  # (link, lane) of a restored sender: lives used up
         self.dests_watched: set[str] = set()
         self.kinds: Counter[str] = Counter()
@@ -199,6 +200,8 @@ class Books:
     def _submit_ok(self, event: Event) -> None:
         self.unanswered.pop((event["node"], event.get("key", "")), None)
         found = self.envelope(event)
+        if event.get("reason") == "daemon" and self.forgot(event["node"], found.submitted):
+            found.submitted = found.digest = 0  # it says it again: its ids follow from what it speaks of
         found.submitted = found.submitted or self.line
         found.submitted_at = intern(event["node"])
         found.dest = intern(event.get("dest", ""))
@@ -283,6 +286,7 @@ class Books:
         line, known = node.backups.get(event.get("key", ""), (0, {}))
         node.forgot.append((line, self.line))
         self.last_loss = self.line
+        self.unheard[name] += sum(asked == name for asked, _ in self.unanswered)
         for key, stream in self.streams.items():
             if stream.sender == name:
                 stream.sent = known.get(key, 0)

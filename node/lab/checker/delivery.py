@@ -68,6 +68,8 @@ def i3_one_end(books: Books, event: Event) -> Violation | None:
     envelope, told = books.envelope(event), event.get("reason", "")
     if envelope.outcome in {"", told} or (told == "in_doubt(restored)" and books.last_loss):
         return None
+    if told.startswith("in_doubt") and books.forgot(event["node"], envelope.outcome_line):
+        return None  # its node has forgotten what it told, and is careful
     name = books.name(event)
     return Violation("I3", f"{name} ended as {envelope.outcome} and then as {told}", (name,), kinds=FATE)
 
@@ -81,6 +83,8 @@ def i3_one_end_at_end(books: Books) -> Iterator[Violation]:
             sentence = _told_otherwise(books, envelope)
             if sentence is not None:
                 yield Violation("I3", f"{name}: {sentence}", (name,), kinds=FATE)
+        elif books.forgot(envelope.submitted_at, envelope.submitted):
+            continue  # its sender's node does not know it any more: nobody is left to be told
         elif told and envelope.submitted and (envelope.dead or books.stands(envelope)):
             yield Violation("I3", f"{name} ended and its sender was not told", (name,), kinds=FATE)
 
@@ -100,6 +104,8 @@ def _told_otherwise(books: Books, envelope: Envelope) -> str | None:
 def i6_no_invention(books: Books, event: Event) -> Violation | None:
     """The same bytes at every station, and the same words to the actor as from the client."""
     envelope, value = books.envelope(event), event.get("value")
+    if event.get("reason") == "daemon" and books.forgot(event["node"], envelope.submitted):
+        return None  # what a node says by itself, and said before in words that it has forgotten
     if "hash" in event and envelope.hash not in {0, number_of(event["hash"])}:
         name = books.name(event)
         return Violation("I6", f"{name} is {event['hash']} at {event['node']} and something else elsewhere", (name,))
@@ -111,7 +117,7 @@ def i6_no_invention(books: Books, event: Event) -> Violation | None:
 
 def i6_no_invention_at_end(books: Books) -> Iterator[Violation]:
     """What nobody is known to have submitted must be what a client could not hear the answer of."""
-    unheard = Counter(books.names.get(node, node) for node, _ in books.unanswered)
+    unheard = Counter(books.names.get(node, node) for node, _ in books.unanswered) + books.unheard
     for name, envelope in books.envelopes.items():
         if envelope.submitted or not (envelope.delivered or envelope.claimed):
             continue
@@ -141,7 +147,9 @@ def i12b_declared_loss_at_end(books: Books) -> Iterator[Violation]:
     for name, envelope in books.envelopes.items():
         if not envelope.delivered or books.stands(envelope) or envelope.dead:
             continue
-        if envelope.outcome != "in_doubt(restored)":
+        if books.forgot(envelope.submitted_at, envelope.submitted):
+            books.exempt.append(name)  # both ends were restored
+        elif envelope.outcome != "in_doubt(restored)":
             loss = books.forgot(envelope.delivered_at, envelope.delivered)
             sentence = f"{name} was lost by a restore and nobody was told"
             yield Violation("I12b", sentence, (name,), kinds=FATE, lines=(loss,))

@@ -1,8 +1,9 @@
 """Who signed what: I10 and I11, recomputed from the bytes with nothing of the code under test.
 
 A `proof` line names the bytes of one batch (its key) and holds them (its value, hex). An `accept` over a link names the
-origin's batch as `value.seal` and, at a sibling, the root's route as `value.route`. A history without a single proof is
-not judged here; in one that has them, what came by a link without proof is a violation.
+origin's batch as `value.seal` and, at a sibling, the root's route as `value.route`. Where the history does not show
+every number of a stream, the number stands in `value.number` instead of `n`. A history without a single proof is not
+judged here; in one that has them, what came by a link without proof is a violation.
 """
 
 from __future__ import annotations
@@ -151,7 +152,8 @@ def _position_fault(leaves: Sequence[bytes], bitmap: int, numbers: tuple[int, in
     first, count = numbers
     if not bitmap >> at & 1 or bitmap.bit_count() != count:
         return "its route does not let it pass"
-    if event.get("n") != first + (bitmap & ((1 << at) - 1)).bit_count():
+    number = event.get("n", event["value"].get("number"))
+    if number != first + (bitmap & ((1 << at) - 1)).bit_count():
         return "its route gives it another number"
     if event["value"].get("expires", event["t"]) + SKEW_NS < event["t"]:
         return "it had expired"

@@ -217,6 +217,8 @@ PLANTED: dict[str, tuple[str, Spoil]] = {
         "I1", add({"ev": "submit_ok", "id": "b0"}, ev="accept", node="netsky0", id="b0", origin="netsky2")),
     "a route of an old reign": (
         "I11", lambda events: events[where(events, ev="trust_set", node="netsky2", reason="root")].update(epoch=2)),
+    "a number that its route did not give, in a stream of which not all are told": (
+        "I11", lambda events: untold(events, 7)),
     "accepted after it had expired": (
         "I11", lambda events: events[where(events, ev="accept", **B3)]["value"].update(expires=1)),
     "one number for two leaves": (
@@ -274,6 +276,21 @@ def test_planted(invariant: str, spoil: Spoil, tmp_path: Path) -> None:
         assert story.text().startswith(f"{invariant}: ")
 
 
+def untold(events: list[Event], number: int) -> None:
+    """The number of the first envelope to netsky2 that has a route, beside it instead of in the stream."""
+    for event in events:
+        if event["ev"] in {"accept", "deliver"} and event.get("link") == DOWN and event.get("epoch") == 1:
+            told = event.pop("n")
+            event.get("value", {})["number"] = told if told == 1 else number
+
+
+def restored(node: str, key: str) -> Spoil:
+    return both(
+        add(ev="crash", node=node, by="test"), add(ev="start", node=node, by="test", reason="restored", key=key)
+    )
+
+
+LATE = {"node": "netsky1", "id": "c1", "origin": "netsky1", "hash": "66" * 32}
 STORM = {"node": "netsky1", "by": "network", "key": "storm"}
 HONEST: dict[str, Spoil] = {
     "received by a process that died before it could decide": both(
@@ -290,6 +307,36 @@ HONEST: dict[str, Spoil] = {
         add({"ev": "submit_ok", "id": "a4"}, ev="heal", node="netsky1", by="network", value=0.5),
         add({"ev": "heal", "value": 0.5}, ev="fault", **STORM),
         add({"ev": "fault", "key": "storm"}, ev="heal", **STORM)),
+    "a sender whose node forgot that it sent, and is told nothing": both(
+        add(ev="backup", node="netsky1", by="test", key="early"),
+        add(ev="submit_ok", **LATE | {"by": "client", "dest": "agent0@netsky2"}),
+        add(ev="deliver", **LATE | {"node": "netsky2"}),
+        restored("netsky1", "early")),
+    "delivered to one that forgot it, by one that forgot it too": both(
+        *(add(ev="backup", node=node, by="test", key="early") for node in ("netsky1", "netsky2")),
+        add(ev="submit_ok", **LATE | {"by": "client", "dest": "agent0@netsky2"}),
+        add(ev="deliver", **LATE | {"node": "netsky2"}),
+        restored("netsky2", "early"), restored("netsky1", "early")),
+    "asked again of a node that forgot the first time, and had passed it on": both(
+        drop(ev="submit_call", key="lost answer"), drop(ev="submit_unknown", key="lost answer"),
+        add(ev="submit_call", node="netsky1", by="client", key="again", dest="agent0@netsky2"),
+        add(ev="deliver", **LATE | {"node": "netsky2"}),
+        add(ev="backup", node="netsky1", by="test", key="none of it"),
+        restored("netsky1", "none of it"),
+        add(ev="submit_ok", **LATE | {"id": "c2", "by": "client", "key": "again", "dest": "agent0@netsky2"}),
+        add(ev="deliver", **LATE | {"id": "c2", "node": "netsky2"}),
+        add(ev="outcome", node="netsky1", by="client", id="c2", origin="netsky1", reason="delivered")),
+    "a node that says again what it had said, and the fate of what it speaks of more carefully": both(
+        add(ev="backup", node="netsky1", by="test", key="early"),
+        add(ev="outcome", node="netsky1", by="client", id="a2", origin="netsky1", reason="dead(no_actor)"),
+        add(ev="submit_ok", **LATE | {"reason": "daemon", "dest": "agent0@netsky2"}),
+        add(ev="deliver", **LATE),
+        restored("netsky1", "early"),
+        add(ev="outcome", node="netsky1", by="client", id="a2", origin="netsky1", reason="in_doubt(no_actor)"),
+        add(ev="submit_ok", **LATE | {"reason": "daemon", "dest": "agent0@netsky2", "hash": "67" * 32}),
+        add(ev="deliver", **LATE | {"hash": "67" * 32}),
+        add(ev="outcome", node="netsky1", by="client", id="c1", origin="netsky1", reason="delivered")),
+    "a stream of which not every number is told": lambda events: untold(events, 2),
     "a life that both ends forgot": both(
         *(add(ev="backup", node=node, by="test", key="early") for node in ("netsky0", "netsky2")),
         add(ev="link_tx", node="netsky0", link=DOWN, ln="work", epoch=3, n=1, hash="44" * 32),
