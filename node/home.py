@@ -322,6 +322,16 @@ LIVES_FILE = "lives"
 RESTORED_FILE = "restored"
 """There after a restore, until the node has begun anew."""
 
+
+def was_restored(home: Home, files: Files) -> bool:
+    """By `netsky restore`, and has not begun anew yet."""
+    folder = files.open_folder(home.path)
+    try:
+        return files.facts(folder, RESTORED_FILE) is not None
+    finally:
+        files.close(folder)
+
+
 LOCK_NAME = "daemon.lock"
 HOLDER_NAME = "daemon.json"
 """Who holds the lock, for people and for `netsky down`; the lock itself is the truth."""

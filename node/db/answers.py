@@ -33,6 +33,15 @@ def open_of(peer: bytes, limit: int) -> Statement:
     )
 
 
+def newest() -> Statement:
+    return Statement("SELECT ifnull(max(seq), 0) FROM answers")
+
+
+def up_to(peer: bytes, seq: int) -> Statement:
+    """One, if there is any."""
+    return Statement("SELECT seq FROM answers WHERE seq <= ? AND peer = ? LIMIT 1", (seq, peer))
+
+
 def by_seqs(seqs: Sequence[int]) -> Statement:
     return Statement(f"SELECT seq, outcomes FROM answers WHERE seq {_SOME}", (numbers(seqs),))
 

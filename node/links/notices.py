@@ -73,6 +73,7 @@ class Notices:
             fields = {"peer": self._name(one.node), "since": one.since}
             self.log.event("link.lineage", level="warn", **fields)
             self.events.publish("link_restored", **fields)
+        self.signals.ring(OUTBOX_SIGNAL)  # every link has something to tell its peer
 
     def restored(self, record: Restored) -> None:
         self.log.event("node.restored", level="warn", life=record.life, reason=record.reason)

@@ -15,7 +15,7 @@ from netsky.mesh.frames import LINEAGE_BYTES
 from netsky.mesh.lineage import Lineage, Memory
 from netsky.node.db import invites, node_state, restore
 from netsky.node.db.group import GroupCommit
-from netsky.node.home import LIVES_FILE, RESTORED_FILE, Home, read_home_file
+from netsky.node.home import LIVES_FILE, RESTORED_FILE, Home, read_home_file, was_restored
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Row, Statement
 
@@ -59,7 +59,8 @@ class Remembering:
             self._own = Lineage(self._me, self._seams.chance.token(LINEAGE_BYTES), 0)
             await self._group.write(restore.put_lineage(self._own, self._seams.time.wall()))
             self.noted([self._own])
-        reason = "restore" if self._is_marked() else "lives" if self._on_file > max(1, known) else None
+        behind = "lives" if self._on_file > max(1, known) else None
+        reason = "restore" if was_restored(self._home, self._seams.files) else behind
         if reason is None and node_state.integer(reigned, self._reign) < self._reign:
             reason = "reign"
         if reason is None:
@@ -144,13 +145,6 @@ class Remembering:
             else:
                 self._in_force[node] = Lineage(node, lineage, since)
         self.noted([])
-
-    def _is_marked(self) -> bool:
-        folder = self._seams.files.open_folder(self._home.path)
-        try:
-            return self._seams.files.facts(folder, RESTORED_FILE) is not None
-        finally:
-            self._seams.files.close(folder)
 
 
 def _number(data: bytes) -> int:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, replace
 from typing import cast
 
+import trio
 from netsky.envelope.kinds import Lane
 from netsky.mesh.driver import Driver
 from netsky.mesh.effects import Notice, Raised, Record, Restored
@@ -25,11 +27,15 @@ from netsky.node.links.items import Persist
 from netsky.node.links.offers import Offers
 from netsky.node.links.onward import Onward
 from netsky.node.links.planner import LinkPlanner
-from netsky.node.links.remembering import NO_LINEAGES, Remembering
+from netsky.node.links.relating import Relating
+from netsky.node.links.remembering import Remembering
 from netsky.node.links.slot import Slot
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import Row
 from netsky.node.seams.time import Time
+
+LINEAGE_LOOK_SECONDS = 0.1
+"""Between two looks at whether the outcomes are gone that a peer gets before it hears of a restore."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +70,7 @@ class PeerStore:
         self._offers = offers
         self._ways = ways
         self._notice = notice
+        self._relating = Relating(slot.key, ways.group, ways.remembering)
         self._bells: dict[Lane, str] = {lane: outbox_signal(slot.key, lane) for lane in LANES}
         self._fates = fates_signal(slot.key)
         self._rung = dict.fromkeys([*self._bells.values(), self._fates], 0)
@@ -101,7 +108,13 @@ class PeerStore:
         return self._ways.onward.driven(self._peer, driver)
 
     async def more(self, lane: Lane) -> None:
-        await self._hear(self._bells[lane])
+        waits = False
+        if self._ways.is_root and lane == "reply":
+            if await self._relating.look():
+                return
+            waits = self._relating.waits
+        with trio.move_on_after(LINEAGE_LOOK_SECONDS if waits else math.inf):
+            await self._hear(self._bells[lane])
 
     def is_quiet(self, lane: Lane) -> bool:
         bell = self._bells[lane]
@@ -120,7 +133,7 @@ class PeerStore:
         return self._ways.held_for(self._peer)
 
     def lineages(self) -> Mapping[bytes, Lineage]:
-        return self._ways.remembering.stated() if self._ways.is_root else NO_LINEAGES
+        return self._relating.told
 
     def roster(self) -> tuple[Roster | None, bytes]:
         return self._ways.roster()

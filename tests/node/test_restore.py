@@ -187,6 +187,33 @@ async def test_a_restored_receiver_gets_again_what_it_lost_from_every_origin(
         assert await it.at[1].one("SELECT count(*) FROM lineages WHERE node = ?", key(2)) == 1
 
 
+async def test_an_outcome_of_before_the_restore_that_comes_after_it_does_not_end_what_was_lost(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    """It waits at the root while its origin is away; then the origin hears of it, and of the restore, at once. There is
+    more than one window of it, so that some of what was lost has not been sent again when its old outcome comes."""
+    async with town(tmp_path) as it:
+        await it.send(1, 2, "before")
+        await trio.sleep(5)
+        await it.save(2)
+        await trio.sleep(330)
+        await it.stop(2)
+        lost = await it.send(1, 2, *(f"text {at} ".ljust(4_000, ".") for at in range(900)))
+        await trio.sleep(30)
+        await it.stop(1)
+        await it.start(2)
+        await trio.sleep(5)
+        assert len(await it.received(2)) == 901
+        assert await it.at[0].one("SELECT count(*) FROM answers") > 0
+        await it.put_back(2)
+        await it.start(2)
+        await trio.sleep(5)
+        await it.start(1)
+        await it.settle()
+        assert set(await it.received(2)) >= set(lost)
+        assert {await it.fate(1, id_) for id_ in lost} == {("delivered", None)}
+
+
 async def test_what_a_restored_receiver_would_not_take_any_more_is_in_doubt_at_its_sender(
     tmp_path: Path, autojump_clock: object
 ) -> None:
