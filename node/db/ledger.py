@@ -19,6 +19,9 @@ APPLICATION_ID = int.from_bytes(b"nsky")
 SQLITE_NEEDED = (3, 37, 0)
 """STRICT tables; RETURNING is older."""
 
+START_SECONDS = 1.0
+"""At the start alone: who reads the file of a killed node puts its log in order, and keeps all others out meanwhile."""
+
 _FULL = frozenset(
     {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR_SHMSIZE}
 )  # the latter: no room to grow the index of the log
@@ -110,7 +113,11 @@ class SqliteLedgers:
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             connection = sqlite3.connect(
-                path, timeout=0, isolation_level=None, cached_statements=STATEMENTS_CACHED, check_same_thread=True
+                path,
+                timeout=START_SECONDS,
+                isolation_level=None,
+                cached_statements=STATEMENTS_CACHED,
+                check_same_thread=True,
             )
         except (OSError, sqlite3.Error) as error:
             raise LedgerUnusable(f"{path} cannot be opened: {error}. Check its owner and permissions.") from error

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import sqlite3
+import threading
 from pathlib import Path
 
 import pytest
@@ -256,6 +257,17 @@ def test_a_file_in_use_is_said(path: str) -> None:
     other.execute("BEGIN EXCLUSIVE")
     assert "in use by another program" in refused(path)
     other.close()
+
+
+def test_a_file_in_use_for_a_moment_is_waited_for(path: str) -> None:
+    """As when somebody reads it while it is being started again after a kill."""
+    other = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    other.execute("PRAGMA locking_mode = EXCLUSIVE")
+    other.execute("BEGIN EXCLUSIVE")
+    moment = threading.Timer(0.1, other.close)
+    moment.start()
+    SqliteLedgers().open(path).close()
+    moment.join()
 
 
 def test_any_other_trouble_is_said() -> None:
