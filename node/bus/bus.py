@@ -114,7 +114,7 @@ class Bus:
         self.projector.offer(fresh)
         self._notify.outbox(outgoing)
 
-    async def recover(self, store: Store, *, after_crash: bool) -> Recovered:
+    async def recover(self, store: Store, *, after_crash: bool, restored: bool = False) -> Recovered:
         """Once, before any task runs or any drain is let in. `store` is the ledger's own `transaction`."""
         found = await recover(
             files=self._files,
@@ -125,6 +125,7 @@ class Bus:
             projector=self.projector,
             told=self._notify,
             after_crash=after_crash,
+            restored=restored,
         )
         self.sweep.look_at_disk()
         return found

@@ -44,7 +44,10 @@ async def recover(
     projector: Projector,
     told: Told,
     after_crash: bool,
+    restored: bool,
 ) -> Recovered:
+    """`restored`: from a backup. Files that this home does not know any more then go to quarantine before any drain is
+    let in: they come again, and a drain without its node would show them twice."""
     done = Recovered()
     [rows] = await store([node_state.get(node_state.CLOCK)])
     door.clock = max(door.clock, node_state.integer(rows))
@@ -59,7 +62,7 @@ async def recover(
                     if after_crash:
                         done.damaged += await notice.check_contents(channel, store)
                     for folder in (channel.claimed, channel.inbox):
-                        await notice.sort_out(channel, folder, store, strangers=False)
+                        await notice.sort_out(channel, folder, store, strangers=restored)
         except (OSError, HostileFile, NotFound) as error:
             done.unusable += 1
             told.event("folder_unusable", actor=actor, sentence=getattr(error, "strerror", None) or str(error))

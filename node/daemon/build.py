@@ -39,6 +39,7 @@ from netsky.node.home import (
     prepare_runtime_folder,
     remove_runtime_folder,
     take_lock,
+    was_restored,
 )
 from netsky.node.identity import NODE_KEY, Identity, check_owner, read_identity
 from netsky.node.links.make import make_links
@@ -219,7 +220,8 @@ async def _assemble(
     node.links = make_links(node)
     if node.links is not None:
         node.membership.sightings = node.links
-    recovered = await node.bus.recover(ledger.transaction, after_crash=opened.after_crash)
+    restored = was_restored(home, seams.files)
+    recovered = await node.bus.recover(ledger.transaction, after_crash=opened.after_crash, restored=restored)
     log.event("bus.recovered", **asdict(recovered), blobs_removed=await recover_blobs(node.blobs, ledger.transaction))
     return node
 

@@ -70,6 +70,25 @@ async def test_at_a_start_rows_without_files_get_them(tmp_path: pathlib.Path) ->
         assert await world.states("agent0") == ["projected"] * 200
 
 
+@pytest.mark.parametrize("place", ["inbox", "claimed"])
+@pytest.mark.parametrize("restored", [True, False])
+async def test_after_a_restore_no_drain_is_shown_what_the_node_forgot(
+    tmp_path: pathlib.Path, place: str, restored: bool
+) -> None:
+    async with open_world(tmp_path) as world:
+        accepted = await world.send()
+        await world.project()
+        if place == "claimed":
+            await world.drained(ack=False)
+        path = world.folder("agent0", place) / str(accepted.file)
+        os.rename(path, path.with_name("00" + path.name[2:]))  # a row that is not there any more
+        await world.rows(inbox.take_files("agent0", [str(accepted.file)], 1, "ack"))
+    async with open_world(tmp_path, recover=False) as world:
+        await world.bus.recover(world.ledger.transaction, after_crash=False, restored=restored)
+        assert await world.drained(asks=False) == ([] if restored else ["hello"])
+        assert len(world.names("agent0", "quarantine")) == (2 if restored else 0)
+
+
 @pytest.mark.parametrize("damage", [b"", b"{", None])
 @pytest.mark.parametrize("place", ["inbox", "claimed"])
 async def test_after_a_power_cut_damaged_files_are_written_again(
