@@ -8,7 +8,7 @@ import shutil
 import pytest
 
 
-def _missing(reason: str) -> None:
+def missing(reason: str) -> None:
     if os.environ.get("CI") == "true":
         pytest.fail(f"CI must be able to run this test: {reason}")
     pytest.skip(reason)
@@ -18,7 +18,7 @@ def program(name: str) -> str:
     """The path of a program, or the end of the test."""
     path = shutil.which(name)
     if path is None:
-        _missing(f"the program {name} is not installed")
+        missing(f"the program {name} is not installed")
     assert path is not None
     return path
 
@@ -26,4 +26,4 @@ def program(name: str) -> str:
 def root() -> None:
     """Tests that make users, mounts or devices."""
     if os.geteuid() != 0:
-        _missing("it makes users or mounts, which only root may")
+        missing("it makes users or mounts, which only root may")

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -28,15 +28,21 @@ COMMAND_SECONDS = 60
 class Machine:
     """One node and the shell of the person who has it."""
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, shell: Sequence[str] = ()) -> None:
         self.home = Home(str(path))
         self.name = name
+        self.shell = shell
+        """What a command of that person begins with, `ip netns exec …` for instance."""
+        self.troubled: str | None = None
+        """If its daemon runs as `troubled_daemon`: where it tells its peers that it listens, or -."""
+        self.databases: list[tuple[str, int]] = [(self.home.database, 0)]
+        """The one in use last; before it those that a restore set aside. Each with the time at which its use began."""
         self.environ = {word: value for word, value in os.environ.items() if not word.startswith("NETSKY_")}
 
     def netsky(self, *words: str) -> Any:
         """The data of a command that succeeds."""
         done = subprocess.run(
-            [sys.executable, "-m", "netsky.node.cli.main", "--home", self.home.path, "--json", *words],
+            [*self.shell, sys.executable, "-m", "netsky.node.cli.main", "--home", self.home.path, "--json", *words],
             env=self.environ, capture_output=True, text=True, check=False, timeout=COMMAND_SECONDS,
         )  # fmt: skip
         assert done.returncode == 0, done
@@ -44,11 +50,28 @@ class Machine:
 
     def rows(self, sql: str, *values: object) -> list[tuple[Any, ...]]:
         """From the database itself: a node that was just killed answers nothing."""
-        with closing(sqlite3.connect(f"file:{self.home.database}?mode=ro", uri=True, timeout=10)) as database:
+        with reading(self.home.database) as database:
             return database.execute(sql, values).fetchall()
 
-    def up(self) -> None:
-        up.up(self.home)
+    def up(self, managers: int = 0) -> None:
+        if self.shell:
+            self.netsky("up", str(managers))
+            return
+        if self.troubled is not None:
+            _TROUBLED[self.home.path] = self.troubled
+        up.up(self.home, managers)
+
+    def set_aside(self, kept: str, now: int) -> None:
+        """It was put back from a backup."""
+        self.databases[-1] = (kept, self.databases[-1][1])
+        self.databases.append((self.home.database, now))
+
+    def pid(self) -> int | None:
+        return up.holder_pid(self.home)
+
+    def configure(self, section: str, name: str, value: str) -> None:
+        config = Path(self.home.config)
+        config.write_text(with_line(config.read_text(), section, name, value))
 
     def is_up(self) -> bool:
         return not is_free(self.home)
@@ -70,29 +93,69 @@ class Machine:
             os.kill(pid, signal.SIGCONT)
 
 
+class Ways:
+    """The network between the three: here loopback, which nobody cuts."""
+
+    bind = "127.0.0.1:0"
+
+    def prepare(self, machines: Sequence[Machine]) -> None:
+        """Before there is any home."""
+
+    def sibling_joined(self, sibling: Machine) -> None:
+        """Before it comes up for the first time."""
+
+    def end(self) -> None:
+        pass
+
+
 class Mesh:
     """The root and two siblings; what passes between them is what `routes` says."""
 
-    def __init__(self, folder: Path, *, routes: str, actors: int) -> None:
+    def __init__(self, folder: Path, *, routes: str, actors: int, ways: Ways | None = None) -> None:
         self.root, *self.siblings = self.machines = [Machine(folder / name, name) for name in NAMES]
+        self.ways = ways or Ways()
         self._routes = routes
-        self._actors = str(actors)
+        self._actors = actors
 
     def build(self) -> None:
+        self.ways.prepare(self.machines)
         self.root.netsky("init", "--root")
+        self.root.configure("link", "bind", self.ways.bind)
         config = Path(self.root.home.config)
-        text = with_line(config.read_text(), "link", "bind", "127.0.0.1:0")
-        config.write_text(text.replace("[routes]\n", f"[routes]\n{self._routes}\n"))
-        self.root.netsky("up", self._actors)
+        config.write_text(config.read_text().replace("[routes]\n", f"[routes]\n{self._routes}\n"))
+        self.root.up(self._actors)
         tickets = [self.root.netsky("invite", f"machine {sibling.name}")["ticket"] for sibling in self.siblings]
         for sibling, ticket in zip(self.siblings, tickets, strict=True):  # in turn: the root gives out names in turn
             sibling.netsky("join", "--yes", ticket)
-        together([lambda sibling=sibling: sibling.netsky("up", self._actors) for sibling in self.siblings])
+            self.ways.sibling_joined(sibling)
+        together([lambda sibling=sibling: sibling.up(self._actors) for sibling in self.siblings])
 
     def end(self) -> None:
         for machine in self.machines:
             machine.kill()
             shutil.rmtree(machine.home.runtime_folder, ignore_errors=True)  # elsewhere, if the path of the home is long
+        self.ways.end()
+
+
+_TROUBLED: dict[str, str] = {}
+_usual_command = up._command
+
+
+def _command(home: Home) -> list[str]:
+    """As `netsky up` starts a daemon, except those that are to run with trouble around them."""
+    usual = _usual_command(home)
+    if home.path not in _TROUBLED:
+        return usual
+    return [usual[0], str(Path(__file__).with_name("troubled_daemon.py")), _TROUBLED[home.path], *usual[3:]]
+
+
+up._command = _command
+
+
+@contextmanager
+def reading(path: str) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as database:
+        yield database
 
 
 def together(todo: list[Callable[[], object]]) -> None:

@@ -1,20 +1,24 @@
-"""What is left on three nodes when a campaign has drained: lines for its history, and what must not be there."""
+"""What a mesh's databases say when a campaign has drained, as lines of its history: each event when it was stored.
+
+Those that a restore set aside are read too: what they knew is what was forgotten. One file for each kind of event and
+database, in the order of time; none of it is held in memory.
+"""
 
 from __future__ import annotations
 
-import os
-import time
-from collections.abc import Iterator
-from typing import Any
+import json
+import sqlite3
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Self
 
+from netsky.envelope.batch import VERSION, Batch, encode_batch
 from netsky.node.lab.history import Appended, Writer
 
-from tests.real.mesh import Machine
+from tests.real.mesh import Machine, reading
 
-EXPECTED = ("delivered", "dead(authority)")
-"""Nothing else may end an envelope where every actor goes on taking and no machine is lost."""
+LEAF_BYTES = 32
 
-FOLDERS = ("inbox", "claimed", "archive", "quarantine")
 LEFT = {
     "outbox rows without an outcome": "SELECT count(*) FROM outbox WHERE state != 'done'",
     "inbox rows that nobody took": "SELECT count(*) FROM inbox WHERE state != 'taken'",
@@ -23,20 +27,23 @@ LEFT = {
     "frames in flight": "SELECT count(*) FROM flight",
     "outcomes on their way": "SELECT count(*) FROM answers",
 }
-_FATES = "SELECT leaf, fate, code, ender, at FROM outcomes"
-_OUT = (
-    "SELECT id, origin, leaf, recipient, sender, done_at FROM outbox JOIN messages USING (seq) "
-    "WHERE state = 'done' ORDER BY done_at"
+_ENDED = (
+    "SELECT id, origin, outbox.done_at, outcomes.fate, outcomes.code, outcomes.ender, outcomes.at FROM outbox "
+    "JOIN messages USING (seq) JOIN outcomes ON outcomes.leaf = messages.leaf WHERE outbox.state = 'done' "
 )
 _DELIVERED = (
-    "SELECT id, origin, leaf, actor, lane, life, number, stored_at, kind, sender, in_reply_to, accepted_at "
-    "FROM inbox JOIN messages USING (seq) ORDER BY inbox.seq"
+    "SELECT id, origin, leaf, actor, messages.lane, inbox.life, number, stored_at, expires, seal, "
+    "(SELECT routes.id FROM routes WHERE routes.lane = messages.lane AND routes.life = inbox.life "
+    "AND routes.first <= number ORDER BY routes.first DESC LIMIT 1) "
+    "FROM inbox JOIN messages USING (seq) WHERE stored_at > ? ORDER BY stored_at, inbox.seq"
 )
-_TAKEN = "SELECT actor, file, id, origin FROM inbox JOIN messages USING (seq) WHERE state = 'taken'"
-_SENT = "SELECT messages.id, messages.lane, recipient FROM outbox JOIN messages USING (seq) ORDER BY messages.seq"
-_ARRIVED = (
-    "SELECT messages.id, messages.lane, actor FROM inbox JOIN messages USING (seq) WHERE origin = ? ORDER BY inbox.seq"
+_OF_THE_NODE = (
+    "SELECT id, origin, leaf, actor, accepted_at, stored_at FROM inbox JOIN messages USING (seq) "
+    "WHERE kind = 'error' AND stored_at > ? ORDER BY accepted_at"
 )
+_PASSED = "SELECT at, origin, recipient, ids FROM passed WHERE code IS NULL AND at > ? AND at < ? ORDER BY at"
+_SEAL = "SELECT type, mesh, signer, signature, leaves FROM seals WHERE seal = ?"
+_ROUTE = "SELECT sealed FROM routes WHERE id = ?"
 
 
 def left(machines: list[Machine]) -> list[str]:
@@ -50,103 +57,155 @@ def left(machines: list[Machine]) -> list[str]:
     return found
 
 
-def note_end(path: str, machines: list[Machine], keys: dict[str, str]) -> list[str]:
-    """Writes what the databases say about each end, at the time at which it was stored. Returns what is wrong."""
-    events: list[tuple[int, str, str, dict[str, Any]]] = []
-    wrong: list[str] = []
+class Lines:
+    """A file of events that come in the order of their times, written in large pieces."""
+
+    def __init__(self, path: Path) -> None:
+        self._appended = Appended(str(path))
+        self._held: list[bytes] = []
+
+    def note(self, at: int, node: str, ev: str, by: Any = "test", **fields: Any) -> None:
+        Writer(self._held.append, lambda: at, node=node, by=by).note(ev, **fields)
+        if len(self._held) == 4_096:
+            self.flush()
+
+    def flush(self) -> None:
+        self._appended(b"".join(self._held))
+        self._held.clear()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.flush()
+        self._appended.close()
+
+
+def note_trust(path: Path, machines: list[Machine], keys: Mapping[str, str], now: int) -> None:
+    """At the beginning: who is the root, and who is enrolled."""
+    with Lines(path) as lines:
+        for machine in machines:
+            lines.note(now, machine.name, "trust_set", key=keys["netsky0"], reason="root", epoch=1)
+            for key in keys.values():
+                lines.note(now, machine.name, "trust_set", key=key, reason="enrolled")
+
+
+def note_backups(path: Path, backups: list[tuple[int, str, str]]) -> None:
+    """Each at the time of the newest thing that it holds."""
+    with Lines(path) as lines:
+        for at, node, file in sorted(backups):
+            lines.note(at, node, "backup", key=file)
+
+
+def note_books(folder: Path, machines: list[Machine], keys: Mapping[str, str]) -> None:
     names = {key: name for name, key in keys.items()}
+    losses = [since for machine in machines for _, since in machine.databases[1:]]
+    numbered_until = min(losses, default=1 << 62)
     for machine in machines:
-        events += _delivered(machine)
-        dead: dict[str, str] = {}
-        fates = {leaf: rest for leaf, *rest in machine.rows(_FATES)}
-        for id_, origin, leaf, recipient, sender, done_at in machine.rows(_OUT):
-            if leaf not in fates:
-                wrong.append(f"{machine.name}: {id_} to {recipient} has no outcome at its origin")
-                continue
-            fate, code, ender, at = fates[leaf]
+        for at, (path, since) in enumerate(machine.databases):
+            with reading(path) as database:
+                books = Book(f"{machine.name}-{at}", machine.name, database, since, names)
+                with Lines(folder / f"delivered-{books.name}.history") as lines:
+                    books.delivered(lines, numbered_until)
+                with Lines(folder / f"passed-{books.name}.history") as lines:
+                    books.passed(lines, numbered_until)
+                with Lines(folder / f"daemon-{books.name}.history") as lines:
+                    books.said_by_the_daemon(lines)
+                with Lines(folder / f"outcomes-{books.name}.history") as lines:
+                    books.outcomes(lines)
+                with Lines(folder / f"dead-{books.name}.history") as lines:
+                    books.dead(lines)
+
+
+class Book:
+    """One database, and since when it was in use."""
+
+    def __init__(
+        self, name: str, node: str, database: sqlite3.Connection, since: int, names: Mapping[str, str]
+    ) -> None:
+        self.name = name
+        self._node = node
+        self._database = database
+        self._since = since
+        self._names = names
+        self._proven: set[str] = set()
+
+    def delivered(self, lines: Lines, numbered_until: int) -> None:
+        """Numbers are told where rows tell all of them: work to siblings, since outcomes travel among the replies, and
+        until somebody was restored, since a duplicate consumes one and leaves no row."""
+        rows = self._database.execute(_DELIVERED, (self._since,))
+        for id_, origin, leaf, actor, lane, life, number, stored_at, expires, seal, route in rows:
+            fields = {"id": id_, "origin": origin.hex(), "hash": leaf.hex(), "dest": f"{actor}@{self._node}"}
+            if life is not None:
+                came_from = "netsky0" if self._node != "netsky0" else self._names[origin.hex()]
+                fields |= {"link": f"{came_from}>{self._node}", "ln": lane, "epoch": life}
+                value: dict[str, Any] = {"number": number, "expires": expires}
+                if seal is not None:
+                    value["seal"] = self._proof(lines, stored_at, "seal", seal)
+                if route is not None and self._node != "netsky0":
+                    value["route"] = self._proof(lines, stored_at, "route", route)
+                fields["value"] = value
+                if lane == "work" and self._node != "netsky0" and stored_at < numbered_until:
+                    fields["n"] = number
+            lines.note(stored_at, self._node, "deliver", **fields)
+
+    def said_by_the_daemon(self, lines: Lines) -> None:
+        """Its `error` files: envelopes of its own."""
+        for id_, origin, leaf, actor, accepted_at, _ in self._database.execute(_OF_THE_NODE, (self._since,)):
+            fields = {"id": id_, "origin": origin.hex(), "hash": leaf.hex(), "dest": f"{actor}@{self._node}"}
+            lines.note(accepted_at, self._node, "submit_ok", "node", reason="daemon", **fields)
+
+    def passed(self, lines: Lines, until: int) -> None:
+        """What the root let pass, each once, until somebody was restored and is sent things again."""
+        for at, origin, recipient, ids in self._database.execute(_PASSED, (self._since, until)):
+            for id_ in ids.split():
+                lines.note(at, self._node, "accept", id=id_, origin=origin.hex(), dest=recipient)
+
+    def outcomes(self, lines: Lines) -> None:
+        for at, fields in sorted(self._outcomes(), key=lambda one: one[0]):
+            lines.note(at, self._node, "outcome", **fields)
+
+    def _outcomes(self) -> Iterator[tuple[int, dict[str, str]]]:
+        for id_, origin, done_at, fate, code, _, _ in self._database.execute(
+            f"{_ENDED} AND done_at > ? ORDER BY done_at", (self._since,)
+        ):
             told = fate if fate == "delivered" else f"{fate}({code})"
-            name = {"id": id_, "origin": origin.hex()}
-            events.append((done_at, machine.name, "outcome", {**name, "reason": told}))
-            if told not in EXPECTED:
-                wrong.append(f"{machine.name}: {id_} to {recipient} ended as {told}")
-            if fate == "dead":
-                events.append((at, names[ender.hex()], "dead_letter", {**name, "reason": code}))
-            if fate != "delivered":
-                dead[id_] = sender
-        wrong += _errors(machine, dead)
-    events.sort(key=lambda event: event[0])
-    write = Appended(path)
-    for at, node, ev, fields in events:
-        by = "node" if ev == "submit_ok" else "test"
-        Writer(write, lambda at=at: at, node=node, by=by).note(ev, **fields)
-    for machine in machines:
-        wrong += _archived(machine, Writer(write, time.time_ns, node=machine.name, by="test"))
-    write.close()
-    return [*wrong, *_order(machines, keys)]
+            yield done_at, {"id": id_, "origin": origin.hex(), "reason": told}
+        for id_, origin, _, _, _, stored_at in self._database.execute(_OF_THE_NODE, (self._since,)):
+            yield stored_at, {"id": id_, "origin": origin.hex(), "reason": "delivered"}
+
+    def dead(self, lines: Lines) -> None:
+        for id_, origin, _, _, code, ender, at in self._database.execute(
+            f"{_ENDED} AND done_at > ? AND outcomes.fate = 'dead' ORDER BY outcomes.at", (self._since,)
+        ):
+            lines.note(at, self._names[ender.hex()], "dead_letter", id=id_, origin=origin.hex(), reason=code)
+
+    def _proof(self, lines: Lines, at: int, what: str, number: int) -> str:
+        """The sealed bytes that lie in the database, the statements as their leaves; once."""
+        name = f"{self.name} {what} {number}"
+        if name not in self._proven:
+            self._proven.add(name)
+            if what == "route":
+                [(sealed,)] = self._database.execute(_ROUTE, (number,))
+            else:
+                [(type_, mesh, signer, signature, leaves)] = self._database.execute(_SEAL, (number,))
+                bare = tuple(leaves[place : place + LEAF_BYTES] for place in range(0, len(leaves), LEAF_BYTES))
+                sealed = encode_batch(Batch(VERSION, type_, mesh, signer, signature, bare))
+            lines.note(at, self._node, "proof", key=name, value=sealed.hex())
+        return name
 
 
-def _delivered(machine: Machine) -> Iterator[tuple[int, str, str, dict[str, Any]]]:
-    for id_, origin, leaf, actor, lane, life, number, stored_at, kind, _sender, _cause, accepted_at in machine.rows(
-        _DELIVERED
-    ):
-        name = {"id": id_, "origin": origin.hex(), "hash": leaf.hex(), "dest": f"{actor}@{machine.name}"}
-        stream: dict[str, Any] = {}
-        if number is not None and lane == "work" and machine.name != "netsky0":
-            # Elsewhere rows do not tell every number: the root passes on, and outcomes travel in the lane of replies.
-            stream = {"link": f"netsky0>{machine.name}", "ln": lane, "epoch": life, "n": number}
-        if kind == "error":  # by the daemon itself
-            yield (accepted_at, machine.name, "submit_ok", {**name, "reason": "daemon"})
-            yield (stored_at, machine.name, "outcome", {"id": id_, "origin": origin.hex(), "reason": "delivered"})
-        yield (stored_at, machine.name, "deliver", {**name, **stream})
-
-
-def _archived(machine: Machine, history: Writer) -> list[str]:
-    """What is taken lies in the archive: a drainer that was killed may not have heard of it. What lies elsewhere."""
-    taken = {(actor, file): (id_, origin) for actor, file, id_, origin in machine.rows(_TAKEN)}
-    wrong, lying = [], set()
-    for actor in {actor for actor, _ in taken}:
-        for place in FOLDERS:
-            for name in os.listdir(os.path.join(machine.home.channel(actor), place)):
-                if name.startswith("."):
-                    continue
-                if place == "archive" and (actor, name) in taken:
-                    lying.add((actor, name))
-                else:
-                    wrong.append(f"{machine.name}: {name} lies in the {place} of {actor}")
-    history.note_all("archive", [{"id": taken[at][0], "origin": taken[at][1].hex()} for at in sorted(lying)])
-    return wrong + [f"{machine.name}: {name} of {actor} is in no archive" for actor, name in taken.keys() - lying]
-
-
-def _errors(machine: Machine, dead: dict[str, str]) -> list[str]:
-    """Each that did not arrive is told once, to the actor that sent it."""
+def note_hostile(path: Path, machines: list[Machine], dropped: list[tuple[str, str, str]], now: int) -> list[str]:
+    """The test looks with its own eyes: gone from where it lay, and kept with a reason beside it."""
+    homes = {machine.name: machine.home for machine in machines}
     wrong = []
-    told: dict[str, list[str]] = {}
-    for row in machine.rows(_DELIVERED):
-        if row[8] == "error":
-            told.setdefault(row[10], []).append(row[3])
-    for id_, sender in dead.items():
-        if told.pop(id_, []) != [sender.partition("@")[0]]:
-            wrong.append(f"{machine.name}: {sender} was not told once that {id_} did not arrive")
-    return wrong + [f"{machine.name}: {who} was told that {id_} did not arrive" for id_, who in told.items()]
-
-
-def _order(machines: list[Machine], keys: dict[str, str]) -> list[str]:
-    """Per sending node, receiving actor and lane, envelopes arrive in the order in which they were accepted."""
-    wrong = []
-    for sender in machines:
-        sent: dict[tuple[str, str], list[str]] = {}
-        for id_, lane, to in sender.rows(_SENT):
-            sent.setdefault((to, lane), []).append(id_)
-        for receiver in machines:
-            if receiver is sender:
-                continue
-            arrived: dict[tuple[str, str], list[str]] = {}
-            for id_, lane, actor in receiver.rows(_ARRIVED, bytes.fromhex(keys[sender.name])):
-                arrived.setdefault((f"{actor}@{receiver.name}", lane), []).append(id_)
-            for stream, ids in arrived.items():
-                there = set(ids)
-                expected = [id_ for id_ in sent.get(stream, []) if id_ in there]
-                if ids != expected:
-                    at = next(n for n, pair in enumerate(zip(ids, expected, strict=True)) if pair[0] != pair[1])
-                    wrong.append(f"{sender.name} to {stream}: {ids[at]} came where {expected[at]} was due")
+    with Lines(path) as lines:
+        for node, actor, name in dropped:
+            channel = Path(homes[node].channel(actor))
+            if (channel / "outbox" / name).is_symlink() or (channel / "outbox" / name).exists():
+                wrong.append(f"{node}: {name} still lies in the outbox of {actor}")
+            reason = channel / "quarantine" / f"{name}.reason.json"
+            kept = channel / "quarantine" / name
+            if reason.is_file() and (kept.is_symlink() or kept.exists()):
+                lines.note(now, node, "quarantine", key=name, reason=json.loads(reason.read_text())["reason"])
     return wrong

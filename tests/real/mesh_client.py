@@ -20,13 +20,14 @@ from netsky.node.cli.arrivals import Arrivals
 from netsky.node.cli.dial import Dialer
 from netsky.node.cli.mailbox import Mailbox
 from netsky.node.client import Client
-from netsky.node.errors import Conflict, NetskyError, Unreachable
+from netsky.node.errors import Conflict, NetskyError, TimedOut, TryLater, Unreachable
 from netsky.node.home import Home
 from netsky.node.lab.history import Appended, Writer, digest, read_history
 
 TOGETHER = 32
 AGAIN_SECONDS = 0.05
 WAIT_SECONDS = 60
+NO_ROOM = ("inbox_full", "outbox_full", "dest_held", "dest_share_full")
 REFUSED_ONE_IN = 50
 BIG_ONE_IN = 200
 BIG_CHARS = 40_000
@@ -41,6 +42,8 @@ class Flow:
     count: int
     seconds: float
     kinds: tuple[str, ...]
+    began: float
+    """Wall clock: who was killed in between makes up for it."""
     refused: str | None
     """A kind that the root does not let pass: some are sent all the same, and must die of it."""
 
@@ -65,12 +68,11 @@ class Flow:
 
 
 def send(home: Home, history: Writer, key: str, flow: Flow, already: int) -> None:
-    began = time.monotonic()
     for first in range(already, flow.count, TOGETHER):
         numbers = range(first, min(first + TOGETHER, flow.count))
-        late = began + flow.seconds * (first - already) / flow.count - time.monotonic()
-        if late > 0:
-            time.sleep(late)
+        early = flow.began + flow.seconds * first / flow.count - time.time()
+        if early > 0:
+            time.sleep(early)
         drafts = [flow.draft(number) for number in numbers]
         said = [{"key": f"{flow.name} {number}", "dest": flow.to} for number in numbers]
         history.note_all("submit_call", said)
@@ -91,16 +93,19 @@ def _submit(home: Home, drafts: list[dict[str, Any]]) -> list[dict[str, str]]:
             with Client.connect(home) as client:
                 args = {"drafts": drafts, "wait_s": WAIT_SECONDS}
                 results = client.request("send", args, timeout=WAIT_SECONDS + 30)["results"]
-        except Unreachable:
-            time.sleep(AGAIN_SECONDS)  # it was killed, and comes back
+        except (Unreachable, TimedOut, TryLater):
+            time.sleep(AGAIN_SECONDS)  # it was killed, and comes back; or there is no room yet
             continue
         except NetskyError as error:
             if error.code != "node_stopped":
                 raise
             time.sleep(AGAIN_SECONDS)
             continue
-        assert all(result["ok"] for result in results), [one for one in results if not one["ok"]]
-        return [result["data"] for result in results]
+        refused = [one for one in results if not one["ok"]]
+        if not refused:
+            return [result["data"] for result in results]
+        assert all(one["error"]["code"] in NO_ROOM for one in refused), refused
+        time.sleep(AGAIN_SECONDS)
 
 
 def drain(home: str, history: Writer, actor: str) -> None:
