@@ -138,7 +138,7 @@ class Sender:
         if not self._open or lane not in self._dry or self.lanes[lane].frozen is not None:
             return None
         effects = NOTHING
-        if self.lanes[lane].room()[0] and lane not in self._short:
+        if self.lanes[lane].room()[0] and lane not in self._short and lane not in self._cramped:
             effects = self.submit(lane, [offer], wall, roster_version)
         if effects.persist:
             return effects

@@ -105,6 +105,22 @@ async def test_it_waits_for_room_and_goes_when_there_is_some(autojump_clock: obj
         assert couple.arrived() == ["a", "b"]
 
 
+async def test_it_waits_behind_what_may_have_been_too_large_for_the_room_that_was_left(autojump_clock: object) -> None:
+    """A store that is asked for less than a batch may have one, and have to say that it has nothing."""
+    couple = Couple()
+    couple.right.store.windows["work"] = (64, 1 << 20)
+    async with couple.linked():
+        await settle()
+        effects = await given(couple, "a")
+        assert effects is not None
+        couple.left.store.commit(effects.persist)
+        driver_of(couple).go(effects)
+        driver_of(couple)._link.submit("work", [], NOW)
+        assert await given(couple, "b") is None
+        await rest()
+        assert couple.arrived() == ["a", "b"]
+
+
 async def test_it_waits_until_its_link_has_the_roster_that_let_it_in(autojump_clock: object) -> None:
     couple = Couple(down=True)
     async with couple.linked():
