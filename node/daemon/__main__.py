@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 from contextlib import suppress
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 import trio
 from netsky.node.daemon.build import Surroundings
@@ -35,6 +35,9 @@ from netsky.node.seams.ledger import LedgerBroken
 from netsky.node.seams.real import real_seams
 from netsky.node.supervise import GaveUp, MustStop, describe
 
+if TYPE_CHECKING:
+    from netsky.node.daemon.node import Watch
+
 
 def main() -> int:
     arguments = _arguments()
@@ -44,7 +47,7 @@ def main() -> int:
     home = Home.find(arguments.home)
     echo = _echo if arguments.foreground else None
     try:
-        trio.run(_serve, home, Surroundings(os.getpid(), echo), herald)
+        trio.run(_serve, home, Surroundings(os.getpid(), echo, _watch()), herald)
     except NetskyError as error:
         return _refused(error, herald)
     except LedgerBroken as error:
@@ -144,6 +147,16 @@ def _last_words(sentence: str, home: Home, herald: Herald, code: int) -> int:
     herald.failed(error)
     print(f"netsky: {error.message}\n  next: {error.next}", file=sys.stderr)
     return code
+
+
+def _watch() -> Watch | None:
+    """For those who try a mesh with many faults: what the links of this node store, as lines of one history."""
+    folder = os.environ.get("NETSKY_HISTORY")
+    if folder is None:
+        return None
+    from netsky.node.lab.witness import watch_into  # noqa: PLC0415 - not for a node that nobody watches
+
+    return watch_into(folder, os.getpid())
 
 
 def _echo(line: str) -> None:

@@ -51,6 +51,7 @@ from netsky.node.version import program_version
 
 if TYPE_CHECKING:
     from netsky.node.config import Config
+    from netsky.node.daemon.node import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,7 @@ class Surroundings:
     pid: int
     echo: Callable[[str], None] | None = None
     """Gets each line of the log as well."""
+    watch: Watch | None = None
 
 
 @asynccontextmanager
@@ -200,6 +202,7 @@ async def _assemble(
         started_at=seams.time.wall(),
         started_monotonic=seams.time.monotonic(),
         pid=around.pid,
+        watch=around.watch,
     )
     await _load_membership(node)
     await _own_actors(node)

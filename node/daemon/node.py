@@ -20,13 +20,19 @@ from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netsky.node.actors.manager import Actors
     from netsky.node.blobs.store import BlobStore
     from netsky.node.bus.bus import Bus
     from netsky.node.daemon.control import ControlServer
     from netsky.node.links.links import Links
+    from netsky.node.links.store import MakeStore
     from netsky.node.membership.membership import Membership
+    from netsky.node.seams.time import Time
     from netsky.node.supervise import Supervisor
+
+    Watch = Callable[[Identity, Time], MakeStore]
 
 
 @dataclass(eq=False)
@@ -51,6 +57,8 @@ class Node:
     """Wall clock, ns."""
     started_monotonic: int
     pid: int
+    watch: Watch | None
+    """Somebody who writes down what the links store."""
     # Those below are built on those above.
     membership: Membership = field(init=False)
     blobs: BlobStore = field(init=False)

@@ -37,7 +37,7 @@ from netsky.node.links.parts import Parts
 from netsky.node.links.planner import LinkPlanner
 from netsky.node.links.remembering import Remembering
 from netsky.node.links.slot import Slot
-from netsky.node.links.store import PeerStore, Ways
+from netsky.node.links.store import Ways
 from netsky.node.links.windows import windows
 from netsky.node.membership.membership import Sighting, address_texts, peer_address
 from netsky.node.supervise import Crash, describe
@@ -303,7 +303,7 @@ class Links:
     async def _drive(self, slot: Slot, connection: Connection, *, dialled: bool) -> None:
         parts, name = self._parts, self.name_of(slot.key) or "a stranger"
         offers = Offers(slot.key, parts.identity.key, parts.group, is_root=self._is_root)
-        store = PeerStore(slot, name, offers, self._ways, self._notice)
+        store = parts.make_store(slot, name, offers, self._ways, self._notice)
         blobs = Courier(slot.key, parts.blobs, offers.aside, self._ways, self._notices.refused)
         try:
             slot.link = Link(self._ends(slot.key), await store.load(), *parts.membership.roster())

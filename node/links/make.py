@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from netsky.node.links.links import Links
 from netsky.node.links.parts import Parts
+from netsky.node.links.store import PeerStore
 from netsky.node.version import program_version
 
 if TYPE_CHECKING:
@@ -36,5 +37,6 @@ def make_links(node: Node) -> Links | None:
             inbox_max=lambda: node.config.inbox_envelopes_max,
             options=node.config.transport,
             program=program_version(),
+            make_store=PeerStore if node.watch is None else node.watch(node.identity, node.seams.time),
         )
     )

@@ -16,6 +16,7 @@ from netsky.node.db.group import GroupCommit
 from netsky.node.events import Events, Signals
 from netsky.node.home import Home
 from netsky.node.identity import Identity
+from netsky.node.links.store import MakeStore, PeerStore
 from netsky.node.log import Log
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Statement
@@ -69,3 +70,5 @@ class Parts:
     """Untaken envelopes that an actor may have."""
     options: TransportOptions
     program: str
+    make_store: MakeStore = PeerStore
+    """Another than that for who watches what links store (`lab/witness.py`)."""

@@ -58,6 +58,9 @@ class Ways:
     """What goes nowhere from here for now."""
 
 
+MakeStore = Callable[[Slot, str, Offers, Ways, Callable[[bytes, Notice], None]], "PeerStore"]
+
+
 class PeerStore:
     """The LinkStore of one peer."""
 

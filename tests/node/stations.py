@@ -31,6 +31,7 @@ from netsky.node.home import Home
 from netsky.node.identity import Identity
 from netsky.node.links.links import Links
 from netsky.node.links.parts import Parts
+from netsky.node.links.store import MakeStore, PeerStore
 from netsky.node.log import Log
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Row, Statement
@@ -140,6 +141,7 @@ class Station:
         self.takes_work = True
         self.floor = 0
         self._bind = bind
+        self.make_store: MakeStore = PeerStore
 
     def key_of(self, name: str) -> bytes | None:
         return self.book.key_of(name)
@@ -191,6 +193,7 @@ class Station:
                 inbox_max=lambda: self.config.inbox_envelopes_max,
                 options=TransportOptions(self._bind),
                 program="1.2.3",
+                make_store=self.make_store,
             )
         )
 

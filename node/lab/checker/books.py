@@ -259,7 +259,8 @@ class Books:
         self.node(name).backups[event.get("key", "")] = (self.line, known)
 
     def _down(self, event: Event) -> None:
-        self.node(event["node"]).up = False
+        node = self.node(event["node"])
+        node.up = node.restored = False
         self._begin_again(event["node"])
 
     def _start(self, event: Event) -> None:
@@ -267,17 +268,21 @@ class Books:
         if "link" in event:
             self._found_stored(event, node)
             return
-        node.up = True
-        if "key" in event and not tells_a_loss(event):
+        lost = tells_a_loss(event)
+        if "key" in event and not lost:
             node.key, self.names[event["key"]] = event["key"], event["node"]
-        node.restored = tells_a_loss(event)
-        self._begin_again(event["node"])
-        if node.restored:
-            self._restore(event, node)
+        if event.get("by") == "node":
+            node.up = True  # and whoever put the home back has said so before
+            self._begin_again(event["node"])
+        elif lost or not node.up:
+            node.up, node.restored = True, lost
+            self._begin_again(event["node"])
+            if lost:
+                self._restore(event, node)
 
     def _found_stored(self, event: Event, node: Node) -> None:
         stream, n = self.stream(event), event["n"]
-        stream.mark = n
+        stream.mark, stream.received = n, stream.decided  # what a connection left undecided went with it
         if node.restored:
             stream.acked, stream.delivered = min(stream.acked, n), min(stream.delivered, n)
 

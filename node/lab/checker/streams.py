@@ -46,7 +46,15 @@ def i7_honest_ack(books: Books, event: Event) -> Violation | None:
     if "link" not in event or books.node(event["node"]).restored:
         return None
     stream, n = books.stream(event), event["n"]
-    if event["node"] != stream.receiver or n >= stream.acked:
+    if event["node"] != stream.receiver:
+        return None
+    lane = (event["link"], event.get("ln", ""))
+    later = [key[2] for key, one in books.streams.items() if key[:2] == lane and one.acked]
+    if any(life > event.get("epoch", 0) for life in later):
+        life = max(later)
+        sentence = f"{_words(event)}: of life {life} something was acknowledged, and the receiver came back without it"
+        return Violation("I7", sentence, numbers=((*lane, life, 1),), lines=(books.line,))
+    if n >= stream.acked:
         return None
     sentence = f"{_words(event)}: {stream.acked} was acknowledged, and the receiver came back with {n} stored"
     numbers = tuple(_number(event, at) for at in {n + 1, stream.acked})

@@ -3,23 +3,22 @@
 `python -m tests.node.lab.seeded_nodes SEED [FILE]` writes the history of one run and says whether everything held.
 
 The senders' and the actors' lines are written by the clients below, never by a node. A node's own lines are taken at
-its store: what stands there is durable.
+its store (`lab/witness.py`): what stands there is durable.
 """
 
 from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
-from contextlib import AsyncExitStack, contextmanager
+from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 import trio
-from netsky.envelope.batch import encode_batch
 from netsky.envelope.file import read_file
-from netsky.mesh.effects import Acked, Answered, Arrived, Numbered, Record, Stated
+from netsky.mesh.effects import Arrived
 from netsky.node.bus.draft import Draft
 from netsky.node.errors import TryLater
 from netsky.node.lab.checker.__main__ import text
@@ -29,7 +28,7 @@ from netsky.node.lab.history import By, Writer, digest
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.scheduler import run_seeded
 from netsky.node.lab.virtual import SeededChance, VirtualTime
-from netsky.node.links.store import PeerStore
+from netsky.node.lab.witness import Witness, WitnessedStore
 
 from tests.node.stations import Station, key, roster, seams_with, station
 
@@ -48,17 +47,9 @@ class Run:
     lines: list[bytes] = field(default_factory=list)
     stations: dict[str, Station] = field(default_factory=dict)
     over: bool = False
-    _proofs: dict[bytes, str] = field(default_factory=dict)
 
     def witness(self, node: str, by: By) -> Writer:
         return Writer(self.lines.append, VirtualTime().wall, node=node, by=by, boot=1)
-
-    def proof(self, node: str, data: bytes) -> str:
-        """Bytes that a link brought, once; what they are called."""
-        if data not in self._proofs:
-            self._proofs[data] = f"proof {len(self._proofs)}"
-            self.witness(node, "node").note("proof", key=self._proofs[data], value=data.hex())
-        return self._proofs[data]
 
 
 async def play(run: Run) -> bytes:
@@ -69,7 +60,8 @@ async def play(run: Run) -> bytes:
             seams = seams_with(net, time=VirtualTime(), chance=SeededChance(1_000 * run.seed + number))
             known, bind = roster(1, 2), f"memory:{40 + number}"
             made = Station(run.folder / name, number, seams, known, bind=bind, root_at=ROOT_AT, routes=LINES)
-            begin(run, name)
+            run.witness(name, "test").note("start", key=NODES[name].hex())
+            made.make_store = partial(Delivering, Witness(made.identity, run.witness(name, "node")))
             run.stations[name] = await stack.enter_async_context(station(made))
         async with trio.open_nursery() as nursery:
             for name in NODES:
@@ -87,14 +79,6 @@ async def play(run: Run) -> bytes:
         for made in run.stations.values():
             assert made.crashes == [], made.crashes
     return b"".join(run.lines)
-
-
-def begin(run: Run, name: str) -> None:
-    run.witness(name, "test").note("start", key=NODES[name].hex())
-    said = run.witness(name, "node")
-    said.note("trust_set", key=NODES["netsky0"].hex(), reason="root", epoch=1)
-    for member in NODES.values():
-        said.note("trust_set", key=member.hex(), reason="enrolled")
 
 
 async def drained(run: Run) -> None:
@@ -179,88 +163,23 @@ async def actor(run: Run, name: str) -> None:
 # What nodes say.
 
 
-@contextmanager
-def observed(run: Run) -> Iterator[None]:
-    """Notes what each link of each node has stored, once it is."""
-    really = PeerStore.persist
+class Delivering(WitnessedStore):
+    """Nobody is killed here, so a node can be asked what it delivered as soon as that is durable."""
 
-    async def persist(store: PeerStore, records: Sequence[Record]) -> None:
-        me = next(made for made in run.stations.values() if made.links._ways is store._ways)
-        peer = store._name
-        for record in records:
-            if isinstance(record, Arrived | Answered):
-                received(run, me.identity.name, peer, record)
-        await really(store, records)
-        for record in records:
-            stored(run, me, peer, record)
-
-    PeerStore.persist = persist  # type: ignore[method-assign]
-    try:
-        yield
-    finally:
-        PeerStore.persist = really  # type: ignore[method-assign]
-
-
-def stream(sender_: str, receiver: str, record: Any) -> dict[str, Any]:
-    return {"link": f"{sender_}>{receiver}", "ln": record.lane, "epoch": record.life}
-
-
-def received(run: Run, name: str, peer: str, record: Arrived | Answered) -> None:
-    said, where = run.witness(name, "node"), stream(peer, name, record)
-    count = len(record.arrivals) if isinstance(record, Arrived) else len(record.outcomes)
-    for at in range(count):
-        said.note("link_rx", **where, n=record.first + at)
-
-
-def stored(run: Run, me: Station, peer: str, record: Record) -> None:
-    name = me.identity.name
-    said = run.witness(name, "node")
-    match record:
-        case Numbered():
-            for at, leaf in enumerate(record.leaves):
-                said.note("link_tx", **stream(name, peer, record), n=record.first + at, hash=leaf.hex())
-        case Acked():
-            said.note("link_ack_rx", **stream(name, peer, record), n=record.number)
-        case Arrived():
-            arrived(run, me, stream(peer, name, record), record)
-        case Answered():
-            for at, outcome in enumerate(record.outcomes):
-                fate = outcome.fate if not outcome.code else f"{outcome.fate}({outcome.code})"
-                which = {"id": outcome.id, "origin": names(outcome.origin), "reason": fate}
-                said.note("outcome", **stream(peer, name, record), n=record.first + at, **which)
-        case Stated():
-            pass  # whose home was ever restored: nobody's here
-        case _:
-            raise AssertionError(f"nothing freezes and nobody is enrolled here: {record}")
-
-
-def arrived(run: Run, me: Station, where: dict[str, Any], record: Arrived) -> None:
-    name = me.identity.name
-    said = run.witness(name, "node")
-    proofs = {"seal": run.proof(name, encode_batch(record.batch))}
-    if record.route is not None:
-        proofs["route"] = run.proof(name, record.claim)
-    for arrival in record.arrivals:
-        assert arrival.refusal is None, arrival
-        header = arrival.header
-        assert header is not None
-        which = {"id": header.id, "origin": names(header.origin), "hash": arrival.leaf.hex(), "n": arrival.number}
-        said.note("accept", **where, **which, value={**proofs, "expires": header.expires})
-        if header.destination == me.identity.key:
-            said.note("deliver", **where, **which)
-
-
-def names(node_key: bytes) -> str:
-    return next(name for name, one in NODES.items() if one == node_key)
+    def _arrived(self, record: Arrived) -> None:
+        super()._arrived(record)
+        for one in record.arrivals:
+            assert one.header is not None
+            if one.header.destination == NODES[self._witness.name]:
+                which = {"id": one.header.id, "origin": one.header.origin.hex(), "hash": one.leaf.hex()}
+                self._witness.said.note("deliver", **self._in(record.lane, record.life), n=one.number, **which)
 
 
 # One run.
 
 
 def history_of(seed: int, folder: Path) -> bytes:
-    run = Run(seed, folder)
-    with observed(run):
-        return run_seeded(play, run, seed=seed)
+    return run_seeded(play, Run(seed, folder), seed=seed)
 
 
 def judged(seed: int, folder: Path, file: Path) -> Report:

@@ -183,6 +183,8 @@ PLANTED: dict[str, tuple[str, Spoil]] = {
         "I6", both(add(ev="deliver", node="netsky0", id="x1", origin="netsky2"))),
     "acknowledged, and gone after a restart": (
         "I7", add(ev="start", node="netsky0", by="test", link=UP, ln="work", epoch=1, n=5)),
+    "acknowledged, and gone with its whole stream": (
+        "I7", add(ev="start", node="netsky0", by="test", link=UP, ln="work", epoch=0, n=0)),
     "dropped by its origin while it was open": (
         "I8", add({"ev": "submit_ok", "id": "a4"}, ev="prune", node="netsky1", id="a4", origin="netsky1",
                   reason="space")),

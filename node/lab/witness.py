@@ -1,0 +1,175 @@
+"""A node's own lines of the history: what its links have stored, written down around their store.
+
+    Surroundings(pid, watch=watch_into("/run/histories", pid))      a daemon; as shipped, NETSKY_HISTORY=/run/histories
+
+What came in is noted before it is stored, everything else once it is durable; a node that dies in between has not said
+it. What is left out here is for others to see: clients and actors say what they sent and took, and whoever looks into
+the databases at the end says what was delivered and what died.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from itertools import groupby
+from typing import TYPE_CHECKING, Any
+
+from netsky.envelope.batch import encode_batch
+from netsky.mesh.driver import Driver
+from netsky.mesh.effects import Acked, Answered, Arrival, Arrived, Effects, Numbered, Record
+from netsky.mesh.ends import LinkState
+from netsky.mesh.outcome import Outcome
+from netsky.mesh.roster import Member, Roster
+from netsky.node.identity import Identity
+from netsky.node.lab.history import Appended, Writer
+from netsky.node.links.store import MakeStore, PeerStore
+from netsky.node.seams.time import Time
+
+if TYPE_CHECKING:
+    from netsky.node.daemon.node import Watch
+
+
+def watch_into(folder: str, boot: int) -> Watch:
+    """The lines of a node go to `node-NAME.history` there, life after life."""
+
+    def watch(identity: Identity, time: Time) -> MakeStore:
+        write = Appended(os.path.join(folder, f"node-{identity.name}.history"))
+        return stores_of(identity, Writer(write, time.wall, node=identity.name, by="node", boot=boot))
+
+    return watch
+
+
+def stores_of(identity: Identity, said: Writer) -> MakeStore:
+    return partial(WitnessedStore, Witness(identity, said))
+
+
+class Witness:
+    """What one life of a node says of itself."""
+
+    def __init__(self, identity: Identity, said: Writer) -> None:
+        assert identity.charter is not None, "without a mesh there is nothing to be seen"
+        self.said = said
+        self.name = identity.name
+        self._proofs = 0
+        self._roster: Roster | None = None
+        said.note("start", key=identity.key.hex())
+        said.note("trust_set", key=identity.charter.root_key.hex(), reason="root", epoch=identity.charter.reign)
+
+    def trusts(self, roster: Roster | None) -> None:
+        """By which roster the frames of this turn were judged."""
+        if roster is None or roster is self._roster:
+            return
+        before = set() if self._roster is None else {_standing(one) for one in self._roster.members}
+        self._roster = roster
+        now = [_standing(one) for one in roster.members]
+        self.said.note_all(
+            "trust_set", [{"key": key, "reason": reason} for key, reason in now if (key, reason) not in before]
+        )
+
+    def proofs(self, record: Arrived) -> dict[str, str]:
+        """The bytes that a frame brought, and what they are called."""
+        self._proofs += 1
+        named = {"seal": encode_batch(record.batch)}
+        if record.route is not None:
+            named["route"] = record.claim
+        called = {what: f"{what} {self._proofs} of {self.name}/{self.said.boot}" for what in named}
+        self.said.note_all("proof", [{"key": called[what], "value": data.hex()} for what, data in named.items()])
+        return called
+
+
+class WitnessedStore(PeerStore):
+    """The store of one peer, with somebody beside it who writes."""
+
+    def __init__(self, witness: Witness, *args: Any) -> None:
+        super().__init__(*args)
+        self._witness = witness
+
+    async def load(self) -> LinkState:
+        state = await super().load()
+        self._witness.said.note_all(
+            "start", [{**self._in(lane, one.life), "n": one.mark} for lane, one in state.incoming.items()]
+        )
+        return state
+
+    async def persist(self, records: Sequence[Record]) -> None:
+        self._witness.trusts(self.roster()[0])
+        for record in records:
+            if isinstance(record, Arrived | Answered):
+                where = self._in(record.lane, record.life)
+                count = len(record.arrivals) if isinstance(record, Arrived) else len(record.outcomes)
+                self._witness.said.note_all("link_rx", [{**where, "n": record.first + at} for at in range(count)])
+        await super().persist(records)
+        for record in records:
+            self._stored(record)
+
+    @contextmanager
+    def driven(self, driver: Driver) -> Iterator[None]:
+        """Numbers that are stored with what they number do not come by `persist`."""
+
+        def go(effects: Effects) -> None:
+            for record in effects.persist:
+                self._stored(record)
+            Driver.go(driver, effects)
+
+        driver.go = go  # type: ignore[method-assign]
+        try:
+            with super().driven(driver):
+                yield
+        finally:
+            del driver.go
+
+    def _stored(self, record: Record) -> None:
+        """What freezes, begins anew or was enrolled shows in what it does to the numbers and to the roster."""
+        note_all = self._witness.said.note_all
+        match record:
+            case Numbered():
+                where = self._out(record.lane, record.life)
+                leaves = enumerate(record.leaves, record.first)
+                note_all("link_tx", [{**where, "n": number, "hash": leaf.hex()} for number, leaf in leaves])
+            case Acked():
+                note_all("link_ack_rx", [{**self._out(record.lane, record.life), "n": record.number}])
+            case Arrived():
+                self._arrived(record)
+            case Answered():
+                where = self._in(record.lane, record.life)
+                note_all(
+                    "outcome",
+                    [
+                        {**where, "n": number, "id": one.id, "origin": one.origin.hex(), "reason": _fate(one)}
+                        for number, one in enumerate(record.outcomes, record.first)
+                    ],
+                )
+
+    def _arrived(self, record: Arrived) -> None:
+        """In the order of their numbers: those that follow each other with the same end are one write."""
+        where, proofs = self._in(record.lane, record.life), self._witness.proofs(record)
+        for ev, some in groupby(record.arrivals, key=lambda one: "refuse" if _refusal(one) else "accept"):
+            said = []
+            for one in some:
+                which = {**where, "n": one.number, "hash": one.leaf.hex()}
+                if one.header is None or ev == "refuse":
+                    said.append({**which, "reason": _refusal(one)})
+                else:
+                    which |= {"id": one.header.id, "origin": one.header.origin.hex()}
+                    said.append({**which, "value": {**proofs, "expires": one.header.expires}})
+            self._witness.said.note_all(ev, said)
+
+    def _in(self, lane: str, life: int) -> dict[str, Any]:
+        return {"link": f"{self._name}>{self._witness.name}", "ln": lane, "epoch": life}
+
+    def _out(self, lane: str, life: int) -> dict[str, Any]:
+        return {"link": f"{self._witness.name}>{self._name}", "ln": lane, "epoch": life}
+
+
+def _standing(member: Member) -> tuple[str, str]:
+    return (member.key.hex(), "revoked" if member.revoked else "enrolled")
+
+
+def _refusal(arrival: Arrival) -> str | None:
+    return arrival.refusal or (None if arrival.header is not None else "damaged")
+
+
+def _fate(outcome: Outcome) -> str:
+    return f"{outcome.fate}({outcome.code})" if outcome.code else outcome.fate
