@@ -2,8 +2,8 @@
 
     seams = interpose(real_seams(), before)
 
-`before(call)` is called with the name of every seam call ("files.write_new", "ledger.transaction", "stream.send" …)
-before it happens; what it raises happens instead of the call, and a process that ends itself there is dead at exactly
+`before(call, args)` is called with the name of every seam call ("files.write_new", "ledger.transaction", "stream.send" …)
+and what it is given, before it happens; what it raises happens instead of the call, and a process that ends itself there is dead at exactly
 that point. The state between two calls is the state after the first, so the calls are all the points there are.
 
 `Life` is the in-process form: it counts, kills at a chosen call, and after that the node is deaf: nothing that its
@@ -19,7 +19,7 @@ from typing import Any
 
 from netsky.node.seams import Seams
 
-Before = Callable[[str], None]
+Before = Callable[[str, tuple[Any, ...]], None]
 
 _PLAIN = (str, bytes, bytearray, int, float, bool, tuple, list, dict, type(None))
 
@@ -49,7 +49,7 @@ class _Announced:
             return value
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            self._before(f"{self._name}.{attribute}")
+            self._before(f"{self._name}.{attribute}", args)
             result = value(*args, **kwargs)
             if inspect.iscoroutine(result):
                 return self._finish(result)
@@ -81,7 +81,8 @@ class Life:
         self.dead = True
         self._descriptors.close_all()
 
-    def _before(self, call: str) -> None:
+    def _before(self, call: str, args: tuple[Any, ...]) -> None:
+        del args
         if self.dead:
             raise Killed(call)
         self.calls.append(call)
