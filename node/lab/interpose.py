@@ -2,9 +2,9 @@
 
     seams = interpose(real_seams(), before)
 
-`before(call, args)` is called with the name of every seam call ("files.write_new", "ledger.transaction", "stream.send" …)
-and what it is given, before it happens; what it raises happens instead of the call, and a process that ends itself there is dead at exactly
-that point. The state between two calls is the state after the first, so the calls are all the points there are.
+`before(call, args)` is called before each seam call, with its name ("files.write_new", "stream.send" …) and what it is
+given; what it raises happens instead of the call, and a process that ends itself there is dead at exactly that point.
+The state between two calls is the state after the first, so the calls are all the points there are.
 
 `Life` is the in-process form: it counts, kills at a chosen call, and after that the node is deaf: nothing that its
 `finally` blocks do is heard any more, its open files and locks are closed as a kernel would close them.
