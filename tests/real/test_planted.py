@@ -18,19 +18,17 @@ pytestmark = pytest.mark.real
 ACK_BEFORE_COMMIT = Mistake(
     "mesh/driver.py",
     """\
-        if effects.persist:
             await self._store.persist(effects.persist)
         for channel, frame in effects.send:
             self._queue(channel, frame)
-        for notice in effects.deliver:
 """,
     """\
-        for channel, frame in effects.send:
-            self._queue(channel, frame)
-        await trio.lowlevel.checkpoint()  # and the writers write
-        if effects.persist:
+            for channel, frame in effects.send:
+                self._queue(channel, frame)
+            await trio.lowlevel.checkpoint()  # and the writers write
             await self._store.persist(effects.persist)
-        for notice in effects.deliver:
+        for channel, frame in () if effects.persist else effects.send:
+            self._queue(channel, frame)
 """,
 )
 DESTINATION = Death("netsky2", "INSERT INTO inbox")
