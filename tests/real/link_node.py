@@ -47,6 +47,7 @@ async def main(args: argparse.Namespace) -> None:
         Path(args.folder), args.number, seams_with(IrohTransport), roster(1, 2), bind=args.bind, root_at=args.root,
         routes=("*@netsky1 -> *@netsky2: *",),
     )  # fmt: skip
+    made.make_store = DyingStore
     with trio_as_event_loop():
         async with station(made) as node, trio.open_nursery() as nursery:
             nursery.start_soon(events, node)
@@ -85,8 +86,4 @@ if __name__ == "__main__":
     parser.add_argument("--die-at", nargs=2, default=("", "before"))
     found = parser.parse_args()
     DyingStore.die_at, DyingStore.after = found.die_at[0], found.die_at[1] == "after"
-    if DyingStore.die_at:
-        import netsky.node.links.links
-
-        netsky.node.links.links.PeerStore = DyingStore  # type: ignore[misc]
     trio.run(main, found)

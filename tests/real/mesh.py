@@ -73,9 +73,6 @@ class Machine:
         config = Path(self.home.config)
         config.write_text(with_line(config.read_text(), section, name, value))
 
-    def pid(self) -> int | None:
-        return up.holder_pid(self.home)
-
     def is_up(self) -> bool:
         return not is_free(self.home)
 

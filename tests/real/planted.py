@@ -116,7 +116,7 @@ class Trial:
         argv = [sys.executable, "-m", "tests.real.mesh_client", "drain", taker.home.path, taker.name]
         taking = subprocess.Popen([*argv, taker.name, path, "agent1"], cwd=REPO)
         history = Writer(Appended(str(self.folder / "send.history")), time.time_ns, node=sender.name, by="client")
-        flow = Flow("agent1", "agent1@netsky2", ENVELOPES, 0, ("text",), None)
+        flow = Flow("agent1", "agent1@netsky2", ENVELOPES, 0, ("text",), time.time(), None)
         sending = threading.Thread(target=send, args=(sender.home, history, sender.name, flow, 0))
         sending.start()
         try:

@@ -79,7 +79,7 @@ def netsky(home: Home, *command: str) -> None:
 
 def live_and_die(home: Home, story: Story, point: int, book: Path) -> None:
     """The first life: until it is killed, or until the story is told."""
-    argv = [sys.executable, str(Path(__file__).parent / "crashing_daemon.py"), home.path, str(point), str(book)]
+    argv = [sys.executable, str(Path(__file__).parent / "crashing_daemon.py"), home.path, str(book), str(point)]
     daemon = subprocess.Popen(argv, stderr=subprocess.DEVNULL)
     try:
         while daemon.poll() is None:

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from netsky.node.lab.checker.__main__ import text
 
-from tests.real.mesh import Mesh
+from tests.real.mesh import Mesh, until
 from tests.real.planted import Death, Mistake, Trial
 
 pytestmark = pytest.mark.real
@@ -42,6 +42,7 @@ def homes(tmp_path_factory: pytest.TempPathFactory) -> Path:
     mesh = Mesh(folder, routes='there = "*@netsky1 -> *@netsky2: text"', actors=1)
     try:
         mesh.build()
+        until(lambda: "netsky2" in str(mesh.siblings[0].netsky("nodes")), what="the newest roster at netsky1")
     finally:
         mesh.end()
     return folder
