@@ -23,7 +23,7 @@ from netsky.node.lab.network import MemoryNetwork, MemoryTransport
 from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance, VirtualTime
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, Row, Statement
-from netsky.node.seams.real import LazyTransport, RealTime
+from netsky.node.seams.real import RealTime
 from netsky.node.seams.real_files import RealFiles
 from netsky.node.supervise import GaveUp, MustStop
 
@@ -70,7 +70,7 @@ class World:
         self.home = Home(str(folder / "home"))
         self.sockets = MemorySockets()
         self.ledgers = Breakings()
-        self.transport: OpenTransport = LazyTransport()
+        self.transport: OpenTransport = MemoryNetwork()  # a real one takes time that is none of the clock's
         self.lives = 0
         self.node: Node | None = None
         self.stop = trio.Event()
