@@ -280,14 +280,17 @@ class Driver:
 
     def go(self, effects: Effects) -> None:
         """It is stored."""
-        for channel, frame in effects.send:
-            self._queue(channel, frame)
+        self._queue_all(effects)
 
     def fail(self) -> None:
         """It is not: the machine is ahead of the disk."""
         self._inbox.end(Close("store", "This node could not store what it was about to send."))
 
     # Bytes to and fro.
+
+    def _queue_all(self, effects: Effects) -> None:
+        for channel, frame in effects.send:
+            self._queue(channel, frame)
 
     def _queue(self, channel: int, frame: Frame) -> None:
         try:
@@ -324,8 +327,7 @@ class Driver:
     def _say(self, effects: Effects) -> None:
         """What the tasks of blobs have to say: nothing that is to be stored before."""
         assert not effects.persist
-        for channel, frame in effects.send:
-            self._queue(channel, frame)
+        self._queue_all(effects)
 
     async def _watch_streams(self, nursery: trio.Nursery) -> None:
         try:
@@ -346,8 +348,7 @@ class Driver:
             now = self._clock.monotonic()
             if now >= beat_at:
                 beat_at = now + HEARTBEAT_NS
-                for channel, frame in self._link.beat(now).send:
-                    self._queue(channel, frame)
+                self._queue_all(self._link.beat(now))
             if now >= self._deadline:
                 self._inbox.tick()
 
@@ -355,11 +356,9 @@ class Driver:
         while True:
             await self._waits.wait()
             self._waits = trio.Event()
-            while (due := self._patience.due) is not None:
-                await self._clock.sleep_until(due)
+            if self._patience.due is not None:
+                await self._clock.sleep_until(self._patience.due)
                 self._inbox.nudge()  # a turn obeys, though it be nothing
-                if self._patience.due == due:
-                    break
 
     async def _wait_for_more(self, lane: Lane) -> None:
         while True:

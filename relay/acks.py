@@ -26,12 +26,12 @@ _matches_data = re.compile(rb'\{"ack":true,"taken_at":\d{1,19}\}').fullmatch
 
 def ack_id(origin: bytes, id: str) -> str:  # noqa: A002 - the envelope's word
     """The id of the acknowledgement of this envelope: there is one at most."""
-    return "ack-" + hashlib.sha256(origin + id.encode()).hexdigest()[:32]
+    return "ack-" + _hash(origin, id)
 
 
 def given_up_id(origin: bytes, id: str) -> str:  # noqa: A002 - the envelope's word
     """The id of the word that its actor gave up on this envelope: there is one at most."""
-    return "given-up-" + hashlib.sha256(origin + id.encode()).hexdigest()[:32]
+    return "given-up-" + _hash(origin, id)
 
 
 def is_ack(header: Header, body: Body) -> bool:
@@ -57,6 +57,10 @@ def is_given_up(header: Header, body: Body) -> bool:
 
 def is_daemons_word(header: Header, body: Body) -> bool:
     return is_ack(header, body) or is_given_up(header, body)
+
+
+def _hash(origin: bytes, id: str) -> str:  # noqa: A002
+    return hashlib.sha256(origin + id.encode()).hexdigest()[:32]
 
 
 def _is_bare(header: Header, body: Body, kind: str, id_of: Callable[[bytes, str], str]) -> bool:

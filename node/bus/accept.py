@@ -165,11 +165,10 @@ class AcceptPlanner:
         if not sealed.statements:
             return Plan([], results)
         statements = [*sealed.statements, node_state.raise_to(node_state.CLOCK, self.door.clock)]
-        return Plan(statements, results, after=partial(self._stored, sealed), undone=sealed.undone)
+        return Plan(statements, results, after=partial(self._stored, sealed), undone=sealed.given.fail)
 
     def _stored(self, sealed: Sealed) -> None:
-        for given in sealed.given:
-            given.go()
+        sealed.given.go()
         self._accepted(sealed.fresh, sealed.outgoing)
 
     def hand_to(self, onward: Onward) -> None:

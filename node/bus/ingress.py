@@ -27,7 +27,7 @@ from netsky.node.db import actors, arrivals, blobs, inbox, messages, outbox, out
 from netsky.node.db.group import Plan
 from netsky.node.db.outbox import Asked
 from netsky.node.db.outcomes import OutcomeRow
-from netsky.node.seams.ledger import NO_ROWS, Row, Statement
+from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
 from netsky.relay.acks import is_daemons_word, is_given_up
 from netsky.relay.authority import ROOT, refusal
@@ -91,7 +91,7 @@ class IngressPlanner:
     def asks(self, envelopes: Sequence[tuple[Header, Body]]) -> Sequence[Statement]:
         """What `reads` asks, before anything is made of the envelopes."""
         if not envelopes:
-            return [NO_ROWS] * 5
+            return []
         acknowledged = sorted({header.in_reply_to or "" for header, body in envelopes if is_daemons_word(header, body)})
         return [
             outcomes.find([outcomes.key_of(header.origin, header.id) for header, _ in envelopes]),

@@ -24,6 +24,27 @@ class Given(NamedTuple):
     """If it was not."""
 
 
+class AllGiven:
+    """The numbers of one plan, whose `after` is `go`, and whose `undone` is `fail`."""
+
+    def __init__(self) -> None:
+        self._given: list[Given] = []
+
+    def add(self, given: Given) -> None:
+        self._given.append(given)
+
+    def statements(self) -> list[Statement]:
+        return [statement for given in self._given for statement in given.statements]
+
+    def go(self) -> None:
+        for given in self._given:
+            given.go()
+
+    def fail(self) -> None:
+        for given in self._given:
+            given.fail()
+
+
 class Onward(Protocol):
     def number(self, peer: bytes, lane: Lane, offer: Offer, to: Collection[tuple[bytes, str]]) -> Given | None:
         """None: not at once. Then it is stored without, and the link finds it before anything that comes later."""

@@ -15,7 +15,7 @@ from netsky.envelope.limits import BATCH_MAX, SKEW_NS
 from netsky.mesh.offer import Offer as Offering
 from netsky.mesh.pieces import cut
 from netsky.node.bus.draft import Accepted, Offer
-from netsky.node.bus.onward import Given, NoLinks, Onward
+from netsky.node.bus.onward import AllGiven, Given, NoLinks, Onward
 from netsky.node.db import blobs, idempotency, inbox, messages, outbox
 from netsky.node.seams.ledger import Row, Statement
 
@@ -85,12 +85,8 @@ class Sealed:
     accepted: list[tuple[int, Accepted]] = field(default_factory=list)
     outgoing: set[tuple[bytes, Lane]] = field(default_factory=set)
     """The nodes that something without a number goes to next."""
-    given: list[Given] = field(default_factory=list)
+    given: AllGiven = field(default_factory=AllGiven)
     """Numbers of what is stored with them."""
-
-    def undone(self) -> None:
-        for given in self.given:
-            given.fail()
 
 
 @dataclass(slots=True)
@@ -145,7 +141,8 @@ class Sealer:
                 if not part[0].local:
                     frame = Offering("own", tuple(seqs), batch, received=now, hashed=tuple(leaves))
                     given = self._numbered(part, frame)
-                    done.given += () if given is None else (given,)
+                    if given is not None:
+                        done.given.add(given)
                 for position, (sealing, leaf, seq) in enumerate(zip(part, leaves, seqs, strict=True)):
                     row = _message(sealing, leaf, seal=seal.hash, position=position, now=now, seq=seq)
                     rows.messages.append(row)
@@ -156,7 +153,7 @@ class Sealer:
                         self._goes(sealing, seq, position, given, rows=rows, done=done)
                     self._known(sealing, leaf, file, seq=seq, rows=rows, done=done)
         if rows.messages:
-            done.statements = [*rows.statements(), *(one for given in done.given for one in given.statements)]
+            done.statements = [*rows.statements(), *done.given.statements()]
             done.fresh.sort(key=lambda one: one.header.clock)
         return done
 

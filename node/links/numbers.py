@@ -74,18 +74,19 @@ def numbered(peer: bytes, record: Numbered, now: int, *, stored_with: bool = Fal
         *(peer, record.lane, record.life, record.first, record.last),
         *(b"".join(record.leaves), record.seal, record.source, record.rows),
     )
-    made = [flight.insert([row])]
+    given = links.give(peer, record.lane, life=record.life, last=record.last, leaf=record.leaves[-1])
+    rows = () if stored_with else (_rows_numbered(record, now),)
+    return [flight.insert([row]), *rows, given]
+
+
+def _rows_numbered(record: Numbered, now: int) -> Statement:
     match record.source:
-        case _ if stored_with:
-            pass
         case "own":
-            made.append(outbox.number(record.rows, record.life, record.first, now))
+            return outbox.number(record.rows, record.life, record.first, now)
         case "forward":
-            made.append(forward.number(record.rows))
+            return forward.number(record.rows)
         case "outcomes":
-            made.append(answers.number(record.rows))
-    made.append(links.give(peer, record.lane, life=record.life, last=record.last, leaf=record.leaves[-1]))
-    return made
+            return answers.number(record.rows)
 
 
 def acknowledged(peer: bytes, record: Acked, now: int) -> list[Statement]:

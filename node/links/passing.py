@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from netsky.mesh.offer import Offer
-from netsky.node.bus.onward import Given, Onward
+from netsky.node.bus.onward import AllGiven, Onward
 from netsky.node.bus.sealing import Numbers
 from netsky.node.db import forward
 from netsky.node.links.group import Group
@@ -15,13 +15,13 @@ class Passing:
         self._onward = onward
         self._seqs = Numbers()
 
-    def on(self, group: Group, newest: list[Row]) -> list[Given]:
+    def on(self, group: Group, newest: list[Row]) -> AllGiven:
         """Adds what the group forwards to its statements, `newest` being the highest row of the queue. Returns the
         numbers that were given."""
+        placed, given = [], AllGiven()
         if not group.forward:
-            return []
+            return given
         self._seqs.count_on(newest)
-        placed, given = [], []
         for new in group.forward:
             seq, one = self._seqs.next(), None
             if not (new.blobs or group.restored):
@@ -32,6 +32,6 @@ class Passing:
             if one is None:
                 group.waiting.add((new.peer, new.lane))
             else:
-                given.append(one)
-        group.statements += [*forward.insert(placed), *(made for one in given for made in one.statements)]
+                given.add(one)
+        group.statements += [*forward.insert(placed), *given.statements()]
         return given

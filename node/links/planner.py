@@ -64,10 +64,10 @@ class LinkPlanner:
     def reads(self, items: Sequence[Item]) -> Sequence[Statement]:
         me = self._knows.me
         brought = [record for item in items if isinstance(item, Persist) for record in item.records]
+        arrived = [record for record in brought if isinstance(record, Arrived)]
         local = [
             (arrival.header, arrival.body)
-            for record in brought
-            if isinstance(record, Arrived)
+            for record in arrived
             for arrival in record.arrivals
             if arrival.header is not None and arrival.body is not None and arrival.header.destination == me
         ]
@@ -75,11 +75,11 @@ class LinkPlanner:
         ids = sorted({outcome.id for outcome in answered if outcome.origin == me})
         own = [self._own_reads(item) for item in items]
         stated = {one.node for record in brought if isinstance(record, Stated) for one in record.lineages}
-        named = [one.sha256 for record in brought if isinstance(record, Arrived) for one in _attachments(record)]
+        named = [one.sha256 for record in arrived for one in _attachments(record)]
         return [
             blobs.held(list(dict.fromkeys(named))),
             restore.lineages(sorted(stated)),
-            forward.newest_seq() if self._is_root else NO_ROWS,
+            forward.newest_seq() if self._is_root and arrived else NO_ROWS,
             *(one(*where) for where in damaged_frames(items) for one in (outbox.in_frame, forward.in_frame)),
             *(one for some in own for one in some),
             outbox.mine(me, ids),
@@ -135,15 +135,10 @@ class LinkPlanner:
             group.statements.append(links.count_refused([(peer, code) for peer, code, _ in group.refused], now))
 
         def after() -> None:
-            for one in given:
-                one.go()
+            given.go()
             if ingress.after is not None:
                 ingress.after()
             self._tell(group, ended, heard)
-
-        def undone() -> None:
-            for one in given:
-                one.fail()
 
         def results(written: list[list[Row]]) -> list[NetskyError | None]:
             removals = {id(statement) for statement in (*group.removals, *group.swept.removals)}
@@ -151,7 +146,7 @@ class LinkPlanner:
             self._removed([row for statement, found in pairs if id(statement) in removals for row in found])
             return group.errors
 
-        return Plan(group.statements, after=after, undone=undone, results_of=results)
+        return Plan(group.statements, after=after, undone=given.fail, results_of=results)
 
     def _items(self, group: Group, items: Sequence[Item], rows: list[list[Row]]) -> list[list[Row]]:
         """Each with its rows; those that are left. What ends by itself is looked at last, and sees who got numbers."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
 import trio
 from netsky.mesh.driver import Driver
-from netsky.mesh.effects import Close, Effects
+from netsky.mesh.effects import Close, Effects, Record
 from netsky.mesh.offer import Offer
 
 from tests.mesh.test_driver import Couple, rest, settle
@@ -30,6 +31,18 @@ def driver_of(couple: Couple) -> Driver:
 async def given(couple: Couple, id_: str) -> Effects | None:
     offer = stored_by_another(couple.left.store, couple, id_)
     return driver_of(couple).number_now("work", offer, NOW)
+
+
+def held_up(store: MemoryStore) -> trio.Event:
+    """It stores nothing until this is set."""
+    persist, going_on = store.persist, trio.Event()
+
+    async def slow(records: Sequence[Record]) -> None:
+        await going_on.wait()
+        await persist(records)
+
+    store.persist = slow  # type: ignore[method-assign]
+    return going_on
 
 
 async def test_what_is_next_gets_its_number_and_leaves_when_it_is_stored(autojump_clock: object) -> None:
@@ -75,13 +88,7 @@ async def test_it_waits_while_its_driver_is_in_a_turn(autojump_clock: object) ->
     couple = Couple()
     async with couple.linked():
         await settle()
-        persist, going_on = couple.left.store.persist, trio.Event()
-
-        async def slow(records: object) -> None:
-            await going_on.wait()
-            await persist(records)  # type: ignore[arg-type]
-
-        couple.left.store.persist = slow  # type: ignore[method-assign]
+        going_on = held_up(couple.left.store)
         couple.send("first")
         await settle()
         assert await given(couple, "second") is None
@@ -165,13 +172,7 @@ async def test_it_does_not_wait_while_what_came_from_the_peer_is_stored(autojump
     couple = Couple()
     async with couple.linked():
         await settle()
-        persist, going_on = couple.left.store.persist, trio.Event()
-
-        async def slow(records: object) -> None:
-            await going_on.wait()
-            await persist(records)  # type: ignore[arg-type]
-
-        couple.left.store.persist = slow  # type: ignore[method-assign]
+        going_on = held_up(couple.left.store)
         couple.right.store.add("work", couple.right.node.batch(couple.left.node, "there"))
         await settle()
         effects = await given(couple, "a")

@@ -62,27 +62,22 @@ class BySpaces(Ways):
     def cut(self, name: str, way: str) -> None:
         """`both` pulls the cable out of the hub, `interface` takes the node's own down, others lose one direction."""
         self._cuts[name] = way
-        cable, space, root = f"to{name[-1]}", self._of(name), self._of("netsky0")
-        if way == "both":
-            _ip(self._hub, f"link set {cable} down")
-        elif way == "interface":
-            _ip(space, "link set eth0 down")
-        elif way == "to_root":
-            _ip(space, f"neigh replace {self._addresses['netsky0']} lladdr {NOBODY} nud permanent dev eth0")
-        else:
-            _ip(root, f"neigh replace {self._addresses[name]} lladdr {NOBODY} nud permanent dev eth0")
+        space, cut, _ = self._lines(name, way)
+        _ip(space, cut)
 
     def heal(self, name: str) -> None:
-        way = self._cuts.pop(name)
-        space, root = self._of(name), self._of("netsky0")
-        if way == "both":
-            _ip(self._hub, f"link set to{name[-1]} up")
-        elif way == "interface":
-            _ip(space, "link set eth0 up")
-        elif way == "to_root":
-            _ip(space, f"neigh del {self._addresses['netsky0']} dev eth0")
-        else:
-            _ip(root, f"neigh del {self._addresses[name]} dev eth0")
+        space, _, heal = self._lines(name, self._cuts.pop(name))
+        _ip(space, heal)
+
+    def _lines(self, name: str, way: str) -> tuple[str, str, str]:
+        """In which space, what cuts, what heals."""
+        if way in {"both", "interface"}:
+            space, device = (self._hub, f"to{name[-1]}") if way == "both" else (self._of(name), "eth0")
+            return space, f"link set {device} down", f"link set {device} up"
+        near, far = (name, "netsky0") if way == "to_root" else ("netsky0", name)
+        other = self._addresses[far]
+        dead_end = f"neigh replace {other} lladdr {NOBODY} nud permanent dev eth0"
+        return self._of(near), dead_end, f"neigh del {other} dev eth0"
 
     def end(self) -> None:
         for space in self._made:
