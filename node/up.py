@@ -65,9 +65,9 @@ def down(home: Home, *, timeout: float = STOP_SECONDS + 5) -> Down:
     time = RealTime()
     until = time.monotonic() + int(timeout * 1e9)
     pid = _ask_to_stop(home, timeout)
-    if pid is None and _is_free(home):
+    if pid is None and is_free(home):
         return Down(already=True, pid=None)
-    while not _is_free(home):
+    while not is_free(home):
         if time.monotonic() > until:
             pid = pid or holder_pid(home) or 0
             raise TimedOut(
@@ -117,7 +117,8 @@ def holder_pid(home: Home) -> int | None:
         return None
 
 
-def _is_free(home: Home) -> bool:
+def is_free(home: Home) -> bool:
+    """Nobody has the home. A process that was killed may have it a moment longer, by threads that still end."""
     if not os.path.exists(home.at(LOCK_NAME)):
         return True
     lock = take_lock(home, RealFiles())

@@ -18,8 +18,7 @@ from typing import Any
 
 from netsky.node import up
 from netsky.node.config import with_line
-from netsky.node.home import Home, take_lock
-from netsky.node.seams.real_files import RealFiles
+from netsky.node.home import Home
 
 NAMES = ("netsky0", "netsky1", "netsky2")
 COMMAND_SECONDS = 60
@@ -74,13 +73,13 @@ class Machine:
         config.write_text(with_line(config.read_text(), section, name, value))
 
     def is_up(self) -> bool:
-        return not is_free(self.home)
+        return not up.is_free(self.home)
 
     def kill(self) -> None:
         pid = up.holder_pid(self.home)
         if pid is not None and self.is_up():
             os.kill(pid, signal.SIGKILL)
-            until(lambda: is_free(self.home))
+            until(lambda: up.is_free(self.home))
 
     @contextmanager
     def paused(self) -> Iterator[None]:
@@ -164,15 +163,6 @@ def together(todo: list[Callable[[], object]]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
-
-
-def is_free(home: Home) -> bool:
-    if not os.path.exists(home.path):
-        return True
-    lock = take_lock(home, RealFiles())
-    if lock is not None:
-        lock.release()
-    return lock is not None
 
 
 def until(told: Callable[[], Any], seconds: float = 30, what: str = "it") -> Any:

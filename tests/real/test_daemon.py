@@ -66,7 +66,7 @@ def kill(home: Home, number: int = signal.SIGKILL) -> None:
     pid = up.running_pid(home)
     assert pid is not None
     os.kill(pid, number)
-    until(lambda: not alive(pid))
+    until(lambda: not alive(pid) and up.is_free(home))
 
 
 def alive(pid: int) -> bool:

@@ -17,8 +17,7 @@ import pytest
 from netsky.node import up
 from netsky.node.client import Client
 from netsky.node.errors import Refused
-from netsky.node.home import Home, take_lock
-from netsky.node.seams.real_files import RealFiles
+from netsky.node.home import Home
 
 pytestmark = pytest.mark.real
 
@@ -53,16 +52,9 @@ class Machine:
                 process.kill()
             process.communicate()
         pid = up.holder_pid(self.home) if os.path.isdir(self.home.path) else None
-        if pid is not None and take_lock(self.home, RealFiles()) is None:
+        if pid is not None and not up.is_free(self.home):
             os.kill(pid, signal.SIGKILL)
-            until(lambda: is_free(self.home))
-
-
-def is_free(home: Home) -> bool:
-    lock = take_lock(home, RealFiles())
-    if lock is not None:
-        lock.release()
-    return lock is not None
+            until(lambda: up.is_free(self.home))
 
 
 def until(told: Callable[[], Any], seconds: float = 20) -> Any:
@@ -140,7 +132,7 @@ def test_a_held_machine_waits_through_the_death_of_its_root_until_it_is_approved
     pid = up.running_pid(root.home)
     assert pid is not None
     os.kill(pid, signal.SIGKILL)
-    until(lambda: is_free(root.home))
+    until(lambda: up.is_free(root.home))
     root.netsky("up")
     first = until(lambda: root.netsky("nodes")["pending"])[0]
     assert first["name"] == "netsky1"
