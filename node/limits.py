@@ -66,6 +66,9 @@ CONFIG_BYTES_MAX = 256 * 1024
 CONFIG_LOOK_NS = 2 * 10**9
 """One look at the time stamp of a file every two seconds: changes take hold while the editor is still open."""
 
+TICK_SECONDS = 60
+"""Schedules name minutes, and nobody has to be woken sooner than that."""
+
 PRUNE_EVERY_NS = 600 * 10**9
 """What is over may lie about for ten minutes."""
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 from netsky.envelope.address import Address
-from netsky.envelope.kinds import SENDABLE, kind_or_text
+from netsky.envelope.kinds import KINDS, SENDABLE, kind_or_text
 
 ROOT = "netsky0"
 """The name of the root constellation. It moves with the charter; no other node ever bears it."""
@@ -20,6 +20,9 @@ Role = Literal["owner", "agent0", "manager", "worker", "watchdog", "cron", "loop
 Relation = Literal["manages_recipient", "managed_by_recipient", "on_its_ticket", "on_its_envelope", "holds_its_lease"]
 
 ALL = SENDABLE
+
+VOICES = frozenset({"agentinfinity", "agentcron", "agentloop"})
+"""Actors that are code of the node: they speak, and are spoken to, without having a row or a program."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,17 @@ def _rows(
     sender: str, recipient: str, kinds: str | frozenset[str], relation: Relation | None = None
 ) -> tuple[Row, ...]:
     allowed = kinds if isinstance(kinds, frozenset) else frozenset(kinds.split())
-    assert allowed <= SENDABLE
+    assert allowed <= KINDS.keys() - {"outcome"}
     return tuple(Row(s, r, allowed, relation) for s in sender.split() for r in recipient.split())  # type: ignore[arg-type]
 
 
 AT_THE_ROOT = (
     *_rows("owner", "agent0", ALL),
     *_rows("agent0", "owner", ALL),
+    *_rows("manager worker watchdog cron loop", "owner", "report question escalation"),
+    *_rows("owner", "any", "reply", "on_its_envelope"),
 )
-"""Both at netsky0: the owner speaks with one actor alone."""
+"""All at netsky0: the owner speaks with one actor alone, and answers whoever asked; a stuck agent0 silences nobody."""
 
 ON_ONE_NODE = (
     *_rows("agent0", "manager", ALL),
@@ -63,6 +68,9 @@ ROOT_TO_SIBLING = (
     *_rows("manager", "agent0", "ticket cancel"),
     *_rows("manager agent0", "worker", "reply cancel", "on_its_ticket"),
     *_rows("owner", "any", "reply", "on_its_envelope"),
+    *_rows("cron", "agent0 manager", "cron"),
+    *_rows("loop", "agent0 manager", "loop"),
+    *_rows("watchdog", "watchdog", "control"),
 )
 
 SIBLING_TO_ROOT = (
@@ -70,6 +78,9 @@ SIBLING_TO_ROOT = (
     *_rows("agent0", "manager", "reply report error", "on_its_ticket"),
     *_rows("worker", "manager agent0", "report question", "holds_its_lease"),
     *_rows("any", "owner", "report question escalation"),
+    *_rows("cron", "cron", "cron"),
+    *_rows("loop", "loop", "loop"),
+    *_rows("watchdog", "watchdog", "control"),
 )
 
 
@@ -119,8 +130,6 @@ def refusal(
     assert sender.node is not None
     assert recipient.node is not None
     word = kind_or_text(kind)
-    if word not in SENDABLE:
-        return f"No actor sends the kind {word!r}: daemons alone write it."
     if any(party.actor == "owner" and party.node != ROOT for party in (sender, recipient)):
         return f"The owner is at {ROOT} alone."
     roles = role_of(sender.actor), role_of(recipient.actor)
@@ -132,6 +141,8 @@ def refusal(
     fitting = [row for row in named if word in row.kinds]
     if any(row.relation is None or row.relation in relations for row in fitting):
         return None
+    if word not in SENDABLE:
+        return f"No actor sends the kind {word!r}: daemons alone write it."
     if fitting:
         return f"{sender} may send {recipient} the kind {word!r} only {_CONDITION[fitting[0].relation]}."
     if named:

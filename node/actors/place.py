@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from math import inf
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING
 
 import trio
-from netsky.envelope.kinds import lane_of
-from netsky.node.actors.handover import Handed, Handover
+from netsky.node.actors.handover import Handed
+from netsky.node.actors.hands import Hands
 from netsky.node.actors.launch import Launched, Launcher
-from netsky.node.actors.limits import CRASHES_MAX, CRASHES_NS, GRACE_SECONDS, LOOK_SECONDS
+from netsky.node.actors.limits import CRASHES_MAX, CRASHES_NS, GRACE_SECONDS
 from netsky.node.actors.runtime import ANSWER_BYTES_MAX, AnyCommand, Run, Runtime, Verdict
 from netsky.node.backoff import RESTART
-from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.db import actors as rows
 from netsky.node.db.actors import ActorRow
 from netsky.node.errors import TryLater
@@ -24,8 +21,6 @@ from netsky.node.supervise import Child, GaveUp, Supervisor
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
-
-Done = TypeVar("Done")
 
 READ_BYTES = 64 * 1024
 STOP_SECONDS = GRACE_SECONDS + 4.0
@@ -93,67 +88,7 @@ class Place:
         raise ProgramEnded(self.reason)
 
     async def _per_envelope(self) -> None:
-        node, name = self._node, self.actor.name
-        handover = Handover(
-            self.actor,
-            channels=node.home.channels,
-            files=node.seams.files,
-            time=node.seams.time,
-            chance=node.seams.chance,
-            group=node.group,
-            accept=node.bus.accept,
-            events=node.events,
-            log=node.log,
-            taken=lambda: node.signals.ring(TAKEN_SIGNAL),
-            at_root=node.identity.root,
-        )
-        while True:
-            heard = node.signals.count(name)
-            self.state = "idle"
-            handed = await self._stored(handover.next)
-            if handed is None:
-                await self._wait(heard, await handover.wait_ns())
-                continue
-            await self._one(handover, handed)
-
-    async def _one(self, handover: Handover, handed: Handed) -> None:
-        async def take_replies() -> bool:
-            """Whose answer waits for room at its reader takes the replies that it has itself. So two that wait for each
-            other's room make it."""
-            reply = None if is_reply else await handover.next(replies_alone=True)
-            if reply is None:
-                return False
-            await self._one(handover, reply)
-            return True
-
-        is_reply = lane_of(handed.header.kind) == "reply"  # it gets no answer, so it waits for no reader
-        try:
-            verdict = await self._try(handed)
-            await self._stored(lambda: handover.conclude(handed, verdict), meanwhile=take_replies)
-        finally:
-            if trio.current_effective_deadline() == -inf:  # an orderly stop; a crash of ours leaves the try counted
-                with trio.CancelScope(shield=True), trio.move_on_after(1.0):
-                    await handover.interrupted(handed)
-
-    async def _stored(
-        self, step: Callable[[], Awaitable[Done]], *, meanwhile: Callable[[], Awaitable[bool]] | None = None
-    ) -> Done:
-        """A full disk or inbox is no fault of this program: the step, which may be repeated, is tried until there is
-        room. There is no last try, since whatever it gave up would be work lost without a word."""
-        node, attempt = self._node, 0
-        while True:
-            try:
-                done = await step()
-            except TryLater as full:
-                self.state, self.reason = "waits", full.message
-                if meanwhile is not None and await _done_if_room(meanwhile):
-                    continue
-                wait = RESTART.wait_ns(attempt, node.seams.chance.fraction())
-                await node.seams.time.sleep_until(node.seams.time.monotonic() + wait)
-                attempt += 1
-            else:
-                self.reason = "" if attempt else self.reason
-                return done
+        await Hands(self._node, self.actor, self._try, self).run()
 
     async def _try(self, handed: Handed) -> Verdict:
         try:
@@ -161,21 +96,6 @@ class Place:
         except CannotStart as refused:
             self.reason = str(refused)
             return Verdict(False, reason=f"its program cannot start: {refused}", code="cannot_start")
-
-    async def _wait(self, heard: int, due_ns: int | None) -> None:
-        """For the bell, for the next try that is due, or for the next look."""
-        node = self._node
-        most = round(LOOK_SECONDS * 1e9)
-        until = node.seams.time.monotonic() + (most if due_ns is None else min(due_ns, most))
-        async with trio.open_nursery() as nursery:
-
-            async def ring() -> None:
-                await node.signals.wait_beyond(self.actor.name, heard)
-                nursery.cancel_scope.cancel()
-
-            nursery.start_soon(ring)
-            await node.seams.time.sleep_until(until)
-            nursery.cancel_scope.cancel()
 
     async def _session(self, envelope: bytes | None) -> Run:
         """One program from start to end, with its row; nothing of it is left when this returns or is cancelled."""
@@ -244,13 +164,6 @@ class Place:
         if changed:
             self._node.log.error("actor.start_files_changed", actor=self.actor.name, files=changed)
             self._node.events.publish("start_files_changed", actor=self.actor.name, files=changed)
-
-
-async def _done_if_room(step: Callable[[], Awaitable[bool]]) -> bool:
-    try:
-        return await step()
-    except TryLater:
-        return False
 
 
 async def end(process: Process, grace_seconds: float) -> Exit:

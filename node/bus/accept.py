@@ -16,7 +16,7 @@ from netsky.envelope.clock import next_clock
 from netsky.envelope.fields import HEADER_VERSION, Header
 from netsky.envelope.file import Proof, to_file
 from netsky.envelope.invalid import Invalid
-from netsky.envelope.kinds import Lane
+from netsky.envelope.kinds import SENDABLE, Lane, kind_or_text
 from netsky.envelope.wire import encode_header
 from netsky.node.bus import room
 from netsky.node.bus.attached import blobs_of, check_attachments
@@ -39,7 +39,7 @@ from netsky.node.errors import Conflict, NetskyError, TryLater
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
-from netsky.relay.authority import ROOT, Relation, refusal
+from netsky.relay.authority import ROOT, VOICES, Relation, refusal
 
 ID_RANDOM_BYTES = 5
 """Behind the 16 hex digits of the clock. Ids that rise with time go to the end of the table's index, where random
@@ -47,9 +47,6 @@ ones would touch a page each: a third of the cost of a row, and more with every 
 
 ID_BYTES = 8 + ID_RANDOM_BYTES
 """26 hex digits: short enough to type the beginning of, long enough never to meet again."""
-
-_VOICES = frozenset({"agentinfinity", "agentcron", "agentloop"})
-"""Actors that are code of the node: they speak without having a row."""
 
 
 class Mesh(Protocol):
@@ -91,7 +88,7 @@ class _Group:
     waiting: dict[str, int]
     open: _Share
     shares: dict[bytes, _Share]
-    clocks: dict[str, int]
+    causes: list[arrivals.Cause]
     stored: dict[str, arrivals.Stored]
     keys: dict[tuple[str, str], arrivals.FirstUse]
     held: dict[bytes, int]  # blobs that are here, with their sizes
@@ -100,7 +97,7 @@ class _Group:
     own_ids: dict[str, int] = field(default_factory=dict)  # ids given by outbox files in this group
     own_keys: dict[tuple[str, str], tuple[bytes, int]] = field(default_factory=dict)
     lots: dict[tuple[bytes, Lane], list[Sealing]] = field(default_factory=dict)
-    verdicts: dict[tuple[str, str, Address, str | None], NetskyError | None] = field(default_factory=dict)
+    verdicts: dict[tuple[str, str, Address, str | None, str | None], NetskyError | None] = field(default_factory=dict)
 
 
 class AcceptPlanner:
@@ -139,7 +136,7 @@ class AcceptPlanner:
             actors.all(),
             arrivals.waiting_counts(recipients),
             outbox.shares(),
-            arrivals.clocks(causes),
+            arrivals.causes(causes),
             arrivals.stored(key, ids),
             messages.newest_seq(),
             blobs.held(blobs_of(items)),
@@ -185,7 +182,7 @@ class AcceptPlanner:
             waiting=arrivals.pairs(rows[1]),
             open=total,
             shares=shares,
-            clocks=arrivals.pairs(rows[3]),
+            causes=arrivals.cause_rows(rows[3]),
             stored={found.id: found for found in arrivals.stored_rows(rows[4])},
             keys={
                 (actor, use.key): use
@@ -258,7 +255,7 @@ class AcceptPlanner:
 
     def _check_parties(self, group: _Group, offer: Offer, local: bool) -> None:
         """Both exist as far as this node can know, and the table lets them."""
-        asked = (offer.via, offer.sender, offer.to, offer.draft.kind)
+        asked = (offer.via, offer.sender, offer.to, offer.draft.kind, offer.draft.in_reply_to)
         if asked not in group.verdicts:
             group.verdicts[asked] = self._verdict(group, offer, local)
         verdict = group.verdicts[asked]
@@ -267,15 +264,17 @@ class AcceptPlanner:
 
     def _verdict(self, group: _Group, offer: Offer, local: bool) -> NetskyError | None:
         name = self._identity.name
-        here = {*group.actors, "agent0", *(("owner",) if name == ROOT else ())}
+        here = {*group.actors, *VOICES, "agent0", *(("owner",) if name == ROOT else ())}
         if local and offer.to.actor not in here:
             return no_actor(offer.to.actor)
         if offer.via == "node":
             return None
-        if offer.sender not in here | _VOICES:
+        if offer.sender not in here:
             return no_actor(offer.sender, " that could send this")
         sender, recipient = Address(offer.sender, name), Address(offer.to.actor, offer.to.node or name)
-        relations = _relations(group.actors, offer) if local else frozenset()
+        if kind_or_text(offer.draft.kind) not in SENDABLE:
+            return not_allowed(f"No actor sends the kind {offer.draft.kind!r}: daemons alone write it.", offer.sender)
+        relations = _relations(group, offer, name) if local or name == ROOT else frozenset()
         if ROOT not in {sender.node, recipient.node} and not local:
             return None  # siblings reach each other through the root, whose owner may have written a line for them
         sentence = refusal(sender, recipient, offer.draft.kind, relations)
@@ -320,8 +319,8 @@ class AcceptPlanner:
 
     def _header(self, group: _Group, index: int, offer: Offer, *, destination: bytes, local: bool) -> Sealing:
         draft = offer.draft
-        causes = [group.clocks[cause] for cause in (draft.in_reply_to, draft.parent) if cause and cause in group.clocks]
-        clock, skewed = next_clock(self.door.clock, group.now, max(causes, default=None))
+        clocks = [cause.clock for cause in group.causes if cause.id in (draft.in_reply_to, draft.parent)]
+        clock, skewed = next_clock(self.door.clock, group.now, max(clocks, default=None))
         name = self._identity.name
         tail = group.tails[index * ID_RANDOM_BYTES : (index + 1) * ID_RANDOM_BYTES]
         header = Header(
@@ -371,15 +370,24 @@ def _check_same(request: bytes, offer: Offer) -> None:
         )
 
 
-def _relations(rows: dict[str, ActorRow], offer: Offer) -> frozenset[Relation]:
-    """An actor that names no manager has agent0."""
+def _relations(group: _Group, offer: Offer, name: str) -> frozenset[Relation]:
+    """An actor that names no manager has agent0. An envelope is answered by whom it was for, to whom it is from."""
     found: set[Relation] = set()
-    recipient, sender = rows.get(offer.to.actor), rows.get(offer.sender)
+    wanted = (offer.draft.in_reply_to, _whole(str(offer.to), name), f"{offer.sender}@{name}")
+    if any((one.id, _whole(one.sender, name), _whole(one.recipient, name)) == wanted for one in group.causes):
+        found.add("on_its_envelope")
+    if offer.to.node not in {None, name}:
+        return frozenset(found)
+    recipient, sender = group.actors.get(offer.to.actor), group.actors.get(offer.sender)
     if recipient is not None and (recipient.manager or "agent0") == offer.sender:
         found.add("manages_recipient")
     if sender is not None and (sender.manager or "agent0") == offer.to.actor:
         found.add("managed_by_recipient")
     return frozenset(found)
+
+
+def _whole(address: str, name: str) -> str:
+    return address if "@" in address else f"{address}@{name}"
 
 
 def _resolved(results: list[Accepted | NetskyError | int | None], index: int) -> Accepted | NetskyError:

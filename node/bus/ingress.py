@@ -30,7 +30,7 @@ from netsky.node.db.outcomes import OutcomeRow
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
 from netsky.relay.acks import is_daemons_word, is_given_up
-from netsky.relay.authority import ROOT, refusal
+from netsky.relay.authority import ROOT, VOICES, refusal
 
 
 class Incoming(NamedTuple):
@@ -107,7 +107,7 @@ class IngressPlanner:
             return Plan([])
         now = self._time.wall()
         known = {row.key: row for row in outcomes.rows(rows[0])}
-        here = {row.name for row in actors.rows(rows[1])} | {"agent0"}
+        here = {row.name for row in actors.rows(rows[1])} | {"agent0"} | VOICES
         waiting = arrivals.pairs(rows[2])
         self._numbers.count_on(rows[3])
         held = blobs.held_sizes(rows[4])

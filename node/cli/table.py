@@ -93,6 +93,7 @@ TOPICS = (
     ("look", "What happened"),
     ("actors", "Actors"),
     ("mesh", "The mesh"),
+    ("time", "Time"),
     ("help", "Help and tools"),
 )
 """The order of the overview."""
@@ -101,17 +102,24 @@ LATER = (
     ("root", "halt", "resume"),
     ("drill", "sim"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
-    ("owner", "cron", "loop", "tick", "watchdog", "quiet", "escalate", "handoffs"),
+    ("owner", "cron", "loop", "watchdog", "quiet", "escalate", "handoffs"),
 )
 """First words that the design names and this version does not have."""
 
 
 def commands() -> dict[tuple[str, ...], Command]:
     """Every command by its path, in the order of the files and within them."""
-    from netsky.node.cli.commands import actors, bus, look, mesh, node, tools  # noqa: PLC0415 - the files import this one
+    from netsky.node.cli.commands import (  # noqa: PLC0415 - the files import this one
+        actors,
+        bus,
+        look,
+        mesh,
+        node,
+        owner,
+        time,
+        tools,
+        watch,
+    )
 
-    return {
-        command.path: command
-        for part in (node.COMMANDS, bus.COMMANDS, look.COMMANDS, actors.COMMANDS, mesh.COMMANDS, tools.COMMANDS)
-        for command in part
-    }
+    parts = (node, bus, look, actors, mesh, time, watch, owner, tools)
+    return {command.path: command for part in parts for command in part.COMMANDS}

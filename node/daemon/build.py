@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import trio
 from netsky.node.actors.manager import Actors
+from netsky.node.actors.voices import Voices
 from netsky.node.blobs.collect import recover as recover_blobs
 from netsky.node.blobs.store import BlobStore
 from netsky.node.bus.bus import Bus
@@ -23,6 +24,7 @@ from netsky.node.config import LiveConfig
 from netsky.node.daemon.crashes import Crashes
 from netsky.node.daemon.node import Node
 from netsky.node.daemon.reading import LazyReader
+from netsky.node.daemon.ticker import Ticker
 from netsky.node.daemon.told import Told
 from netsky.node.db import actors, node_state
 from netsky.node.db.actors import ActorRow
@@ -44,10 +46,12 @@ from netsky.node.home import (
 from netsky.node.identity import NODE_KEY, Identity, check_owner, read_identity
 from netsky.node.links.make import make_links
 from netsky.node.log import Log
+from netsky.node.markers import Markers
 from netsky.node.membership.membership import Membership, Parts
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
 from netsky.node.version import program_version
+from netsky.relay.authority import VOICES
 
 if TYPE_CHECKING:
     from netsky.node.config import Config
@@ -220,6 +224,18 @@ async def _assemble(
         held=node.is_held,
     )
     node.actors = Actors(node)
+    node.voices = Voices(node)
+    node.markers = Markers(home, seams.files)
+    node.ticker = Ticker(
+        time=seams.time,
+        seconds=lambda: node.config.tick_seconds,
+        group=group,
+        markers=node.markers,
+        events=events,
+        log=log,
+        crashed=node.crashes.report,
+        pid=around.pid,
+    )
     node.links = make_links(node)
     if node.links is not None:
         node.membership.sightings = node.links
@@ -249,12 +265,12 @@ async def _load_membership(node: Node) -> None:
 
 
 async def _own_actors(node: Node) -> None:
-    """agent0, and on the root the owner, are always there; their channel folders too."""
+    """agent0, and on the root the owner, are always there; their channel folders too, and those of the voices."""
     names = ("agent0", "owner") if node.identity.root else ("agent0",)
     [found] = await node.ledger.transaction([actors.all()])
     here = {row.name for row in actors.rows(found)}
     missing = [ActorRow(name, (), "none", None, False, True, {}, node.started_at) for name in names if name not in here]
     if missing:
         await node.ledger.transaction([actors.put(row) for row in missing])
-    for name in sorted(here.union(names)):
+    for name in sorted(here.union(names, VOICES)):
         open_channel(node.seams.files, node.home.channels, name).close()

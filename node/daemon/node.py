@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypedDict
 
 import trio
 from netsky.envelope.kinds import Lane
@@ -23,16 +23,28 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from netsky.node.actors.manager import Actors
+    from netsky.node.actors.voices import Voices
     from netsky.node.blobs.store import BlobStore
     from netsky.node.bus.bus import Bus
     from netsky.node.daemon.control import ControlServer
+    from netsky.node.daemon.ticker import Ticker
     from netsky.node.links.links import Links
     from netsky.node.links.store import MakeStore
+    from netsky.node.markers import Markers
     from netsky.node.membership.membership import Membership
     from netsky.node.seams.time import Time
     from netsky.node.supervise import Supervisor
 
     Watch = Callable[[Identity, Time], MakeStore]
+
+
+class Fault(TypedDict):
+    """Something that is wrong now."""
+
+    code: str
+    sentence: str
+    next: str
+    """What to type or do about it."""
 
 
 @dataclass(eq=False)
@@ -64,9 +76,14 @@ class Node:
     blobs: BlobStore = field(init=False)
     bus: Bus = field(init=False)
     actors: Actors = field(init=False)
+    voices: Voices = field(init=False)
+    markers: Markers = field(init=False)
+    ticker: Ticker = field(init=False)
     control: ControlServer = field(init=False)
     links: Links | None = field(init=False, default=None)
     tree: Supervisor = field(init=False)
+    complaints: list[Callable[[], list[Fault]]] = field(default_factory=list)
+    """Parts that can say what is wrong with them, for `status`."""
     stopping: trio.Event = field(default_factory=trio.Event)
     stop_reason: str = ""
     is_ready: bool = False

@@ -7,7 +7,8 @@ node (rest_for_one)
   control    operator.sock and the actors' sockets
   actors     their programs
   links      to other nodes, if there are any
-  care       config, retention (one_for_one)
+  voices     the actors that are code of the node (one_for_one)
+  care       config, retention, the ticker (one_for_one)
 """
 
 from __future__ import annotations
@@ -44,7 +45,13 @@ def grow(node: Node, hung: Hung) -> Supervisor:
     ]
     if node.links is not None:
         children.append(Child("links", node.links.run, announces=True))
-    care = [Child("config", lambda: watch_config(node)), Child("retention", lambda: prune_forever(node))]
+    voices = [Child(name, voice.run) for name, voice in node.voices.at_work()]
+    children.append(_branch(node, hung, "voices", voices))
+    care = [
+        Child("config", lambda: watch_config(node)),
+        Child("retention", lambda: prune_forever(node)),
+        Child("ticker", node.ticker.run),
+    ]
     children.append(_branch(node, hung, "care", care))
     return _supervisor(node, hung, "node", children, "rest_for_one")
 

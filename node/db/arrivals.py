@@ -31,6 +31,16 @@ class FirstUse:
     stored: Stored | None  # None once the envelope was pruned
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """An envelope that another one follows from. Addresses of this node's actors may stand without it."""
+
+    id: str
+    clock: int
+    sender: str
+    recipient: str
+
+
 @dataclass(slots=True)
 class Place:
     """Where an envelope of an actor stands: for acks, replays and the comparison of folder and table."""
@@ -65,11 +75,15 @@ def first_uses(origin: bytes, actor: str, keys: Sequence[str]) -> Statement:
     )
 
 
-def clocks(ids: Sequence[str]) -> Statement:
-    """(id, clock) of whatever is here under these ids, of any origin: the causes of what is about to be accepted."""
+def causes(ids: Sequence[str]) -> Statement:
+    """`Cause`: whatever is here under these ids, of any origin, that what is about to be accepted follows from."""
     if not ids:
         return NO_ROWS
-    return Statement(f"SELECT id, max(clock) FROM messages WHERE id {_SOME} GROUP BY id", (texts(ids),))
+    return Statement(f"SELECT id, clock, sender, recipient FROM messages WHERE id {_SOME}", (texts(ids),))
+
+
+def cause_rows(found: list[Row]) -> list[Cause]:
+    return [Cause(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types
 
 
 def waiting_counts(actors: Sequence[str]) -> Statement:

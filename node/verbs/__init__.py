@@ -9,6 +9,7 @@ from netsky.node.verbs import actors, blobs, bus, control, dead, look, mesh
 from netsky.node.verbs.proof import proof
 from netsky.node.verbs.send import send
 from netsky.node.verbs.status import status
+from netsky.node.verbs.tick import tick
 from netsky.node.verbs.trace import trace_verb
 from netsky.node.verbs.verb import Verb
 
@@ -48,5 +49,6 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "dead_retry": Verb(dead.dead_retry, actors=True, booked=True),
         "dead_drop": Verb(dead.dead_drop, booked=True),
         "nodes": Verb(mesh.nodes, actors=True),
+        "tick": Verb(tick, booked=True),
     }
 )

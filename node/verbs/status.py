@@ -17,7 +17,7 @@ REFUSED_MAX = 100
 if TYPE_CHECKING:
     from netsky.mesh.transport import Transport
     from netsky.node.daemon.caller import Caller
-    from netsky.node.daemon.node import Node
+    from netsky.node.daemon.node import Fault, Node
     from netsky.node.seams.ledger import Row
     from netsky.node.verbs.args import Args
 
@@ -65,6 +65,7 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         "faults": wrong,
         "crashes": node.crashes.count,
         "tasks": node.tree.states(),
+        "tick": None if node.ticker.latest is None else node.ticker.latest.data(),
         "sockets": node.control.paths,
         "log": node.home.node_log,
     }
@@ -145,9 +146,9 @@ def _network(node: Node) -> Transport | None:
     return None if node.links is None else node.links.transport
 
 
-def faults(node: Node) -> list[dict[str, str]]:
+def faults(node: Node) -> list[Fault]:
     """What is wrong now, each with the next step. An empty list is a healthy node."""
-    found: list[dict[str, str]] = []
+    found: list[Fault] = []
 
     def add(code: str, sentence: str, next: str) -> None:  # noqa: A002 - the word in the answer
         found.append({"code": code, "sentence": sentence, "next": next})
@@ -173,10 +174,11 @@ def faults(node: Node) -> list[dict[str, str]]:
         if actor["state"] == "degraded":
             sentence = f"{actor['name']} was given up: {actor['reason']}"
             add("actor", sentence, f"netsky agent logs {actor['name']}, then add it again")
+    found += [fault for complain in node.complaints for fault in complain()]
     return found + _network_faults(node)
 
 
-def _network_faults(node: Node) -> list[dict[str, str]]:
+def _network_faults(node: Node) -> list[Fault]:
     network = _network(node)
     next_ = f"look at [link] in {node.home.config}; netsky help network"
     troubles = [] if network is None else network.troubles()

@@ -34,18 +34,32 @@ HERE = {
     ("agentinfinity", "agent0"): "escalation",
     ("agentinfinity", "agent1"): "escalation",
 }
-AT_THE_ROOT = {**HERE, ("owner", "agent0"): EVERY, ("agent0", "owner"): EVERY}
+AT_THE_ROOT = {
+    **HERE,
+    **{(actor, "owner"): "report question escalation" for actor in ACTORS if actor != "owner"},
+    **{("owner", actor): "reply / on_its_envelope" for actor in ACTORS},
+    ("owner", "agent0"): EVERY,
+    ("agent0", "owner"): EVERY,
+}
 DOWN = {
     **{("agent0", actor): EVERY for actor in ACTORS if actor != "owner"},
     ("agent1", "agent0"): "ticket cancel",
     ("agent1", "worker1"): "reply cancel / on_its_ticket",
     **{("owner", actor): "reply / on_its_envelope" for actor in ACTORS if actor != "owner"},
+    ("agentcron", "agent0"): "cron",
+    ("agentcron", "agent1"): "cron",
+    ("agentloop", "agent0"): "loop",
+    ("agentloop", "agent1"): "loop",
+    ("agentinfinity", "agentinfinity"): "control",
 }
 UP = {
     **{(actor, "agent0"): EVERY for actor in ACTORS if actor != "owner"},
     ("agent0", "agent1"): "reply report error / on_its_ticket",
     ("worker1", "agent1"): "report question / holds_its_lease",
     **{(actor, "owner"): "report question escalation" for actor in ACTORS if actor != "owner"},
+    ("agentcron", "agentcron"): "cron",
+    ("agentloop", "agentloop"): "loop",
+    ("agentinfinity", "agentinfinity"): "control",
 }
 TABLES = {
     ("netsky0", "netsky0"): AT_THE_ROOT,

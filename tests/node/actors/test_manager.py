@@ -25,7 +25,7 @@ WAIT = "import time; open('ran', 'a').write('x'); time.sleep(99)"
 
 @pytest.fixture(autouse=True)
 def _quick_restarts(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(1_000_000, 2_000_000))
+    monkeypatch.setattr("netsky.node.actors.hands.RESTART", Backoff(1_000_000, 2_000_000))
 
 
 async def sessions(it: Any, name: str) -> list[actors.SessionRow]:

@@ -202,7 +202,7 @@ async def test_an_orderly_stop_on_a_full_disk_is_no_loss_however_often_it_happen
 async def test_a_node_that_ends_is_a_loss_while_a_program_is_at_work_and_none_while_its_answer_waits(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(10**12, 10**12))
+    monkeypatch.setattr("netsky.node.actors.hands.RESTART", Backoff(10**12, 10**12))
     async with start() as it:
 
         async def counted() -> Any:
@@ -249,7 +249,7 @@ def full_for(it: Any, table: str) -> Callable[[], None]:
 async def test_a_full_disk_stops_the_actor_for_as_long_as_it_is_full_and_its_answer_arrives(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(1_000_000, 2_000_000))
+    monkeypatch.setattr("netsky.node.actors.hands.RESTART", Backoff(1_000_000, 2_000_000))
     script = (
         "import os, sys, time\nopen('tries', 'a').write('x')\nwhile not os.path.exists('go'): time.sleep(.01)\nprint(1)"
     )
@@ -287,7 +287,7 @@ async def test_a_full_disk_stops_the_actor_for_as_long_as_it_is_full_and_its_ans
 async def test_an_answer_waits_as_long_as_its_reader_has_no_room_and_its_envelope_is_not_taken_before(
     start: Start, monkeypatch: pytest.MonkeyPatch, kind: str
 ) -> None:
-    monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(1_000_000, 2_000_000))
+    monkeypatch.setattr("netsky.node.actors.hands.RESTART", Backoff(1_000_000, 2_000_000))
     monkeypatch.setattr("netsky.node.bus.room.INGRESS_RESERVE", 0)
     script = "open('tries', 'a').write('x'); import sys\nif 'error' in sys.stdin.read(): sys.exit(1)\nprint('done')"
     async with start() as it:
@@ -323,7 +323,7 @@ async def test_an_answer_waits_as_long_as_its_reader_has_no_room_and_its_envelop
 async def test_two_that_wait_for_room_for_their_answers_to_each_other_still_move(
     start: Start, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netsky.node.actors.place.RESTART", Backoff(1_000_000, 2_000_000))
+    monkeypatch.setattr("netsky.node.actors.hands.RESTART", Backoff(1_000_000, 2_000_000))
     monkeypatch.setattr("netsky.node.bus.room.INGRESS_RESERVE", 0)
     async with start() as it:
         it.node.live_config.current = replace(it.node.live_config.current, inbox_envelopes_max=4)

@@ -213,6 +213,7 @@ def test_what_was_refused_is_listed(shell: Shell) -> None:
 
 def test_looking_at_what_happened(shell: Shell) -> None:
     assert shell.one("query", "SELECT count(*) AS n FROM messages")["columns"] == ["n"]
+    assert shell.one("tick")["round"] > 0
     shell("query", "DELETE FROM messages", exit=2)
     assert shell.plain("query", "--csv", "SELECT 1 AS a, 'x,y' AS b").stdout == 'a,b\n1,"x,y"\n'
     assert shell.plain("query", "-", stdin="SELECT 5 AS five").stdout == "five\n5\n"

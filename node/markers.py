@@ -1,0 +1,151 @@
+"""Markers: small files in `state/` that say of something lasting that it is so, whose word that is, and what ends it.
+
+A marker outlives the process that wrote it and can be read without any of ours: that is why these are files. It is
+never evidence against what can be seen: whoever acts on a marker looks first whether the thing that it speaks of is
+still so. Each names its owner, its reason, when it lapses by itself and what clears it, because a marker that nobody
+owns outranks the truth for ever.
+
+Standard library only: the program that reaches the owner reads and writes them while the daemon hangs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from netsky.node.home import Home
+from netsky.node.seams.files import Files, HostileFile
+
+FOLDER = "state"
+BYTES_MAX = 16 * 1024
+MARKERS_MAX = 1_000
+"""Files looked at in the folder: one for each thing that is wrong, and there are not so many."""
+
+_NAME = re.compile(r"[a-z][a-z0-9.-]{0,80}")
+
+
+@dataclass(frozen=True, slots=True)
+class Marker:
+    name: str
+    owner: str
+    """Whose word it is: a part of the node, or `operator`."""
+    reason: str
+    at: int
+    """Wall clock, ns."""
+    expires: int | None
+    """Wall clock, ns; it says nothing afterwards. None only where `clear` names evidence that is always looked at."""
+    clear: str
+    """What ends it, as a sentence for people."""
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+    def says(self, now: int) -> bool:
+        return self.expires is None or now < self.expires
+
+
+def encode(marker: Marker) -> bytes:
+    assert _NAME.fullmatch(marker.name), marker.name
+    return json.dumps(asdict(marker), ensure_ascii=False, sort_keys=True, indent=1).encode() + b"\n"
+
+
+def decode(data: bytes) -> Marker | None:
+    """None for what is no marker: a file in that folder is text from outside, and half a marker says nothing."""
+    try:
+        found = json.loads(data)
+        marker = Marker(**found)
+    except (ValueError, TypeError, RecursionError):
+        return None
+    texts = (marker.name, marker.owner, marker.reason, marker.clear)
+    whole = all(isinstance(text, str) for text in texts) and isinstance(marker.data, dict) and _is_time(marker.at)
+    return marker if whole and (marker.expires is None or _is_time(marker.expires)) else None
+
+
+def _is_time(value: object) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool)
+
+
+class Markers:
+    """Those of one home. Each write is whole or not there; none of them is synced, as none decides about work, and a
+    disk that syncs slowly must not hold up the node."""
+
+    def __init__(self, home: Home, files: Files) -> None:
+        self._path = home.at(FOLDER)
+        self._files = files
+
+    def put(self, marker: Marker) -> None:
+        """Raises OSError where the disk is full."""
+        self.write(f"{marker.name}.json", encode(marker))
+
+    def write(self, name: str, data: bytes) -> None:
+        """What else of this folder is written often and read from outside."""
+        files, part = self._files, f".{name}.part"
+        files.make_folder(self._path)
+        folder = files.open_folder(self._path)
+        try:
+            files.remove(folder, part)
+            files.write_new(folder, part, data, sync=False)
+            files.move(folder, part, folder, name)
+        finally:
+            files.close(folder)
+
+    def get(self, name: str, now: int) -> Marker | None:
+        """What it says now; None if it is not there or has lapsed."""
+        marker = self._read(f"{name}.json")
+        return marker if marker is not None and marker.says(now) else None
+
+    def clear(self, name: str) -> bool:
+        """Whether there was one."""
+        return self._remove(f"{name}.json")
+
+    def live(self, now: int) -> list[Marker]:
+        """All that say something now, by name; those that have lapsed are removed."""
+        found = []
+        for name in self._names():
+            marker = self._read(name)
+            if marker is None or name != f"{marker.name}.json":
+                continue
+            if marker.says(now):
+                found.append(marker)
+            else:
+                self._remove(name)
+        return sorted(found, key=lambda marker: marker.name)
+
+    def _names(self) -> list[str]:
+        try:
+            folder = self._files.open_folder(self._path)
+        except FileNotFoundError:
+            return []
+        try:
+            return [name for name in self._files.names(folder, MARKERS_MAX, MARKERS_MAX) if name.endswith(".json")]
+        finally:
+            self._files.close(folder)
+
+    def _read(self, name: str) -> Marker | None:
+        try:
+            folder = self._files.open_folder(self._path)
+        except FileNotFoundError:
+            return None
+        try:
+            return decode(self._files.read(folder, name, BYTES_MAX))
+        except (FileNotFoundError, HostileFile):
+            return None
+        finally:
+            self._files.close(folder)
+
+    def _remove(self, name: str) -> bool:
+        try:
+            folder = self._files.open_folder(self._path)
+        except FileNotFoundError:
+            return False
+        try:
+            return self._files.remove(folder, name)
+        finally:
+            self._files.close(folder)
+
+
+def path_of(home_path: str, name: str) -> str:
+    """Where the marker of this name lies, for who reads it without seams."""
+    return os.path.join(home_path, FOLDER, f"{name}.json")
