@@ -18,10 +18,13 @@ ACCEPT_DRAFTS_MAX = 256
 """Drafts of one call: a group commit's worth."""
 
 PROJECT_FILES = 128
-"""Files written between two syncs of a folder: enough to share its cost, few enough to be seen soon."""
+"""Files written in one turn: enough to share what opening a folder costs, few enough to be seen soon."""
 
-PROJECT_MARKS = 512
-"""Rows marked at once while more and more files are to be written; a crash before that finds their files."""
+PROJECT_SYNC_NS = 100 * 10**6
+"""Between two syncs of folders. Longer is cheaper; programs that get envelopes one by one wait so long for the next."""
+
+PROJECT_MARKS = 2_048
+"""Rows that may wait for their mark; a crash before it finds their files."""
 
 PROJECT_YIELD = 32
 """Files written before other tasks get a turn: under a millisecond."""

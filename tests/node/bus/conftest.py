@@ -103,6 +103,7 @@ class World:
     async def project(self) -> None:
         while await self.bus.projector.turn():
             pass
+        await self.bus.projector.settle()
 
     async def state(self, actor: str, file: str | None) -> str | None:
         assert file is not None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 import pathlib
 from typing import Any
@@ -12,6 +13,7 @@ import trio
 from netsky.node.bus.draft import Draft
 from netsky.node.bus.limits import FRESH_BYTES_MAX, PROJECT_FILES
 from netsky.node.db import arrivals, inbox
+from netsky.node.lab.virtual import VirtualTime
 from netsky.node.seams.ledger import LedgerBroken
 from netsky.node.seams.real_files import RealFiles
 from trio.testing import wait_all_tasks_blocked
@@ -183,6 +185,37 @@ async def test_what_the_projector_had_in_hand_when_it_crashed_is_written_by_its_
     assert world.names("agent0", "inbox") == [sent.file]
 
 
+async def test_a_folder_is_synced_ten_times_a_second_at_most_and_its_files_are_told_of_before(
+    tmp_path: pathlib.Path, autojump_clock: trio.testing.MockClock
+) -> None:
+    synced: list[float] = []
+    states: list[str | None] = []
+
+    class Watched(RealFiles):
+        def sync_folder(self, folder: int) -> None:
+            synced.append(trio.current_time())
+            super().sync_folder(folder)
+
+    async with open_world(tmp_path, files=Watched()) as world:
+        world.bus.projector._time = VirtualTime()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(world.bus.projector.run)
+            for _ in range(30):
+                sent = await world.send()
+                await trio.sleep(0.02)
+                assert sent.file in world.names("agent0", "inbox")
+                states.append(await world.state("agent0", sent.file))
+            assert len(world.told.arrivals) >= 30
+            assert states.count("committed") > 20
+            await world.rows(inbox.take_files("agent0", [str(sent.file)], 1, "ack"))
+            await trio.sleep(0.2)
+            nursery.cancel_scope.cancel()
+        assert len(synced) == 7
+        assert min(b - a for a, b in itertools.pairwise(synced)) >= 0.0999
+        assert await world.states("agent0") == ["projected"] * 29
+        assert await world.state("agent0", sent.file) == "taken"
+
+
 async def test_files_are_told_of_at_once_and_marked_together(
     tmp_path: pathlib.Path, mock_clock: trio.testing.MockClock
 ) -> None:
@@ -193,7 +226,7 @@ async def test_files_are_told_of_at_once_and_marked_together(
             await world.send()
         commits = world.group.statistics().commits
         async with trio.open_nursery() as nursery:
-            nursery.start_soon(world.bus.projector.turn)
+            nursery.start_soon(world.project)
             await wait_all_tasks_blocked()
             assert len(world.names("agent0", "inbox")) == count
             assert world.told.arrivals == ["agent0"] * 3
