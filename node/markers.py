@@ -5,66 +5,20 @@ never evidence against what can be seen: whoever acts on a marker looks first wh
 still so. Each names its owner, its reason, when it lapses by itself and what clears it, because a marker that nobody
 owns outranks the truth for ever.
 
-Standard library only: the program that reaches the owner reads and writes them while the daemon hangs.
+What one is stands in `marker.py`, which imports nothing of ours: the program that reaches the owner reads and writes
+them while the daemon hangs.
 """
 
 from __future__ import annotations
 
-import json
-import os
-import re
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
-from typing import Any
-
 from netsky.node.home import Home
+from netsky.node.marker import BYTES_MAX, FOLDER, Marker, decode, encode, path_of
 from netsky.node.seams.files import Files, HostileFile
 
-FOLDER = "state"
-BYTES_MAX = 16 * 1024
+__all__ = ["FOLDER", "Marker", "Markers", "decode", "encode", "path_of"]
+
 MARKERS_MAX = 1_000
 """Files looked at in the folder: one for each thing that is wrong, and there are not so many."""
-
-_NAME = re.compile(r"[a-z][a-z0-9.-]{0,80}")
-
-
-@dataclass(frozen=True, slots=True)
-class Marker:
-    name: str
-    owner: str
-    """Whose word it is: a part of the node, or `operator`."""
-    reason: str
-    at: int
-    """Wall clock, ns."""
-    expires: int | None
-    """Wall clock, ns; it says nothing afterwards. None only where `clear` names evidence that is always looked at."""
-    clear: str
-    """What ends it, as a sentence for people."""
-    data: Mapping[str, Any] = field(default_factory=dict)
-
-    def says(self, now: int) -> bool:
-        return self.expires is None or now < self.expires
-
-
-def encode(marker: Marker) -> bytes:
-    assert _NAME.fullmatch(marker.name), marker.name
-    return json.dumps(asdict(marker), ensure_ascii=False, sort_keys=True, indent=1).encode() + b"\n"
-
-
-def decode(data: bytes) -> Marker | None:
-    """None for what is no marker: a file in that folder is text from outside, and half a marker says nothing."""
-    try:
-        found = json.loads(data)
-        marker = Marker(**found)
-    except (ValueError, TypeError, RecursionError):
-        return None
-    texts = (marker.name, marker.owner, marker.reason, marker.clear)
-    whole = all(isinstance(text, str) for text in texts) and isinstance(marker.data, dict) and _is_time(marker.at)
-    return marker if whole and (marker.expires is None or _is_time(marker.expires)) else None
-
-
-def _is_time(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
 
 
 class Markers:
@@ -90,6 +44,19 @@ class Markers:
             files.move(folder, part, folder, name)
         finally:
             files.close(folder)
+
+    def read(self, name: str) -> bytes:
+        """The same; nothing if it is not there or is no plain file of ours."""
+        try:
+            folder = self._files.open_folder(self._path)
+        except FileNotFoundError:
+            return b""
+        try:
+            return self._files.read(folder, name, BYTES_MAX)
+        except (FileNotFoundError, HostileFile):
+            return b""
+        finally:
+            self._files.close(folder)
 
     def get(self, name: str, now: int) -> Marker | None:
         """What it says now; None if it is not there or has lapsed."""
@@ -124,16 +91,7 @@ class Markers:
             self._files.close(folder)
 
     def _read(self, name: str) -> Marker | None:
-        try:
-            folder = self._files.open_folder(self._path)
-        except FileNotFoundError:
-            return None
-        try:
-            return decode(self._files.read(folder, name, BYTES_MAX))
-        except (FileNotFoundError, HostileFile):
-            return None
-        finally:
-            self._files.close(folder)
+        return decode(self.read(name))
 
     def _remove(self, name: str) -> bool:
         try:
@@ -144,8 +102,3 @@ class Markers:
             return self._files.remove(folder, name)
         finally:
             self._files.close(folder)
-
-
-def path_of(home_path: str, name: str) -> str:
-    """Where the marker of this name lies, for who reads it without seams."""
-    return os.path.join(home_path, FOLDER, f"{name}.json")
