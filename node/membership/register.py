@@ -24,7 +24,16 @@ from netsky.node.errors import Conflict, NetskyError, NotFound, TryLater, Usage
 from netsky.node.identity import fingerprint
 from netsky.node.membership.limits import INVITE_NS, INVITES_MAX, PENDING_NS
 from netsky.node.membership.membership import address_texts
-from netsky.node.membership.rosters import Fork, label_free, next_name, united, with_member, without
+from netsky.node.membership.rosters import (
+    DEPUTY,
+    Fork,
+    label_free,
+    next_name,
+    united,
+    with_deputy,
+    with_member,
+    without,
+)
 
 if TYPE_CHECKING:
     from netsky.node.membership.membership import Membership
@@ -89,6 +98,12 @@ class Register:
         wrong = label_invalid(label) or next((w for word in capabilities if (w := capability_invalid(word))), None)
         if wrong is not None:
             raise Usage(wrong, next="netsky invite studio-mac --capability gpu", code="bad_argument")
+        if DEPUTY in capabilities:
+            raise Usage(
+                "the deputy is named once the machine is a member",
+                next=f"netsky invite {label}, then: netsky deputy {label}",
+                code="bad_argument",
+            )
         if len(capabilities) > CAPABILITIES_MAX:
             raise Usage(f"at most {CAPABILITIES_MAX} capabilities are taken", next="netsky invite -h")
         addresses = address_texts(address)
@@ -190,6 +205,33 @@ class Register:
             self._told("revoked", member.key, name=member.name, label=member.label)
             self._membership.on_revoked(member.key)
             return self._roster().by_key[member.key], True
+
+    async def deputy(self, said: str | None) -> bool:
+        """By name or label; None for no deputy. Whether anything changed."""
+        async with self._turn:
+            roster, member = self._roster(), None
+            if said is not None:
+                member = self._alive_member(said)
+                if member.key == roster.root_key:
+                    raise Conflict(
+                        "the deputy speaks when the root is silent, and that one is the root",
+                        next="netsky nodes",
+                        code="is_root",
+                    )
+                if DEPUTY not in member.capabilities and len(member.capabilities) >= CAPABILITIES_MAX:
+                    raise Conflict(f"{member.name} has {CAPABILITIES_MAX} capabilities, the most", next="netsky nodes")
+            changed = with_deputy(roster, None if member is None else member.key, self._parts.seams.time.wall())
+            await self._commit([], changed)
+            if changed is roster:
+                return False
+            self._told("deputy", changed.root_key if member is None else member.key, name=member.name if member else "")
+            return True
+
+    def _alive_member(self, said: str) -> Member:
+        found = [one for one in self._roster().members if said in {one.name, one.label} and not one.revoked]
+        if not found:
+            raise NotFound(f"no member is called {said[:64]!r}", next="netsky nodes", code="unknown_node")
+        return found[0]
 
     # What a machine asks.
 

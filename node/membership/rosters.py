@@ -12,6 +12,9 @@ from netsky.mesh.roster import Member, Roster, label_invalid
 WIRE = 1
 """The wire version in force, as the roster names it."""
 
+DEPUTY = "deputy"
+"""The capability of the one member that tells the owner when the root falls silent."""
+
 
 class Fork(Exception):
     """Two rosters of one root give a name to two keys: a home was restored. The message is the name."""
@@ -33,6 +36,24 @@ def without(roster: Roster, key: bytes, now: int) -> Roster:
     return _next(roster, tuple(replace(one, revoked=now) if one.key == key else one for one in roster.members), now)
 
 
+def deputy_of(roster: Roster) -> Member | None:
+    return next((one for one in roster.members if DEPUTY in one.capabilities and not one.revoked), None)
+
+
+def with_deputy(roster: Roster, key: bytes | None, now: int) -> Roster:
+    """One deputy, or none; `roster` itself if it is so already."""
+    members = tuple(
+        one if (DEPUTY in one.capabilities) == (one.key == key) else replace(one, capabilities=_toggled(one))
+        for one in roster.members
+    )
+    return roster if members == roster.members else _next(roster, members, now)
+
+
+def _toggled(member: Member) -> tuple[str, ...]:
+    others = tuple(word for word in member.capabilities if word != DEPUTY)
+    return others if len(others) < len(member.capabilities) else (*others, DEPUTY)
+
+
 def united(ours: Roster, shown: Roster, now: int) -> Roster:
     """Ours with what another roster of the same root knows beyond it; `ours` itself if that is nothing. Raises Fork.
 
@@ -45,7 +66,8 @@ def united(ours: Roster, shown: Roster, now: int) -> Roster:
         if known is None:
             if names.setdefault(member.name, member.key) != member.key:
                 raise Fork(member.name)
-            members[member.key] = member
+            second = DEPUTY in member.capabilities and deputy_of(ours) is not None
+            members[member.key] = replace(member, capabilities=_toggled(member)) if second else member
         elif known.name != member.name:
             raise Fork(member.name)
         elif member.revoked and not known.revoked:

@@ -44,6 +44,7 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "invite": Verb(mesh.invite, booked=True),
         "approve": Verb(mesh.approve, booked=True),
         "revoke": Verb(mesh.revoke, booked=True),
+        "deputy": Verb(mesh.deputy, booked=True),
         "dead_ls": Verb(dead.dead_ls, actors=True),
         "dead_show": Verb(dead.dead_show, actors=True),
         "dead_retry": Verb(dead.dead_retry, actors=True, booked=True),

@@ -11,6 +11,7 @@ from netsky.node.db import invites
 from netsky.node.errors import Conflict, Refused
 from netsky.node.identity import fingerprint
 from netsky.node.limits import CONFIG_BYTES_MAX
+from netsky.node.membership.rosters import deputy_of
 from netsky.node.version import program_version
 
 if TYPE_CHECKING:
@@ -73,6 +74,23 @@ async def revoke(node: Node, caller: Caller, args: Args) -> dict[str, Any]:  # n
         "fingerprint": fingerprint(member.key),
         "already": not changed,
         "version": roster.version,
+    }
+
+
+async def deputy(node: Node, caller: Caller, args: Args) -> dict[str, Any]:  # noqa: ARG001
+    """Names one, or none; without an argument it says which one there is, on every node."""
+    said, none = args.maybe_text("who"), args.flag("none")
+    args.nothing_else()
+    changed = False
+    if said is not None or none:
+        changed = await _register(node, "deputy").deputy(None if none else said)
+    roster, _ = node.membership.roster()
+    member = None if roster is None else deputy_of(roster)
+    return {
+        "name": None if member is None else member.name,
+        "label": None if member is None else member.label,
+        "changed": changed,
+        "version": 0 if roster is None else roster.version,
     }
 
 

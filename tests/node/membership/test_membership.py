@@ -24,7 +24,17 @@ from netsky.node.membership.membership import (
     peer_address,
     read_root_file,
 )
-from netsky.node.membership.rosters import Fork, first_roster, label_free, next_name, united, with_member, without
+from netsky.node.membership.rosters import (
+    Fork,
+    deputy_of,
+    first_roster,
+    label_free,
+    next_name,
+    united,
+    with_deputy,
+    with_member,
+    without,
+)
 from netsky.node.seams.files import Files
 from netsky.node.seams.real_files import RealFiles
 
@@ -348,3 +358,38 @@ def test_a_roster_that_would_be_too_large_is_not_sealed() -> None:
     many = (Member(bytes([at % 251, at // 251]) * 16, f"netsky{at}", "x" * 60, words) for at in range(1, 4_000))
     with pytest.raises(Invalid):
         seal_roster(replace(BASE, members=(*BASE.members, *many)), ROOT.sign)
+
+
+def able(roster: Roster, name: str, *words: str) -> Roster:
+    members = (replace(one, capabilities=words) if one.name == name else one for one in roster.members)
+    return replace(roster, members=tuple(members))
+
+
+def deputies(roster: Roster) -> list[str]:
+    return [one.name for one in roster.members if "deputy" in one.capabilities]
+
+
+def test_naming_a_deputy_takes_it_from_all_others_and_leaves_what_else_they_can() -> None:
+    one = with_deputy(able(grown(1, 2), "netsky1", "gpu"), key(11), 4)
+    assert (deputies(one), one.version) == (["netsky1"], grown(1, 2).version + 1)
+    assert one.by_name["netsky1"].capabilities == ("gpu", "deputy")
+    two = with_deputy(one, key(12), 5)
+    assert deputies(two) == ["netsky2"]
+    assert two.by_name["netsky1"].capabilities == ("gpu",)
+    assert with_deputy(two, key(12), 6) is two
+    none = with_deputy(two, None, 7)
+    assert (deputies(none), deputy_of(none)) == ([], None)
+    assert with_deputy(none, None, 8) is none
+
+
+def test_a_revoked_deputy_is_none() -> None:
+    roster = with_deputy(able(grown(1, 2), "netsky1", "gpu"), key(11), 4)
+    assert deputy_of(roster) == roster.by_name["netsky1"]
+    assert deputy_of(without(roster, key(11), 5)) is None
+
+
+def test_two_rosters_that_each_name_a_deputy_have_one_when_they_are_united() -> None:
+    ours = with_deputy(able(grown(1, 2), "netsky1", "gpu"), key(11), 4)
+    shown = with_deputy(grown(1, 2, 3), key(13), 5)
+    assert deputies(united(ours, shown, 6)) == ["netsky1"]
+    assert deputies(united(with_deputy(ours, None, 5), shown, 6)) == ["netsky3"]
