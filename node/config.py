@@ -14,6 +14,8 @@ from netsky.mesh.addresses import parse_address, relay_place
 from netsky.mesh.transport import TransportOptions
 from netsky.node import limits
 from netsky.node.errors import Usage
+from netsky.node.escalate.limits import COMMAND_WORDS_MAX, SILENT_SECONDS
+from netsky.node.escalate.place import command_of
 from netsky.node.home import Home
 from netsky.node.membership.limits import INSTALL
 from netsky.node.seams.files import Files, HostileFile
@@ -42,6 +44,8 @@ class Config:
     link_n0: bool = False
     mesh_install: str = INSTALL
     tick_seconds: int = limits.TICK_SECONDS
+    owner_command: tuple[str, ...] = ()
+    root_silent_s: int = SILENT_SECONDS
     routes: tuple[RouteLine, ...] = ()
 
     @property
@@ -96,6 +100,16 @@ KEYS = (
     Key("link", "relays", "link_relays", "URLs of relays of yours: netsky help network", most=8),
     Key("link", "n0", "link_n0", "be found and relayed by n0's public servers, which then know your addresses"),
     Key("tick", "seconds", "tick_seconds", "between two rounds of watchdog, schedules and the rest", 1, 3_600),
+    Key(
+        *("owner", "command", "owner_command"),
+        'the program that reaches you, and its arguments, ["/home/me/bin/tell-me"]: netsky help escalation',
+        most=COMMAND_WORDS_MAX,
+    ),
+    Key(
+        *("root", "silent_s", "root_silent_s"),
+        "on a sibling: netsky0 counts as silent after so many seconds without a link to it",
+        *(5, 86_400),
+    ),
     Key("mesh", "install", "mesh_install", "what a new machine types before `netsky join`", most=500),
 )
 
@@ -226,7 +240,7 @@ def _wrong(key: Key, value: object) -> str | None:
             return "must be a whole number"
         return None if key.least <= value <= key.most else f"must be from {key.least} to {key.most}"
     if isinstance(standard, tuple):
-        return _wrong_relays(key, value)
+        return _wrong_command(value) if key.field == "owner_command" else _wrong_relays(key, value)
     if not isinstance(value, str):
         return "must be text"
     if len(value) > key.most or not value.isprintable():
@@ -249,6 +263,11 @@ def _wrong_relays(key: Key, value: object) -> str | None:
         if not isinstance(url, str) or len(url) > 200 or not url.isprintable() or relay_place(url) is None:
             return 'each must be the URL of a relay, like "https://relay.example.org"'
     return None if len(set(value)) == len(value) else "names a relay twice"
+
+
+def _wrong_command(value: object) -> str | None:
+    found = command_of(value)
+    return found if isinstance(found, str) else None
 
 
 def node_name_wrong(name: str) -> str | None:

@@ -11,6 +11,7 @@ from netsky.node.cli.text import listens_at
 from netsky.node.client import Client
 from netsky.node.config import Config, read_config
 from netsky.node.errors import NetskyError, TimedOut, Unreachable, Unusable
+from netsky.node.escalate.check import findings as way_to_owner
 from netsky.node.home import Home, check_permissions, take_lock
 from netsky.node.seams.files import Files
 from netsky.node.seams.ledger import LedgerUnusable
@@ -46,6 +47,7 @@ def examine(home: Home, files: Files, time: Time) -> list[Check]:
     checks += _guard("disk", lambda: _disk(home, files))
     checks += _clock(time)
     checks += _guard("node", lambda: _node(home, files))
+    checks += _guard("owner", lambda: (Check("owner", *finding) for finding in way_to_owner(home)))
     checks += _guard("service", lambda: (Check("service", *finding) for finding in findings(home)))
     return checks
 

@@ -29,7 +29,10 @@ ONLY_IN = {
     "random": ("node/lab/",),  # chance is a seam; a simulation draws it from a seed
     "uuid": (),
     "secrets": ("node/seams/real.py",),
-    "time": ("node/seams/real.py", "node/cli/", "node/bench/", "node/demo/"),  # what people run is no node
+    "time": (
+        *("node/seams/real.py", "node/cli/", "node/bench/", "node/demo/"),  # what people run is no node
+        *(f"node/escalate/{name}.py" for name in ("program", "hook", "ask", "failed")),  # a program of its own
+    ),
     "datetime": ("node/cli/", "envelope/file.py"),  # text for people and files, from numbers given
     "iroh": ("mesh/iroh_transport.py",),
     "threading": (),
@@ -40,6 +43,7 @@ ONLY_IN = {
         "node/demo/",
         "node/bench/",
         "node/actors/fence_probe.py",
+        "node/escalate/hook.py",
     ),
 }
 

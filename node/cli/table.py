@@ -94,6 +94,7 @@ TOPICS = (
     ("actors", "Actors"),
     ("mesh", "The mesh"),
     ("time", "Time"),
+    ("owner", "The owner"),
     ("help", "Help and tools"),
 )
 """The order of the overview."""
@@ -102,7 +103,7 @@ LATER = (
     ("root", "halt", "resume"),
     ("drill", "sim"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
-    ("owner", "cron", "loop", "watchdog", "quiet", "escalate", "handoffs"),
+    ("owner", "cron", "loop", "watchdog", "quiet", "handoffs"),
 )
 """First words that the design names and this version does not have."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from netsky.envelope.kinds import KINDS, lane_of
 from netsky.node import errors
-from netsky.node.cli import main as main_module
+from netsky.node.cli import run as run_module
 from netsky.node.cli.help import topics
 from netsky.node.cli.limits import limits, shown
 from netsky.node.cli.parser import NotYet, find
@@ -115,7 +115,7 @@ def test_every_option_named_in_a_topic_exists() -> None:
 def test_the_exit_codes_are_those_of_the_code() -> None:
     documented = {int(code) for code in re.findall(r"^\| (\d+) \|", topics()["exit-codes"], re.MULTILINE)}
     in_code = {value for name, value in vars(errors).items() if name.startswith("EXIT_")}
-    in_code |= {value for name, value in vars(main_module).items() if name.startswith("EXIT_")}
+    in_code |= {value for name, value in vars(run_module).items() if name.startswith("EXIT_")}
     assert documented == in_code
 
 

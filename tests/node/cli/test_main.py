@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from netsky.node.cli import main as main_module
+from netsky.node.cli import run as run_module
 from netsky.node.errors import BY_EXIT
 
 from tests.node.cli.conftest import Run, StubNode
@@ -45,7 +45,7 @@ def test_a_mistake_of_ours_is_a_sentence_with_the_path_of_a_log(
     def broken(handler: str) -> object:
         raise ZeroDivisionError("secret thing")
 
-    monkeypatch.setattr(main_module, "_load", broken)
+    monkeypatch.setattr(run_module, "_load", broken)
     ran = run("status")
     assert ran.code == 1
     assert "Traceback" not in ran.err + ran.out
@@ -63,7 +63,7 @@ def test_a_crash_without_a_home_is_logged_elsewhere(run: Run, tmp_path: Path, mo
     def broken(handler: str) -> object:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(main_module, "_load", broken)
+    monkeypatch.setattr(run_module, "_load", broken)
     ran = run("status")
     (log,) = tmp_path.glob("cli-crash-*.txt")
     assert str(log) in ran.err
@@ -74,7 +74,7 @@ def test_a_machine_error_names_what_and_where(run: Run, monkeypatch: pytest.Monk
     def broken(handler: str) -> object:
         raise PermissionError(13, "Permission denied", "/some/file")
 
-    monkeypatch.setattr(main_module, "_load", broken)
+    monkeypatch.setattr(run_module, "_load", broken)
     ran = run("status")
     assert ran.code == 1
     assert ran.err == "netsky status: Permission denied: /some/file\n  next: netsky doctor\n"

@@ -222,6 +222,17 @@ def test_looking_at_what_happened(shell: Shell) -> None:
     assert {line["data"]["event"]["kind"] for line in shell("events", "--kind", "taken")} == {"taken"}
 
 
+def test_the_way_to_the_owner(shell: Shell, tmp_path: Path) -> None:
+    assert shell.one("escalate", "hello", exit=3)["code"] == "no_owner_command"
+    config = shell.home / "config.toml"
+    before = config.read_text()
+    config.write_text(before.replace("# command = []", f'command = ["{sys.executable}", "-c", "print(input())"]'))
+    said = shell.one("escalate", "--test")
+    assert (said["way"], said["tries"], said["output"]) == ("hook", 1, "netsky: test of the owner's channel\n")
+    shell("escalate", exit=2)
+    config.write_text(before)
+
+
 def test_an_actor_with_a_program(shell: Shell) -> None:
     program = "import json,sys; print(len(json.load(sys.stdin)['text']), 'letters'); print('looked', file=sys.stderr)"
     unfenced = ("--unfenced", "--confirm", "worker2")
@@ -254,6 +265,13 @@ def test_a_machine_joins_and_leaves(shell: Shell) -> None:
     [waiting] = shell.one("nodes")["pending"]
     assert shell.one("approve", "box")["words"] == waiting["words"]
     assert third.one("join", held, "--yes")["name"] == "netsky2"
+    assert shell.one("deputy") == {"name": None, "label": None, "changed": False, "version": nodes["version"] + 1}
+    assert shell.one("deputy", "studio")["name"] == "netsky1"
+    assert [one["name"] for one in shell.one("nodes")["members"] if "deputy" in one["capabilities"]] == ["netsky1"]
+    shell("deputy", "netsky0", exit=7)
+    shell("deputy", "nobody", exit=3)
+    shell("invite", "more", "--capability", "deputy", exit=2)
+    assert shell.one("deputy", "--none")["changed"] is True
     assert shell.one("revoke", "box", "--yes")["already"] is False
     assert third.one("join", held, "--yes", exit=5)["code"] == "revoked"
     shell("revoke", "netsky0", "--yes", exit=7)

@@ -1,0 +1,5 @@
+import sys
+
+from netsky.node.escalate.program import main
+
+sys.exit(main())
