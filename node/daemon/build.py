@@ -31,6 +31,7 @@ from netsky.node.db.actors import ActorRow
 from netsky.node.db.group import GroupCommit
 from netsky.node.db.opening import Opened, begin, finish, settings
 from netsky.node.errors import Conflict, Unusable
+from netsky.node.escalate.pager import Pager
 from netsky.node.events import Events, Signals
 from netsky.node.home import (
     HOLDER_NAME,
@@ -226,6 +227,7 @@ async def _assemble(
     node.actors = Actors(node)
     node.voices = Voices(node)
     node.markers = Markers(home, seams.files)
+    node.pager = Pager(node)
     node.ticker = Ticker(
         time=seams.time,
         seconds=lambda: node.config.tick_seconds,

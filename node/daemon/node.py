@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from netsky.node.bus.bus import Bus
     from netsky.node.daemon.control import ControlServer
     from netsky.node.daemon.ticker import Ticker
+    from netsky.node.escalate.pager import Pager
     from netsky.node.links.links import Links
     from netsky.node.links.store import MakeStore
     from netsky.node.markers import Markers
@@ -78,6 +79,7 @@ class Node:
     actors: Actors = field(init=False)
     voices: Voices = field(init=False)
     markers: Markers = field(init=False)
+    pager: Pager = field(init=False)
     ticker: Ticker = field(init=False)
     control: ControlServer = field(init=False)
     links: Links | None = field(init=False, default=None)

@@ -8,7 +8,7 @@ node (rest_for_one)
   actors     their programs
   links      to other nodes, if there are any
   voices     the actors that are code of the node (one_for_one)
-  care       config, retention, the ticker (one_for_one)
+  care       config, retention, the ticker, the pager, the lookout for a silent root (one_for_one)
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from netsky.node.daemon.care import prune_forever, watch_config
 from netsky.node.daemon.control import Called, ControlServer, Desk
 from netsky.node.db import observe
 from netsky.node.errors import NetskyError
+from netsky.node.escalate.lookout import Lookout
 from netsky.node.seams.ledger import LedgerBroken
 from netsky.node.supervise import Child, MustStop, Strategy, Supervisor, describe
 from netsky.node.verbs import TABLE
@@ -51,6 +52,8 @@ def grow(node: Node, hung: Hung) -> Supervisor:
         Child("config", lambda: watch_config(node)),
         Child("retention", lambda: prune_forever(node)),
         Child("ticker", node.ticker.run),
+        Child("pager", node.pager.run, stop_seconds=12),
+        Child("lookout", Lookout(node).run),
     ]
     children.append(_branch(node, hung, "care", care))
     return _supervisor(node, hung, "node", children, "rest_for_one")

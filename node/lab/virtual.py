@@ -11,7 +11,8 @@ from collections.abc import Sequence
 
 import trio
 import trio.testing
-from netsky.node.seams.processes import Process
+from netsky.node.seams.processes import CannotStart, Process, World
+from netsky.node.seams.real_processes import RealWorld
 from netsky.node.seams.sockets import Listener, Stream
 
 EPOCH_NS = 1_800_000_000 * 10**9
@@ -118,7 +119,10 @@ class NoPrograms:
     """A machine without programs: nothing can be started, so actors are their mailboxes alone."""
 
     async def start(self, argv: Sequence[str], **_: object) -> Process:
-        raise FileNotFoundError(f"there are no programs here, not even {argv[0]}")
+        raise CannotStart(f"there are no programs here, not even {argv[0]}")
 
     def which(self, program: str) -> str | None:  # noqa: ARG002 - there are none
         return None
+
+    def world(self) -> World:
+        return RealWorld(uid=0, python="python")

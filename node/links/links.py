@@ -36,7 +36,7 @@ from netsky.node.links.onward import Onward
 from netsky.node.links.parts import Parts
 from netsky.node.links.planner import LinkPlanner
 from netsky.node.links.remembering import Remembering
-from netsky.node.links.slot import Slot
+from netsky.node.links.slot import REVOKED, Slot
 from netsky.node.links.store import Ways
 from netsky.node.links.windows import windows
 from netsky.node.membership.membership import Sighting, address_texts, peer_address
@@ -131,7 +131,7 @@ class Links:
         slot = self._slots.get(key)
         if slot is None:
             return Sighting(up=False) if self._is_root else None
-        return Sighting(slot.up_since is not None, slot.seen, slot.program)
+        return Sighting(slot.up_since is not None, slot.seen, slot.program, slot.revoked_us)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Until cancelled; `ready` once it listens. Raises TransportError if it cannot."""
@@ -220,7 +220,7 @@ class Links:
         slot = self._slot(key)
         slot.newest += 1
         if slot.scope is not None and slot.connection is not None:
-            slot.connection.close(CLOSE_CODES["revoked"], b"revoked: this node was taken out of the mesh")
+            slot.connection.close(CLOSE_CODES["revoked"], REVOKED.encode())
             slot.scope.cancel()
         async with slot.turn:  # nothing of that link is stored any more
             await self._parts.group.submit(self._ways.planner, Cut(key))
@@ -246,7 +246,7 @@ class Links:
         if not self._is_root or known is None:
             self._refuse(connection, "not_allowed", "this node does not know you")
         elif known.revoked:
-            self._refuse(connection, "revoked", "this node was taken out of the mesh")
+            self._refuse(connection, *REVOKED.split(": "))
         else:
             await self._serve(self._slot(connection.peer), connection, dialled=False)
 
@@ -358,6 +358,7 @@ class Links:
         if isinstance(notice, Up):
             slot.up_since = slot.seen = self._parts.seams.time.wall()
             slot.trouble = slot.reported = slot.down_since = None
+            slot.revoked_us = False
             slot.program = notice.program
             if not self._is_root:
                 # Where it answers now comes first: what it says of itself may be true only in its own network.
@@ -377,6 +378,7 @@ class Links:
 
     def _down(self, slot: Slot, code: str, sentence: str) -> None:
         slot.trouble = sentence
+        slot.revoked_us = slot.revoked_us or REVOKED in sentence
         if slot.down_since is None:
             slot.down_since = self._parts.seams.time.wall()
         if slot.reported == code:

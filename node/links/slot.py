@@ -11,6 +11,9 @@ from netsky.mesh.link import Link
 from netsky.mesh.streams import LANES
 from netsky.mesh.transport import Connection
 
+REVOKED = "revoked: this node was taken out of the mesh"
+"""What a root says when it closes the connection of somebody who belongs to the mesh no more."""
+
 
 @dataclass(eq=False)
 class Slot:
@@ -27,6 +30,7 @@ class Slot:
     program: str = ""
     down_since: int | None = None  # likewise; None until it was tried
     trouble: str | None = None  # why it is down, as a sentence
+    revoked_us: bool = False  # it closed because we were revoked, and has not been up since
     blame: Blame | None = None
     reported: str | None = None  # the code of the last row about that: a peer that is away is one row, not thousands
 

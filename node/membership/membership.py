@@ -51,6 +51,8 @@ class Sighting:
     """Wall clock, ns."""
     program: str = ""
     """The version that it said."""
+    revoked_us: bool = False
+    """It closed our connection because we belong to the mesh no more."""
 
 
 class Sightings(Protocol):

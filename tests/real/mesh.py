@@ -68,7 +68,7 @@ class Machine:
     def pid(self) -> int | None:
         return up.holder_pid(self.home)
 
-    def configure(self, section: str, name: str, value: str) -> None:
+    def configure(self, section: str, name: str, value: object) -> None:
         config = Path(self.home.config)
         config.write_text(with_line(config.read_text(), section, name, value))
 
