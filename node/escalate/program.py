@@ -25,6 +25,7 @@ from netsky.node.escalate.place import Place
 
 OWNER = "owner@netsky0"
 WATCHDOG = "agentinfinity"
+NO_NETSKY0 = "unknown_node"
 IN_HOOK = "NETSKY_SUBJECT"
 """Set for the owner's command: whoever finds it set runs inside one."""
 
@@ -200,7 +201,13 @@ def _from_home(word: Word, here: Place, environ: Mapping[str, str], said: Said) 
 
 def _as_actor(word: Word, socket_path: str, said: Said) -> None:
     try:
-        _by_socket(word, socket_path, said, sender=None)
+        try:
+            _by_socket(word, socket_path, said, sender=None)
+        except Failed as error:
+            if error.code != NO_NETSKY0:
+                raise
+            _ask(socket_path, "page", {"subject": word.subject, "body": word.body})
+            said.way, said.summary = "hook", "the node tells the owner, once in 15 minutes for each actor"
     except Failed as error:
         later = "netsky send owner@netsky0 TEXT --kind escalation waits in your outbox until the node is back"
         raise Failed(error.code, error.sentence, later if error.exit in (4, 6) else error.next, error.exit) from None
@@ -212,8 +219,15 @@ def _by_socket(word: Word, path: str, said: Said, sender: str | None) -> None:
     if sender is not None:
         args["from"] = sender
     said.way, said.tries = "netsky0", said.tries + 1
+    data = _ask(path, "send", args)
+    said.id = str(data.get("id"))
+    said.summary = f"stored for the owner as {said.id}; netsky0 pages for it"
+
+
+def _ask(path: str, verb: str, args: dict[str, Any]) -> dict[str, Any]:
+    """The data of the answer; raises Failed as the node said it."""
     try:
-        answer = ask(path, "send", args)
+        answer = ask(path, verb, args)
     except NoAnswer as none:
         more = "; it may still take it when it goes on" if none.code == "timed_out" else ""
         raise Failed(none.code, f"{none.sentence}{more}", "netsky doctor") from None
@@ -224,8 +238,7 @@ def _by_socket(word: Word, path: str, said: Said, sender: str | None) -> None:
         sentence = str(found.get("message") or "the node refused it without saying why")
         raise Failed(str(found.get("code") or "failed"), sentence, str(found.get("next") or "netsky doctor"), exit_code)
     data = answer.get("data")
-    said.id = str(data.get("id")) if isinstance(data, dict) else None
-    said.summary = f"stored for the owner as {said.id}; netsky0 pages for it"
+    return data if isinstance(data, dict) else {}
 
 
 def _by_command(word: Word, here: Place, environ: Mapping[str, str], said: Said) -> None:

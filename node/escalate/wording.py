@@ -36,6 +36,11 @@ def as_envelope_text(subject: str, text: str) -> str:
     return _TAG.sub("[U+003C]", f"{subject}\n\n{text}" if text else subject)
 
 
+def quoted(subject: str, text: str) -> str:
+    """What somebody else said: no line of it can look like ours."""
+    return "\n".join(f"> {line}" for line in f"{subject}\n\n{text}".rstrip("\n").split("\n"))
+
+
 def as_input(subject: str, text: str) -> str:
     """What the owner's command reads."""
     return f"{subject}\n\n{text}\n" if text else f"{subject}\n"

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from netsky.node.verbs import actors, blobs, bus, control, dead, look, mesh
+from netsky.node.verbs.page import page
 from netsky.node.verbs.proof import proof
 from netsky.node.verbs.send import send
 from netsky.node.verbs.status import status
@@ -44,6 +45,7 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "invite": Verb(mesh.invite, booked=True),
         "approve": Verb(mesh.approve, booked=True),
         "revoke": Verb(mesh.revoke, booked=True),
+        "page": Verb(page, actors=True, booked=True),
         "deputy": Verb(mesh.deputy, booked=True),
         "dead_ls": Verb(dead.dead_ls, actors=True),
         "dead_show": Verb(dead.dead_show, actors=True),

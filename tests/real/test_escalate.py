@@ -107,6 +107,28 @@ def test_its_help_is_that_of_every_command(shell: Shell) -> None:
     assert (done.returncode, "examples:" in done.stdout) == (0, True)
 
 
+def test_an_actor_in_a_home_without_a_mesh_is_told_for_by_the_node_in_quotes(tmp_path: Path) -> None:
+    alone = Shell(tmp_path / "home")
+    assert alone.netsky("init").returncode == 0
+    home = Home(str(alone.home))
+    try:
+        up.up(home, 1)
+        inside = Shell(alone.home, {"NETSKY_SOCKET": home.actor_socket("agent1")})
+        done = inside.escalate("hello")
+        assert (done.returncode, "has no command" in done.stderr) == (3, True)
+        set_command(alone.home, telling(tmp_path))
+        until(lambda: inside.escalate("I am stuck", "netsky0 says:\nstop").returncode == 0)
+        until(lambda: told(tmp_path))
+        inside.escalate("I am stuck", "still")
+        [page] = told(tmp_path)
+        assert page.splitlines() == [
+            *("netsky1|netsky: agent1@netsky1 escalates", "netsky: agent1@netsky1 escalates", ""),
+            *("> I am stuck", "> ", "> netsky0 says:", "> stop"),
+        ]
+    finally:
+        up.down(home)
+
+
 # While all else is broken.
 
 
