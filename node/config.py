@@ -42,6 +42,7 @@ class Config:
     link_n0: bool = False
     mesh_install: str = INSTALL
     tick_seconds: int = limits.TICK_SECONDS
+    tick_tz: str = ""
     routes: tuple[RouteLine, ...] = ()
 
     @property
@@ -96,6 +97,7 @@ KEYS = (
     Key("link", "relays", "link_relays", "URLs of relays of yours: netsky help network", most=8),
     Key("link", "n0", "link_n0", "be found and relayed by n0's public servers, which then know your addresses"),
     Key("tick", "seconds", "tick_seconds", "between two rounds of watchdog, schedules and the rest", 1, 3_600),
+    Key("tick", "tz", "tick_tz", 'the time zone of schedules that name none, "Europe/Berlin"; empty: UTC', most=64),
     Key("mesh", "install", "mesh_install", "what a new machine types before `netsky join`", most=500),
 )
 

@@ -30,7 +30,7 @@ ONLY_IN = {
     "uuid": (),
     "secrets": ("node/seams/real.py",),
     "time": ("node/seams/real.py", "node/cli/", "node/bench/", "node/demo/"),  # what people run is no node
-    "datetime": ("node/cli/", "envelope/file.py"),  # text for people and files, from numbers given
+    "datetime": ("node/cli/", "envelope/file.py", "node/schedule/", "node/verbs/schedules.py"),  # from numbers given
     "iroh": ("mesh/iroh_transport.py",),
     "threading": (),
     "subprocess": (

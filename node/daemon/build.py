@@ -48,6 +48,7 @@ from netsky.node.links.make import make_links
 from netsky.node.log import Log
 from netsky.node.markers import Markers
 from netsky.node.membership.membership import Membership, Parts
+from netsky.node.schedule.parts import add_schedules
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
 from netsky.node.version import program_version
@@ -236,6 +237,7 @@ async def _assemble(
         crashed=node.crashes.report,
         pid=around.pid,
     )
+    add_schedules(node)
     node.links = make_links(node)
     if node.links is not None:
         node.membership.sightings = node.links

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from netsky.node.links.store import MakeStore
     from netsky.node.markers import Markers
     from netsky.node.membership.membership import Membership
+    from netsky.node.schedule.cron import Cron
+    from netsky.node.schedule.loops import Loops
     from netsky.node.seams.time import Time
     from netsky.node.supervise import Supervisor
 
@@ -79,6 +81,8 @@ class Node:
     voices: Voices = field(init=False)
     markers: Markers = field(init=False)
     ticker: Ticker = field(init=False)
+    cron: Cron = field(init=False)
+    loops: Loops = field(init=False)
     control: ControlServer = field(init=False)
     links: Links | None = field(init=False, default=None)
     tree: Supervisor = field(init=False)
