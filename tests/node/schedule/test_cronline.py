@@ -248,11 +248,10 @@ def test_the_end_of_the_calendar_is_an_end() -> None:
 def test_any_text_is_a_schedule_or_a_sentence(text: str) -> None:
     try:
         line = CronLine(text)
-    except BadLine as bad:
-        assert len(str(bad)) > 20
-    else:
-        assert line.after(ZoneInfo("Europe/Berlin"), START * SECOND) is not None
-        assert line.words()
+    except BadLine:
+        return
+    assert line.after(ZoneInfo("Europe/Berlin"), START * SECOND) is not None
+    assert line.words()
 
 
 @pytest.mark.parametrize(
