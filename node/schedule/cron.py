@@ -194,26 +194,25 @@ class Cron:
 
     async def _take(self, data: bytes, path: str) -> None:
         """These entries are in force: those that are new or have another rule begin now, the others go on."""
-        breath = Breath(self._node.seams.time)
-        found: dict[str, tuple[Entry, Block]] = {}
+        breath, now = Breath(self._node.seams.time), self._node.now()
+        found: dict[str, Entry] = {}
+        places: dict[str, Block] = {}
+        begun = []
         for entry, block in read_entries(data, path, self.zones, self.default_tz):
-            found[entry.label] = (entry, block)
+            found[entry.label], places[entry.label] = entry, block
+            row = self.firing.rows.get(entry.label)
+            if row is None or row.rule != entry.rule:
+                begun.append(ScheduleRow(entry.label, entry.rule, now))
             await breath()
-        now = self._node.now()
-        begun = [
-            ScheduleRow(entry.label, entry.rule, now)
-            for entry, _ in found.values()
-            if (row := self.firing.rows.get(entry.label)) is None or row.rule != entry.rule
-        ]
         await self.firing.store(begun, [label for label in self.firing.rows if label not in found])
         for label in self.table.labels():
             if label not in found:
                 self.table.drop(label)
-        for entry, _ in found.values():
+        for entry in found.values():
             if not self.table.keep(entry):
                 self.table.put(entry, self.firing.rows[entry.label].done)
                 await breath()
-        self.blocks = {label: block for label, (_, block) in found.items()}
+        self.blocks = places
         self._in_force = data
 
     async def _fire(self, now: int) -> Mapping[str, object]:

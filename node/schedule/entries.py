@@ -22,7 +22,7 @@ from netsky.node.schedule.zones import NoZone
 FILE = "cron.toml"
 MISSED = ("last", "skip", "all")
 
-_HEADER = re.compile(r"[ \t]*\[\[[ \t]*cron[ \t]*\]\]")
+_HEADER = re.compile(r"^[ \t]*\[\[[ \t]*cron[ \t]*\]\]", re.MULTILINE)
 _PLACE = re.compile(r"at line (\d+)")
 _LABEL = re.compile(rf"[a-z0-9][a-z0-9._-]{{0,{LABEL_CHARS_MAX - 1}}}")
 _KEYS = ("label", "schedule", "target", "prompt", "tz", "missed", "enabled")
@@ -48,9 +48,11 @@ class Fault:
 
 
 class BadFile(Exception):
-    def __init__(self, fault: Fault) -> None:
+    def __init__(self, fault: Fault, *, early: bool = False) -> None:
         super().__init__(str(fault))
         self.fault = fault
+        self.early = early
+        """More text behind it could make it whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,15 +80,14 @@ class Block:
     text: str
 
 
-def blocks(text: str) -> list[Block]:
+def blocks(text: str) -> Iterator[Block]:
     """What stands before the first entry, and each entry with what follows it."""
-    found, lines, first = [], list[str](), 1
-    for number, line in enumerate(text.splitlines(keepends=True), 1):
-        if _HEADER.match(line):
-            found.append(Block(first, "".join(lines)))
-            lines, first = [], number
-        lines.append(line)
-    return [*found, Block(first, "".join(lines))]
+    start, first = 0, 1
+    for found in _HEADER.finditer(text):
+        yield Block(first, text[start : found.start()])
+        first += text.count("\n", start, found.start())
+        start = found.start()
+    yield Block(first, text[start:])
 
 
 def read_entries(
@@ -115,27 +116,34 @@ def _text(data: bytes, path: str) -> str:
         raise BadFile(Fault(path, data[: error.start].count(b"\n") + 1, "this is no UTF-8 text")) from None
 
 
-def _parsed(found: list[Block], path: str) -> Iterator[tuple[Block, dict[str, Any]]]:
-    head, *entries = found
+def _parsed(found: Iterator[Block], path: str) -> Iterator[tuple[Block, dict[str, Any]]]:
+    head = next(found)
     if toml_of(head, path):
         raise BadFile(Fault(path, head.first, "before the first [[cron]] only comments may stand"))
-    at = 0
-    while at < len(entries):
-        for many in range(1, _MERGED_MAX + 1):
-            block = Block(entries[at].first, "".join(one.text for one in entries[at : at + many]))
-            try:
-                values = toml_of(block, path)
-            except BadFile:
-                if many == _MERGED_MAX or at + many >= len(entries):
-                    toml_of(entries[at], path)  # the fault of the first alone
-                    raise
-                continue
-            break
-        at += many
+    for block in found:
+        whole, values = _whole_entry(block, found, path)
         if list(values) != ["cron"] or len(values["cron"]) != 1:
             other = next((name for name in values if name != "cron"), "cron")
-            raise BadFile(Fault(path, _line_of(block, other), f"{other!r} does not belong here: only [[cron]] does"))
-        yield block, values["cron"][0]
+            raise BadFile(Fault(path, _line_of(whole, other), f"{other!r} does not belong here: only [[cron]] does"))
+        yield whole, values["cron"][0]
+
+
+def _whole_entry(block: Block, more: Iterator[Block], path: str) -> tuple[Block, dict[str, Any]]:
+    """With the blocks that belong to it, if its prompt holds what looks like a head: then it seems to end too early."""
+    fault: BadFile | None = None
+    for _ in range(_MERGED_MAX):
+        try:
+            return block, toml_of(block, path)
+        except BadFile as bad:
+            if not bad.early:
+                raise
+            fault = fault or bad
+        following = next(more, None)
+        if following is None:
+            break
+        block = Block(block.first, block.text + following.text)
+    assert fault is not None
+    raise fault
 
 
 def toml_of(block: Block, path: str) -> dict[str, Any]:
@@ -147,13 +155,14 @@ def toml_of(block: Block, path: str) -> dict[str, Any]:
         lines = block.text.rstrip("\n").count("\n")
         line = int(place[1]) - 1 if place else lines
         sentence = str(error).partition(" (at ")[0]
-        raise BadFile(Fault(path, block.first + min(line, lines), f"this is not TOML: {sentence}")) from None
+        fault = Fault(path, block.first + min(line, lines), f"this is not TOML: {sentence}")
+        raise BadFile(fault, early=place is None) from None
 
 
 def _line_of(block: Block, key: str) -> int:
     """Where the key stands, or else the head of the entry."""
-    wanted = re.compile(rf"[ \t]*[\"']?{re.escape(key)}[\"']?[ \t]*[=.]|[ \t]*\[+[ \t]*{re.escape(key)}\b")
-    for number, line in enumerate(block.text.splitlines()):
+    wanted = re.compile(rf"[ \t]*[\"']?{re.escape(key)}[\"']?[ \t]*[=.]|[ \t]*\[+[ \t]*(?:cron\.)?{re.escape(key)}\b")
+    for number, line in enumerate(block.text.split("\n")):
         if wanted.match(line) and (number or not _HEADER.match(line)):
             return block.first + number
     return block.first
@@ -229,8 +238,8 @@ def with_entry(text: str, entry: str) -> str:
 def without(text: str, block: Block) -> str:
     """The text without the lines of this entry. Comments and blank lines that stand behind its last line stay: they
     speak of what comes next, and who knows better takes them out."""
-    lines = text.splitlines(keepends=True)
-    first, last = block.first - 1, block.first - 1 + len(block.text.splitlines())
+    lines = re.findall(r"[^\n]*\n|[^\n]+", text)
+    first, last = block.first - 1, block.first - 1 + block.text.count("\n") + (not block.text.endswith("\n"))
     while last > first + 1 and (not lines[last - 1].strip() or lines[last - 1].lstrip().startswith("#")):
         last -= 1
     return "".join([*lines[:first], *lines[last:]])

@@ -86,10 +86,10 @@ class Firing:
         self._by_envelope = {row.envelope: row.id for row in self.rows.values() if row.envelope is not None}
 
     async def store(self, changed: Sequence[ScheduleRow], gone: Sequence[str] = ()) -> None:
-        statements = [schedules.put(self.kind, changed)] if changed else []
-        statements += [schedules.remove(self.kind, gone)] if gone else []
-        if statements:
-            await self._node.group.write(statements)
+        for at in range(0, len(changed), _BATCH):
+            await self._node.group.write([schedules.put(self.kind, changed[at : at + _BATCH])])
+        for at in range(0, len(gone), _BATCH):
+            await self._node.group.write([schedules.remove(self.kind, gone[at : at + _BATCH])])
         for row in changed:
             before = self.rows.get(row.id)
             if before is not None and before.envelope is not None and before.envelope != row.envelope:
