@@ -8,30 +8,11 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from netsky.node.lab.virtual import VirtualTime
 from netsky.node.seams.ledger import Row
 from trio.testing import MockClock
 
+from tests.node.schedule.clock import DAY, HOUR, MINUTE, MovedTime, moment
 from tests.node.whole_mesh import Whole, WholeMesh, until, whole_mesh
-
-MINUTE = 60 * 10**9
-HOUR = 60 * MINUTE
-DAY = 24 * HOUR
-
-
-def moment(text: str) -> int:
-    return round(datetime.fromisoformat(text).replace(tzinfo=UTC).timestamp()) * 10**9
-
-
-class MovedTime(VirtualTime):
-    """A clock that somebody sets."""
-
-    def __init__(self, at: str = "2026-03-28T12:00:30") -> None:
-        super().__init__(moment(at))
-        self.moved = 0
-
-    def wall(self) -> int:
-        return super().wall() + self.moved
 
 
 async def minutes(machine: Whole, count: int) -> None:
