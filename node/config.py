@@ -46,6 +46,7 @@ class Config:
     tick_seconds: int = limits.TICK_SECONDS
     owner_command: tuple[str, ...] = ()
     root_silent_s: int = SILENT_SECONDS
+    tick_tz: str = ""
     routes: tuple[RouteLine, ...] = ()
 
     @property
@@ -100,6 +101,7 @@ KEYS = (
     Key("link", "relays", "link_relays", "URLs of relays of yours: netsky help network", most=8),
     Key("link", "n0", "link_n0", "be found and relayed by n0's public servers, which then know your addresses"),
     Key("tick", "seconds", "tick_seconds", "between two rounds of watchdog, schedules and the rest", 1, 3_600),
+    Key("tick", "tz", "tick_tz", 'the time zone of schedules that name none, "Europe/Berlin"; empty: UTC', most=64),
     Key(
         *("owner", "command", "owner_command"),
         'the program that reaches you, and its arguments, ["/home/me/bin/tell-me"]: netsky help escalation',

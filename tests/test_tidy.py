@@ -33,7 +33,7 @@ ONLY_IN = {
         *("node/seams/real.py", "node/cli/", "node/bench/", "node/demo/"),  # what people run is no node
         *(f"node/escalate/{name}.py" for name in ("program", "hook", "ask", "failed")),  # a program of its own
     ),
-    "datetime": ("node/cli/", "envelope/file.py"),  # text for people and files, from numbers given
+    "datetime": ("node/cli/", "envelope/file.py", "node/schedule/", "node/verbs/schedules.py"),  # from numbers given
     "iroh": ("mesh/iroh_transport.py",),
     "threading": (),
     "subprocess": (

@@ -15,6 +15,7 @@ from netsky.node.seams.ledger import Statement
 ROWS = 20_000
 GROUP = 64
 FILES = 3_000
+COMMITS = 200
 _GET_FLAGS, _SET_FLAGS, _TOP_OF_FOLDERS = 0x80086601, 0x40086602, 0x00020000
 """Linux: FS_IOC_GETFLAGS, FS_IOC_SETFLAGS, FS_TOPDIR_FL (`chattr +T`)."""
 
@@ -71,4 +72,22 @@ def _files(folder: str) -> Figure:
     took = time.monotonic() - begun
     return Figure(
         "reference_files_per_s", "reference: files written and renamed", FILES / took, "files/s", "", "no sync"
+    )
+
+
+def commit_reference(folder: str) -> Figure:
+    """One row in one commit: what each round with anything to remember pays at least."""
+    ledger = SqliteLedgers().open(os.path.join(folder, "commits.db"))
+
+    async def insert() -> float:
+        await ledger.transaction([Statement("CREATE TABLE t (a INTEGER PRIMARY KEY) STRICT")])
+        begun = time.process_time()
+        for _ in range(COMMITS):
+            await ledger.transaction([Statement("INSERT INTO t VALUES (NULL)")])
+        return time.process_time() - begun
+
+    took = trio.run(insert)
+    ledger.close()
+    return Figure(
+        "reference_commit_ms", "reference: a commit of one row", took / COMMITS * 1e3, "ms", "", "SQLite, FULL"
     )

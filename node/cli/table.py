@@ -75,6 +75,8 @@ GROUPS = {
     "dead": "what was sent and did not arrive",
     "envelope": "look at one envelope and check its seal",
     "agent": "the actors of this node and their programs",
+    "cron": "what this node says to its actors at set times",
+    "loop": "what it says to them again and again",
     "bench": "measure this machine",
     "service": "let this machine start the node and keep it up",
 }
@@ -103,7 +105,7 @@ LATER = (
     ("root", "halt", "resume"),
     ("drill", "sim"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
-    ("owner", "cron", "loop", "watchdog", "quiet", "handoffs"),
+    ("owner", "watchdog", "quiet", "handoffs"),
 )
 """First words that the design names and this version does not have."""
 

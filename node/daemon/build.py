@@ -49,6 +49,7 @@ from netsky.node.links.make import make_links
 from netsky.node.log import Log
 from netsky.node.markers import Markers
 from netsky.node.membership.membership import Membership, Parts
+from netsky.node.schedule.parts import add_schedules
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
 from netsky.node.version import program_version
@@ -226,18 +227,7 @@ async def _assemble(
     )
     node.actors = Actors(node)
     node.voices = Voices(node)
-    node.markers = Markers(home, seams.files)
-    node.pager = Pager(node)
-    node.ticker = Ticker(
-        time=seams.time,
-        seconds=lambda: node.config.tick_seconds,
-        group=group,
-        markers=node.markers,
-        events=events,
-        log=log,
-        crashed=node.crashes.report,
-        pid=around.pid,
-    )
+    _add_watch(node)
     node.links = make_links(node)
     if node.links is not None:
         node.membership.sightings = node.links
@@ -245,6 +235,23 @@ async def _assemble(
     recovered = await node.bus.recover(ledger.transaction, after_crash=opened.after_crash, restored=restored)
     log.event("bus.recovered", **asdict(recovered), blobs_removed=await recover_blobs(node.blobs, ledger.transaction))
     return node
+
+
+def _add_watch(node: Node) -> None:
+    """What keeps time, sees to it that work goes on, and reaches the owner. Each adds itself to ticker and voices."""
+    node.markers = Markers(node.home, node.seams.files)
+    node.ticker = Ticker(
+        time=node.seams.time,
+        seconds=lambda: node.config.tick_seconds,
+        group=node.group,
+        markers=node.markers,
+        events=node.events,
+        log=node.log,
+        crashed=node.crashes.report,
+        pid=node.pid,
+    )
+    node.pager = Pager(node)
+    add_schedules(node)
 
 
 async def _load_membership(node: Node) -> None:

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from netsky.node.links.store import MakeStore
     from netsky.node.markers import Markers
     from netsky.node.membership.membership import Membership
+    from netsky.node.schedule.cron import Cron
+    from netsky.node.schedule.loops import Loops
     from netsky.node.seams.time import Time
     from netsky.node.supervise import Supervisor
 
@@ -81,6 +83,8 @@ class Node:
     markers: Markers = field(init=False)
     pager: Pager = field(init=False)
     ticker: Ticker = field(init=False)
+    cron: Cron = field(init=False)
+    loops: Loops = field(init=False)
     control: ControlServer = field(init=False)
     links: Links | None = field(init=False, default=None)
     tree: Supervisor = field(init=False)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from netsky.node.verbs import actors, blobs, bus, control, dead, look, mesh
+from netsky.node.verbs import actors, blobs, bus, control, dead, look, mesh, schedules
 from netsky.node.verbs.page import page
 from netsky.node.verbs.proof import proof
 from netsky.node.verbs.send import send
@@ -53,5 +53,15 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "dead_drop": Verb(dead.dead_drop, booked=True),
         "nodes": Verb(mesh.nodes, actors=True),
         "tick": Verb(tick, booked=True),
+        "cron_add": Verb(schedules.cron_add, actors=True, booked=True),
+        "cron_ls": Verb(schedules.cron_ls, actors=True),
+        "cron_rm": Verb(schedules.cron_rm, actors=True, booked=True),
+        "cron_tick": Verb(schedules.cron_tick, booked=True),
+        "cron_next": Verb(schedules.cron_next, actors=True),
+        "loop_create": Verb(schedules.loop_create, actors=True, booked=True),
+        "loop_ls": Verb(schedules.loop_ls, actors=True),
+        "loop_rm": Verb(schedules.loop_rm, actors=True, booked=True),
+        "loop_tick": Verb(schedules.loop_tick, booked=True),
+        "loop_reschedule": Verb(schedules.loop_reschedule, actors=True, booked=True),
     }
 )

@@ -33,6 +33,18 @@ COMMANDS = (
         ),
     ),
     Command(
+        ("bench", "tick"),
+        "a round of the ticker with 1,000 schedules, 100 actors",
+        "netsky.node.bench.tick:bench",
+        "help",
+        ("netsky bench tick", "netsky bench tick --at /var/tmp"),
+        options=(
+            Option(
+                ("--at",), "a folder on the disk to measure (else the current one)", value="FOLDER", completes="file"
+            ),
+        ),
+    ),
+    Command(
         ("bench", "mesh"),
         "send over a root between two nodes, as fast as it goes",
         "netsky.node.bench.mesh:bench",

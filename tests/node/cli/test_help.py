@@ -134,7 +134,7 @@ def test_the_kinds_that_can_be_sent_are_those_of_the_code() -> None:
 def test_the_variables_are_those_of_the_code() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", topics()["environment"], re.MULTILINE))
     text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py") if "/lab/" not in str(path))
-    in_code = set(re.findall(r'"(NETSKY_[A-Z]+|NO_COLOR|TERM|COLUMNS|XDG_RUNTIME_DIR)"', text))
+    in_code = set(re.findall(r'"(NETSKY_[A-Z]+|NO_COLOR|TERM|COLUMNS|TZ|XDG_RUNTIME_DIR)"', text))
     assert documented == in_code
 
 

@@ -18,7 +18,16 @@ from netsky.node.cli.table import commands
 pytestmark = pytest.mark.real
 
 SCHEMAS = Path(str(resources.files("netsky.node"))) / "schemas"
-NOT_RUN_HERE = {"dead-show", "dead-retry", "demo", "bench-seal", "bench-bus", "bench-mesh", "service-install"}
+NOT_RUN_HERE = {
+    "dead-show",
+    "dead-retry",
+    "demo",
+    "bench-seal",
+    "bench-bus",
+    "bench-mesh",
+    "bench-tick",
+    "service-install",
+}
 """They take long, or need a service manager or another node, and have tests of their own."""
 
 
@@ -231,6 +240,33 @@ def test_the_way_to_the_owner(shell: Shell, tmp_path: Path) -> None:
     assert (said["way"], said["tries"], said["output"]) == ("hook", 1, "netsky: test of the owner's channel\n")
     shell("escalate", exit=2)
     config.write_text(before)
+
+
+def test_schedules_and_loops(shell: Shell) -> None:
+    nightly = ("cron", "add", "nightly", "30 3 * * *", "agent0", "look")
+    added = shell.one(*nightly, "--tz", "Europe/Berlin", "--missed", "skip")
+    assert (added["words"], len(added["next"])) == ("At 03:30 every day", 3)
+    shell(*nightly, exit=7)
+    shell("cron", "add", "never", "0 0 31 2 *", "agent0", "look", exit=2)
+    shell("cron", "add", "gone", "* * * * *", "agent8", "look", exit=3)
+    assert shell.one("cron", "ls")["entries"][0]["missed"] == "skip"
+    assert len(shell.one("cron", "next", "nightly", "--count", "5")["fires"]) == 5
+    shell("cron", "next", "other", exit=3)
+    assert shell.one("cron", "tick") == {
+        "entries": 1, "fired": 0, "late": 0, "missed": 0, "refused": 0, "waiting": 0,
+    }  # fmt: skip
+    assert "03:30 Europe/Berlin, in " in shell.plain("cron", "ls").stdout
+    assert shell.one("cron", "rm", "nightly") == {"label": "nightly"}
+    shell("cron", "rm", "nightly", exit=3)
+    assert shell.one("loop", "create", "watch", "agent0", "how is it?", "--dynamic")["interval_s"] is None
+    shell("loop", "create", "watch", "agent0", "again", "--every", "30m", exit=7)
+    shell("loop", "create", "both", "agent0", "again", exit=2)
+    assert shell.one("loop", "tick")["fired"] <= 1
+    again = shell.one("loop", "reschedule", "watch", "--in", "2h")
+    assert again["fired"] is not None
+    assert len(shell.one("loop", "ls")["loops"]) == 1
+    assert shell.one("loop", "rm", "watch") == {"id": "watch"}
+    shell("loop", "rm", "watch", exit=3)
 
 
 def test_an_actor_with_a_program(shell: Shell) -> None:

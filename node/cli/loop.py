@@ -1,0 +1,67 @@
+"""`netsky loop create`, `ls`, `rm`, `tick`, `reschedule`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from netsky.node.cli.fires import first_fire, print_faults, print_round
+from netsky.node.cli.output import Output
+from netsky.node.cli.text import length, plural
+from netsky.node.errors import EXIT_DONE, EXIT_FAILED, Usage
+
+
+def create(args: Any, out: Output) -> int:
+    if (args.every is None) == (not args.dynamic):
+        raise Usage("netsky loop create: say --every DURATION, or --dynamic", next="netsky loop create -h")
+    data = args.node.call("loop_create", id=args.id, target=args.target, prompt=args.prompt, every=args.every)
+    out.answer("loop-create", f"{data['id']} begins for {data['target']}: {_how_often(data)}", data)
+    return EXIT_DONE
+
+
+def ls(args: Any, out: Output) -> int:
+    data = args.node.call("loop_ls")
+    loops = data["loops"]
+
+    def human() -> None:
+        print_faults(data["faults"], "the last good version is in force, if there was one", out)
+        if not loops:
+            out.line("no loops: netsky loop create ID agent0 PROMPT --every 30m")
+            return
+        now = out.wall()
+        rows = [
+            (
+                one["id"],
+                one["target"],
+                _how_often(one),
+                first_fire(one, now),
+                "" if one["fault"] is None else one["fault"]["sentence"],
+                one["prompt"].replace("\n", " "),
+            )
+            for one in loops
+        ]
+        out.table(("id", "target", "how often", "next", "fault", "prompt"), rows, spare=("prompt", "fault"))
+
+    out.answer("loop-ls", plural(len(loops), "loop"), data, human)
+    return EXIT_DONE
+
+
+def rm(args: Any, out: Output) -> int:
+    data = args.node.call("loop_rm", id=args.id)
+    out.answer("loop-rm", f"{data['id']} is removed", data)
+    return EXIT_DONE
+
+
+def tick(args: Any, out: Output) -> int:
+    data = args.node.call("loop_tick")
+    out.answer("loop-tick", print_round(data, "loop", "loops"), data)
+    return EXIT_FAILED if data["refused"] else EXIT_DONE
+
+
+def reschedule(args: Any, out: Output) -> int:
+    data = args.node.call("loop_reschedule", id=args.id, **{"in": getattr(args, "in")})
+    out.answer("loop-reschedule", f"{data['id']}: next {first_fire(data, out.wall())}", data)
+    return EXIT_DONE
+
+
+def _how_often(loop: dict[str, Any]) -> str:
+    return "when it says" if loop["interval_s"] is None else f"every {length(loop['interval_s'])}"
