@@ -81,9 +81,9 @@ async def test_a_part_that_fails_or_hangs_is_a_crash_row_and_the_others_are_aske
     async with whole_mesh(tmp_path, 0) as mesh:
         [root] = mesh.machines
         await rounds(root, 1)
-        last = Slow()
-        root.node.ticker.parts += [Broken(), Slow(PART_SECONDS + 1), last]
-        root.node.ticker.parts[1].name = "hangs"  # type: ignore[misc]
+        hangs = Slow(PART_SECONDS + 1)
+        hangs.name = "hangs"
+        root.node.ticker.parts += [Broken(), hangs, Slow()]
         parts = (await root.ask("tick"))["parts"]
         assert (parts["broken"]["failed"], parts["hangs"]["failed"]) == ("ValueError", "hung")
         assert parts["slow"]["looked"] == (await root.ask("status"))["tick"]["at"]
