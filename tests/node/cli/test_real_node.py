@@ -25,7 +25,6 @@ NOT_RUN_HERE = {
     "bench-seal",
     "bench-bus",
     "bench-mesh",
-    "bench-tick",
     "service-install",
 }
 """They take long, or need a service manager or another node, and have tests of their own."""
@@ -240,6 +239,11 @@ def test_the_way_to_the_owner(shell: Shell, tmp_path: Path) -> None:
     assert (said["way"], said["tries"], said["output"]) == ("hook", 1, "netsky: test of the owner's channel\n")
     shell("escalate", exit=2)
     config.write_text(before)
+
+
+def test_what_a_round_costs(shell: Shell) -> None:
+    figures = {one["key"] for one in shell.one("bench", "tick", "--at", str(shell.home.parent))["figures"]}
+    assert {"round_ms", "cron_ms", "loops_ms", "reading_step_ms", "reference_commit_ms"} <= figures
 
 
 def test_schedules_and_loops(shell: Shell) -> None:
