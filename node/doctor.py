@@ -146,6 +146,7 @@ def _not_answering(home: Home, files: Files) -> Iterator[Check]:
     if lock is not None:
         try:
             yield from _guard("database", lambda: _database(home, files))
+            yield from _schedules(home, files)
         finally:
             lock.release()
         yield Check("node", "warn", "the node is not running", "netsky up")
@@ -155,6 +156,14 @@ def _not_answering(home: Home, files: Files) -> Iterator[Check]:
         "node", "fail", f"process {pid or '(unknown)'} holds this home and does not answer",
         f"look into {home.node_log}; if it hangs: kill -9 {pid or 'PID'}, then netsky up",
     )  # fmt: skip
+
+
+def _schedules(home: Home, files: Files) -> Iterator[Check]:
+    """While the node runs its status has them."""
+    from netsky.node.schedule.reading import mistakes  # noqa: PLC0415 - brings time zones
+
+    for fault in mistakes(home, files):
+        yield Check("schedules", "fail", f"{fault}", f"correct {fault.path}; netsky help time")
 
 
 def _database(home: Home, files: Files) -> Iterator[Check]:
