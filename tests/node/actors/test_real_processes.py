@@ -13,9 +13,13 @@ from typing import Any
 
 import pytest
 import trio
+from netsky.node.actors.fence import Fence, Kind, argv
+from netsky.node.actors.launch import PROGRAMS
 from netsky.node.actors.place import end
 from netsky.node.seams.processes import CannotStart, Exit
 from netsky.node.seams.real_processes import RealProcess, RealProcesses
+
+from tests import needs
 
 Start = Callable[..., Any]
 
@@ -234,3 +238,15 @@ def test_whatever_was_started_dies_with_the_node_however_it_dies(tmp_path: Path)
 
     trio.run(scene)
     node.wait()
+
+
+@pytest.mark.parametrize("kind", ["bubblewrap", "unshare"])
+async def test_a_program_behind_a_fence_lives_longer_than_the_thread_that_started_it(
+    start: Start, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs.program(PROGRAMS[kind])
+    monkeypatch.setattr("trio._core._thread_cache.IDLE_TIMEOUT", 0.1)
+    process = await start("sleep", "30", fence=argv(kind, Fence((), ()), RealProcesses().world()))
+    with trio.move_on_after(1):
+        pytest.fail(f"it {(await process.wait()).sentence()}")
+    assert await end(process, 1) == Exit(None, signal.SIGTERM)
