@@ -19,6 +19,7 @@ from netsky.node.escalate.place import command_of
 from netsky.node.home import Home
 from netsky.node.membership.limits import INSTALL
 from netsky.node.seams.files import Files, HostileFile
+from netsky.node.watch.limits import HANG_SECONDS, HANG_SECONDS_MAX
 from netsky.relay.limits import ROUTES_MAX
 from netsky.relay.routes import RouteLine, parse_route
 
@@ -46,6 +47,7 @@ class Config:
     tick_seconds: int = limits.TICK_SECONDS
     owner_command: tuple[str, ...] = ()
     root_silent_s: int = SILENT_SECONDS
+    hang_seconds: int = HANG_SECONDS
     routes: tuple[RouteLine, ...] = ()
 
     @property
@@ -109,6 +111,11 @@ KEYS = (
         *("root", "silent_s", "root_silent_s"),
         "on a sibling: netsky0 counts as silent after so many seconds without a link to it",
         *(5, 86_400),
+    ),
+    Key(
+        *("watch", "hang_s", "hang_seconds"),
+        "an actor that owes something and has not moved for so many seconds is an alarm",
+        *(1, HANG_SECONDS_MAX),
     ),
     Key("mesh", "install", "mesh_install", "what a new machine types before `netsky join`", most=500),
 )

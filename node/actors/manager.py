@@ -105,6 +105,11 @@ class Actors:
                     self._warn("actor.roster_not_copied", actor=name, error=str(error))
             await signals.wait_beyond(ROSTER_SIGNAL, rung)
 
+    @property
+    def serving(self) -> bool:
+        """All of them are read and open, and none is just being changed."""
+        return self._serving.is_set() and not self._changing.locked()
+
     async def known(self) -> None:
         """Returns once all actors are read and open; TryLater if that takes longer than a start may take."""
         with trio.move_on_after(KNOWN_SECONDS):
@@ -158,6 +163,19 @@ class Actors:
                 await self._open(bare)
             self._node.events.publish("actor_removed", actor=name)
             return row
+
+    async def revive(self, name: str) -> bool:
+        """Ends its program, in whatever state that is, and starts it anew. False if it has none."""
+        await self._serving.wait()
+        async with self._changing:
+            here = self._here.get(name)
+            if here is None or here.place.actor.mode == "none":
+                return False
+            with trio.CancelScope(shield=True):  # whoever asks may give up, and an actor that is closed is no actor
+                await self._close(name)
+                await self._open(here.place.actor)
+            self._node.events.publish("actor_revived", actor=name)
+            return True
 
     def _warn(self, event: str, **fields: object) -> None:
         self._node.log.event(event, level="warn", **fields)

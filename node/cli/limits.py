@@ -18,6 +18,7 @@ PACKAGES = (
     "netsky.node.bus",
     "netsky.node.actors",
     "netsky.node.membership",
+    "netsky.node.watch",
 )
 
 

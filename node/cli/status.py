@@ -9,6 +9,7 @@ from netsky.node.cli.delivery import print_delivery
 from netsky.node.cli.dial import Dialer
 from netsky.node.cli.output import Output
 from netsky.node.cli.text import age, length, listens_at, plural, visible
+from netsky.node.cli.watch import quiet_line
 from netsky.node.errors import EXIT_DONE, Unreachable
 
 _CRASHES = "netsky query 'SELECT * FROM crashes'"
@@ -65,6 +66,8 @@ def _print(data: dict[str, Any], wrong: int, word: str, out: Output) -> None:
         _print_node(data, out)
     out.line()
     _print_actors(data["actors"], out)
+    for quiet in data.get("quiet", ()):
+        out.wrapped(f"  {quiet_line(quiet)}", 4)
     print_delivery(data, out)
     out.line()
     if not wrong:

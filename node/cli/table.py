@@ -94,6 +94,7 @@ TOPICS = (
     ("actors", "Actors"),
     ("mesh", "The mesh"),
     ("time", "Time"),
+    ("watch", "Watching"),
     ("owner", "The owner"),
     ("help", "Help and tools"),
 )
@@ -103,7 +104,7 @@ LATER = (
     ("root", "halt", "resume"),
     ("drill", "sim"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
-    ("owner", "cron", "loop", "watchdog", "quiet", "handoffs"),
+    ("owner", "cron", "loop", "handoffs"),
 )
 """First words that the design names and this version does not have."""
 

@@ -52,6 +52,7 @@ from netsky.node.membership.membership import Membership, Parts
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
 from netsky.node.version import program_version
+from netsky.node.watch.watchdog import add_watchdog
 from netsky.relay.authority import VOICES
 
 if TYPE_CHECKING:
@@ -238,13 +239,20 @@ async def _assemble(
         crashed=node.crashes.report,
         pid=around.pid,
     )
+    add_watchdog(node)
     node.links = make_links(node)
     if node.links is not None:
         node.membership.sightings = node.links
-    restored = was_restored(home, seams.files)
-    recovered = await node.bus.recover(ledger.transaction, after_crash=opened.after_crash, restored=restored)
-    log.event("bus.recovered", **asdict(recovered), blobs_removed=await recover_blobs(node.blobs, ledger.transaction))
+    await _recover(node)
     return node
+
+
+async def _recover(node: Node) -> None:
+    """What was accepted earlier is where it belongs."""
+    store, crashed = node.ledger.transaction, node.opened.after_crash
+    restored = was_restored(node.home, node.seams.files)
+    recovered = await node.bus.recover(store, after_crash=crashed, restored=restored)
+    node.log.event("bus.recovered", **asdict(recovered), blobs_removed=await recover_blobs(node.blobs, store))
 
 
 async def _load_membership(node: Node) -> None:

@@ -18,6 +18,7 @@ from netsky.node.identity import Identity
 from netsky.node.log import Log
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger
+from netsky.node.watch.acts import Acts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -35,6 +36,7 @@ if TYPE_CHECKING:
     from netsky.node.membership.membership import Membership
     from netsky.node.seams.time import Time
     from netsky.node.supervise import Supervisor
+    from netsky.node.watch.watchdog import Watchdog
 
     Watch = Callable[[Identity, Time], MakeStore]
 
@@ -81,11 +83,13 @@ class Node:
     markers: Markers = field(init=False)
     pager: Pager = field(init=False)
     ticker: Ticker = field(init=False)
+    watchdog: Watchdog = field(init=False)
     control: ControlServer = field(init=False)
     links: Links | None = field(init=False, default=None)
     tree: Supervisor = field(init=False)
     complaints: list[Callable[[], list[Fault]]] = field(default_factory=list)
     """Parts that can say what is wrong with them, for `status`."""
+    acts: Acts = field(default_factory=Acts)
     stopping: trio.Event = field(default_factory=trio.Event)
     stop_reason: str = ""
     is_ready: bool = False

@@ -9,6 +9,7 @@ node (rest_for_one)
   links      to other nodes, if there are any
   voices     the actors that are code of the node (one_for_one)
   care       config, retention, the ticker, the pager, the lookout for a silent root (one_for_one)
+  watch      the watchdog: last, so that what restarts the others restarts it too, and nothing restarts for it
 """
 
 from __future__ import annotations
@@ -56,6 +57,7 @@ def grow(node: Node, hung: Hung) -> Supervisor:
         Child("lookout", Lookout(node).run),
     ]
     children.append(_branch(node, hung, "care", care))
+    children.append(Child("watch", node.watchdog.run))
     return _supervisor(node, hung, "node", children, "rest_for_one")
 
 

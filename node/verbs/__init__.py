@@ -13,6 +13,7 @@ from netsky.node.verbs.status import status
 from netsky.node.verbs.tick import tick
 from netsky.node.verbs.trace import trace_verb
 from netsky.node.verbs.verb import Verb
+from netsky.node.verbs.watch import quiet, watchdog
 
 TABLE: Mapping[str, Verb] = MappingProxyType(
     {
@@ -53,5 +54,7 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "dead_drop": Verb(dead.dead_drop, booked=True),
         "nodes": Verb(mesh.nodes, actors=True),
         "tick": Verb(tick, booked=True),
+        "watchdog": Verb(watchdog, actors=True),
+        "quiet": Verb(quiet, actors=True, booked=True),
     }
 )

@@ -86,9 +86,10 @@ async def follow(node: Node, caller: Caller, args: Args, emit: Emit) -> dict[str
     actor = channel_of(node, caller, args.maybe_text("actor"))
     args.nothing_else()
     heard = node.signals.count(actor)
-    while True:
-        await emit({"actor": actor})
-        heard = await node.signals.wait_beyond(actor, heard)
+    with node.acts.following(actor):
+        while True:
+            await emit({"actor": actor})
+            heard = await node.signals.wait_beyond(actor, heard)
 
 
 async def _taken(node: Node, id: str) -> dict[str, Any] | None:  # noqa: A002 - the envelope's word

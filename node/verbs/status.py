@@ -10,6 +10,7 @@ from netsky.node.db import dead_letters, invites, links, outbox
 from netsky.node.links.trouble import troubles
 from netsky.node.verbs.bus import channel_counts
 from netsky.node.version import program_version
+from netsky.node.watch.watchdog import quiets_shown
 
 REFUSED_MAX = 100
 """Counters of what was refused, the latest: more is a query."""
@@ -65,6 +66,7 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         "faults": wrong,
         "crashes": node.crashes.count,
         "tasks": node.tree.states(),
+        "quiet": quiets_shown(node.watchdog, node.seams.time.monotonic()),
         "tick": None if node.ticker.latest is None else node.ticker.latest.data(),
         "sockets": node.control.paths,
         "log": node.home.node_log,
