@@ -233,6 +233,20 @@ def test_the_way_to_the_owner(shell: Shell, tmp_path: Path) -> None:
     config.write_text(before)
 
 
+def test_who_is_watched_and_who_is_quiet(shell: Shell) -> None:
+    shell("tick")
+    found = shell.one("watchdog")
+    assert {"agent0", "agent1", "agentcron"} <= {one["actor"] for one in found["actors"]}
+    assert found["alarms"] == []
+    said = shell.one("quiet", "900", "--reason", "a long build", "--actor", "agent1")
+    assert (said["actor"], said["quiet"][0]["by"]) == ("agent1", "operator")
+    assert [one["actor"] for one in shell.one("status")["quiet"]] == ["agent1"]
+    assert "operator" in {one["owner"] for one in shell.one("watchdog")["markers"]}
+    assert shell.one("quiet", "--clear", "--actor", "agent1")["cleared"] == 1
+    shell("quiet", "3601", "--reason", "too long", exit=2)
+    shell("quiet", "60", "--reason", "of nobody", "--actor", "agent77", exit=3)
+
+
 def test_an_actor_with_a_program(shell: Shell) -> None:
     program = "import json,sys; print(len(json.load(sys.stdin)['text']), 'letters'); print('looked', file=sys.stderr)"
     unfenced = ("--unfenced", "--confirm", "worker2")
