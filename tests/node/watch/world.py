@@ -209,7 +209,10 @@ class World:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(live)
             await ready.wait()
-            yield self.node
+            try:
+                yield self.node
+            finally:
+                self.ledgers.hangs = lambda _: False  # else a test that fails never ends
             stop.set()
 
     async def add(self, name: str, *, mode: str = "resident", timeout: int = 1_800, manager: str | None = None) -> None:
