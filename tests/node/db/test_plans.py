@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from netsky.node.db import answers, arrivals, blobs, flight, forward, handovers, inbox, links, messages, outbox
+from netsky.node.db import answers, arrivals, blobs, flight, forward, handovers, inbox, links, messages, outbox, owner
 from netsky.node.db.ledger import SqliteLedger
 from netsky.node.seams.ledger import Statement
 
@@ -39,6 +39,11 @@ BUSY = {
     "handovers of what is taken": handovers.forget_taken(),
     "handovers due of the reply lane": handovers.due("agent1", 1, replies=True),
     "handovers in the middle": handovers.in_the_middle(),
+    "untold": owner.untold(64),
+    "open_asks": owner.open_asks(64),
+    "replies": owner.replies(64),
+    "taken_unseen": owner.taken_unseen(64),
+    "asked_by": owner.asked_by(["agent1"], 64),
 }
 
 ALLOWED = (
@@ -48,8 +53,9 @@ ALLOWED = (
     "SCAN handovers",
     "SCAN outbox USING INDEX outbox_share",
     "SCAN outbox USING INDEX outbox_open",
+    "SCAN o USING INDEX owner_items_untold",
 )
-"""Sets, what is short, and what has no outcome: that is bounded by the caps that are asked about."""
+"""Sets, what is short, and what has no outcome or was told to nobody: bounded by the caps that are asked about."""
 
 
 @pytest.mark.parametrize("name", sorted(BUSY))
