@@ -18,6 +18,7 @@ from netsky.node.escalate.limits import COMMAND_WORDS_MAX, SILENT_SECONDS
 from netsky.node.escalate.place import command_of
 from netsky.node.home import Home
 from netsky.node.membership.limits import INSTALL
+from netsky.node.owner.limits import PAGE_AFTER_SECONDS
 from netsky.node.seams.files import Files, HostileFile
 from netsky.relay.limits import ROUTES_MAX
 from netsky.relay.routes import RouteLine, parse_route
@@ -47,6 +48,7 @@ class Config:
     owner_command: tuple[str, ...] = ()
     root_silent_s: int = SILENT_SECONDS
     tick_tz: str = ""
+    owner_page_after_s: int = PAGE_AFTER_SECONDS
     routes: tuple[RouteLine, ...] = ()
 
     @property
@@ -106,6 +108,11 @@ KEYS = (
         *("owner", "command", "owner_command"),
         'the program that reaches you, and its arguments, ["/home/me/bin/tell-me"]: netsky help escalation',
         most=COMMAND_WORDS_MAX,
+    ),
+    Key(
+        *("owner", "page_after_s", "owner_page_after_s"),
+        "on netsky0: page you for what agent0 has not taken after so many seconds",
+        *(60, 86_400),
     ),
     Key(
         *("root", "silent_s", "root_silent_s"),

@@ -49,6 +49,7 @@ from netsky.node.links.make import make_links
 from netsky.node.log import Log
 from netsky.node.markers import Markers
 from netsky.node.membership.membership import Membership, Parts
+from netsky.node.owner.make import add_desk
 from netsky.node.schedule.parts import add_schedules
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
@@ -252,6 +253,7 @@ def _add_watch(node: Node) -> None:
     )
     node.pager = Pager(node)
     add_schedules(node)
+    add_desk(node)
 
 
 async def _load_membership(node: Node) -> None:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from netsky.node.links.store import MakeStore
     from netsky.node.markers import Markers
     from netsky.node.membership.membership import Membership
+    from netsky.node.owner.desk import OwnerDesk
     from netsky.node.schedule.cron import Cron
     from netsky.node.schedule.loops import Loops
     from netsky.node.seams.time import Time
@@ -87,6 +88,8 @@ class Node:
     loops: Loops = field(init=False)
     control: ControlServer = field(init=False)
     links: Links | None = field(init=False, default=None)
+    owner: OwnerDesk | None = field(init=False, default=None)
+    """At netsky0 alone."""
     tree: Supervisor = field(init=False)
     complaints: list[Callable[[], list[Fault]]] = field(default_factory=list)
     """Parts that can say what is wrong with them, for `status`."""

@@ -8,7 +8,7 @@ node (rest_for_one)
   actors     their programs
   links      to other nodes, if there are any
   voices     the actors that are code of the node (one_for_one)
-  care       config, retention, the ticker, the pager, the lookout for a silent root (one_for_one)
+  care       config, retention, the ticker, the pager, the lookout for a silent root, the owner's desk (one_for_one)
 """
 
 from __future__ import annotations
@@ -55,6 +55,8 @@ def grow(node: Node, hung: Hung) -> Supervisor:
         Child("pager", node.pager.run, stop_seconds=12),
         Child("lookout", Lookout(node).run),
     ]
+    if node.owner is not None:
+        care.append(Child("owner", node.owner.run))
     children.append(_branch(node, hung, "care", care))
     return _supervisor(node, hung, "node", children, "rest_for_one")
 

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 
 from netsky.node.verbs import actors, blobs, bus, control, dead, look, mesh, schedules
+from netsky.node.verbs.owner import owner
 from netsky.node.verbs.page import page
 from netsky.node.verbs.proof import proof
 from netsky.node.verbs.send import send
@@ -52,6 +53,7 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "dead_retry": Verb(dead.dead_retry, actors=True, booked=True),
         "dead_drop": Verb(dead.dead_drop, booked=True),
         "nodes": Verb(mesh.nodes, actors=True),
+        "owner": Verb(owner, actors=True),
         "tick": Verb(tick, booked=True),
         "cron_add": Verb(schedules.cron_add, actors=True, booked=True),
         "cron_ls": Verb(schedules.cron_ls, actors=True),

@@ -220,6 +220,33 @@ def test_what_was_refused_is_listed(shell: Shell) -> None:
     shell("channel", "tail", "worker9", exit=3)
 
 
+def test_what_the_owner_says_and_gets(shell: Shell) -> None:
+    said = ("owner", "ask", "drop it?", "--from", "worker1", "--deadline", "2h")
+    shell(*said, exit=2)
+    asked = shell.one(*said, "--otherwise", "keep it")
+    report = shell.one("send", "owner", "all is well", "--from", "agent0", "--kind", "report")["id"]
+    shell(*said, "--otherwise", "keep it", "--wait=0.1s", exit=6)
+    found = shell.one("owner", "inbox", "--peek")
+    assert (found["waiting"], found["new"], found["asks"]) == (3, 3, 2)
+    assert shell.one("owner", "show", asked["id"])["ask"]["otherwise"] == "keep it"
+    replied = shell.one("owner", "reply", asked["id"], "yes")
+    assert replied["answers"] == asked["id"]
+    assert shell.one("owner", "reply", asked["id"], "yes")["duplicate"] is True
+    shell("owner", "reply", asked["id"], "no", exit=7)
+    shell("owner", "reply", "nothing", "no", exit=3)
+    assert shell.one("wait", "reply", asked["id"])["reply"]["data"]["by"] == "owner"
+    verified = shell.one("channel", "verify", replied["id"])
+    assert (verified["answered"], verified["owner"]) == ("owner", True)
+    assert shell.one("owner", "take", report)["taken"] == [report]
+    assert len(shell.one("owner", "inbox", "--all")["items"]) == 3
+    assert len(shell.one("owner", "asks", "--all")["asks"]) == 2
+    sent = shell.one("owner", "send", "how far is it?")
+    shell("send", "owner", "done", "--from", "agent0", "--kind", "reply", "--in-reply-to", sent["id"])
+    assert (
+        shell.one("owner", "send", "and now?", "--about", asked["id"], "--idempotency-key", "o")["duplicate"] is False
+    )
+
+
 def test_looking_at_what_happened(shell: Shell) -> None:
     assert shell.one("query", "SELECT count(*) AS n FROM messages")["columns"] == ["n"]
     assert shell.one("tick")["round"] > 0
