@@ -52,6 +52,10 @@ def text(path: Path) -> str:
     return path.read_text()
 
 
+def how_many(folder: Path, pattern: str) -> int:
+    return len(list(folder.glob(pattern)))
+
+
 def size(path: Path) -> int:
     return path.stat().st_size
 
@@ -136,6 +140,18 @@ async def test_a_signal_reaches_the_program_and_its_group(start: Start, tmp_path
     assert await process.wait() == Exit(7, None)
     assert not alive(4001)
     process.signal_group(signal.SIGTERM)  # nobody is there, and nothing happens
+
+
+async def test_with_its_end_it_is_told_how_many_processes_it_was(start: Start, tmp_path: Path) -> None:
+    script = "import os, time; os.fork() or (os.setsid(), os.fork()); open(f'there{os.getpid()}', 'w'); time.sleep(60)"
+    process = await start(sys.executable, "-c", script, cwd=str(tmp_path))
+    with trio.fail_after(10):
+        while how_many(tmp_path, "there*") < 3:  # noqa: ASYNC110 - files ring no bell
+            await trio.sleep(0.005)
+    exit = await end(process, 3)  # noqa: A001 - the type's own word
+    assert (exit, exit.ended, exit.left) == (Exit(None, signal.SIGTERM), 3, 0)
+    by_itself = await (await start("true")).wait()
+    assert (by_itself.ended, by_itself.left) == (0, 0)
 
 
 async def test_what_ignores_the_signal_and_what_left_the_group_end_with_the_second_step(
