@@ -47,6 +47,7 @@ class Config:
     owner_command: tuple[str, ...] = ()
     root_silent_s: int = SILENT_SECONDS
     tick_tz: str = ""
+    root_lease_s: int = limits.ROOT_LEASE_SECONDS
     routes: tuple[RouteLine, ...] = ()
 
     @property
@@ -111,6 +112,11 @@ KEYS = (
         *("root", "silent_s", "root_silent_s"),
         "on a sibling: netsky0 counts as silent after so many seconds without a link to it",
         *(5, 86_400),
+    ),
+    Key(
+        *("root", "lease_s", "root_lease_s"),
+        "how long a sibling goes on with work that netsky0 routed to it without a word from netsky0, in seconds",
+        *(10, 86_400),
     ),
     Key("mesh", "install", "mesh_install", "what a new machine types before `netsky join`", most=500),
 )

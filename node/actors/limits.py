@@ -9,6 +9,9 @@ LOSSES_MAX = 2
 GRACE_SECONDS = 3.0
 """Between SIGTERM and SIGKILL: long enough to write a file, and three of them fit into an orderly stop."""
 
+REST_SECONDS = 12.0
+"""Until programs that were told to end are called still running: twice what SIGTERM, the grace and SIGKILL take."""
+
 TIMEOUT_SECONDS = 1_800
 TIMEOUT_SECONDS_MAX = 86_400
 """For one envelope, unless said otherwise: an agent may think for half an hour."""

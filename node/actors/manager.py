@@ -7,13 +7,14 @@ is taken over from an earlier life of the node: what that one started died with 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import trio
 from netsky.envelope.address import actor_invalid
 from netsky.node.actors.handover import settle_open
+from netsky.node.actors.here import Ended, Here, all_of, counted, ended
 from netsky.node.actors.launch import Launcher, offered
 from netsky.node.actors.limits import KNOWN_SECONDS
 from netsky.node.actors.place import Place
@@ -36,20 +37,11 @@ ROOT_NODE = "netsky0"
 _RESERVED = VOICES | {"owner"}
 
 
-@dataclass(slots=True)
-class _Here:
-    """An actor of this life."""
-
-    place: Place
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    ended: trio.Event = field(default_factory=trio.Event)
-
-
 class Actors:
     def __init__(self, node: Node, environ: Mapping[str, str] = os.environ) -> None:
         self._node = node
         self._environ = environ
-        self._here: dict[str, _Here] = {}
+        self._here: dict[str, Here] = {}
         self._launcher: Launcher | None = None
         self._nursery: trio.Nursery | None = None
         self._changing = trio.Lock()
@@ -73,7 +65,8 @@ class Actors:
         lost, _, found = await node.group.write([rows.lose_sessions(now), handovers.forget_taken(), rows.all()])
         for session in rows.session_rows(lost):
             self._warn("actor.session_lost", actor=session.actor, pid=session.pid)
-        await settle_open(node.group, node.seams.files, node.home.channels, node.log)
+        halted = node.halt.is_halted
+        await settle_open(node.group, node.seams.files, node.home.channels, node.log, halted=halted)
         fence = await offered(node.home, node.seams, self._environ)
         self._launcher = Launcher(node.home, node.identity.name, node.seams, self._environ, fence)
         if fence.kind is None:
@@ -158,6 +151,47 @@ class Actors:
                 await self._open(bare)
             self._node.events.publish("actor_removed", actor=name)
             return row
+
+    async def rest(self, names: Collection[str] | None = None) -> Ended:
+        """Ends the programs of these, or of all, and starts none for them until `wake`. Their mailboxes stay."""
+        chosen = [
+            here
+            for name, here in sorted(self._here.items())
+            if (names is None or name in names) and here.place.actor.mode != "none"
+        ]
+        running = [here for here in chosen if not here.ended.is_set()]
+        before = counted(running)
+        for here in running:
+            here.scope.cancel()
+        slow = await all_of([here.ended for here in running])
+        for here in chosen:
+            if here.place.state != "degraded":
+                here.rests(self._node.halt.why_not(here.place.actor.name))
+        return ended(running, before, slow)
+
+    async def drop_routed(self) -> Ended:
+        """The same for the one program of each whose program is started for each envelope, if that came by a route and
+        is work: it goes back, and its actor goes on with what else there is."""
+        running, over = [], []
+        for _, here in sorted(self._here.items()):
+            event = here.place.drop_routed()
+            if event is not None:
+                running.append(here)
+                over.append(event)
+        before = counted(running)
+        slow = await all_of(over)
+        return ended(running, before, slow)
+
+    async def wake(self) -> list[str]:
+        """Starts what rests and may run again."""
+        woken = []
+        async with self._changing:
+            for name, here in sorted(self._here.items()):
+                if here.resting and not self._node.halt.why_not(name):
+                    await here.ended.wait()
+                    self._begin(here.place.actor)
+                    woken.append(name)
+        return woken
 
     def _warn(self, event: str, **fields: object) -> None:
         self._node.log.event(event, level="warn", **fields)
@@ -245,21 +279,28 @@ class Actors:
 
     async def _open(self, row: ActorRow) -> None:
         """Folders, socket, program."""
-        assert self._launcher is not None
         if self._nursery is None:  # this task ended while we waited; its next life opens what the rows name
             raise TryLater("the actors are being started again just now", next="netsky agent ls, in a moment")
         self._make_folders(row.name)
         path = self._node.home.actor_socket(row.name)
         if path not in self._node.control.paths:
             await self._node.control.open(path, Caller("actor", row.name, row.fenced))
-        here = self._here[row.name] = _Here(Place(self._node, row, self._launcher))
-        if row.enabled:
-            self._nursery.start_soon(self._live, here, name=f"actor {row.name}")
-        else:
+        self._begin(row)
+
+    def _begin(self, row: ActorRow) -> None:
+        assert self._launcher is not None
+        assert self._nursery is not None
+        here = self._here[row.name] = Here(Place(self._node, row, self._launcher))
+        reason = "" if row.mode == "none" else self._node.halt.why_not(row.name)
+        if reason or not row.enabled:
             here.place.state = "stopped"
             here.ended.set()
+            if reason:
+                here.rests(reason)
+        else:
+            self._nursery.start_soon(self._live, here, name=f"actor {row.name}")
 
-    async def _live(self, here: _Here) -> None:
+    async def _live(self, here: Here) -> None:
         try:
             with here.scope:
                 await here.place.run()

@@ -36,13 +36,18 @@ class Place:
     def __init__(self, node: Node, actor: ActorRow, launcher: Launcher, runtime: Runtime | None = None) -> None:
         self.actor = actor
         self.state = "none" if actor.mode == "none" else "starting"
-        """none, starting, running (a program runs), idle (no work), waits (for room or a restart), degraded."""
+        """none, starting, running (a program runs), idle (no work), waits (for room or a restart), degraded, halted."""
         self.reason = ""
         self.pid: int | None = None
         self.started_at: int | None = None
+        self.ended = 0
+        """Processes of its programs that were ended from here and not by themselves, so far."""
+        self.left = 0
+        """Those of the latest that could not be ended."""
         self._node = node
         self._launcher = launcher
         self._runtime = runtime or AnyCommand()
+        self._hands = Hands(node, actor, self._try, self)
         self._child = Child("program", self._resident, stop_seconds=STOP_SECONDS)
         if actor.mode == "per_envelope":
             self._child = Child("envelopes", self._per_envelope, stop_seconds=STOP_SECONDS)
@@ -73,6 +78,11 @@ class Place:
         except GaveUp as given_up:
             self._degrade(str(given_up))
 
+    def drop_routed(self) -> trio.Event | None:
+        """Ends the program that has work in hand which came by a route; that goes back into the inbox, and the place
+        goes on. Set when that is done; None if there is none."""
+        return None if self.pid is None or self.actor.mode != "per_envelope" else self._hands.drop_routed()
+
     def _degrade(self, reason: str) -> None:
         self.state, self.reason = "degraded", reason
         self._node.log.error("actor.degraded", actor=self.actor.name, reason=reason)
@@ -88,7 +98,7 @@ class Place:
         raise ProgramEnded(self.reason)
 
     async def _per_envelope(self) -> None:
-        await Hands(self._node, self.actor, self._try, self).run()
+        await self._hands.run()
 
     async def _try(self, handed: Handed) -> Verdict:
         try:
@@ -111,7 +121,12 @@ class Place:
             run = Run(await process.wait(), b"") if envelope is None else await self._converse(process, envelope)
         finally:
             with trio.CancelScope(shield=True):
-                exit = await end(process, GRACE_SECONDS) if run is None else run.exit  # noqa: A001
+                if run is None:
+                    exit = await end(process, GRACE_SECONDS)  # noqa: A001
+                    self.ended += exit.ended
+                    self.left = exit.left
+                else:
+                    exit = run.exit  # noqa: A001
                 self.pid = None
                 self.state = "waits"
                 self._look_at_start_files(launched)

@@ -33,6 +33,10 @@ from netsky.node.db.opening import Opened, begin, finish, settings
 from netsky.node.errors import Conflict, Unusable
 from netsky.node.escalate.pager import Pager
 from netsky.node.events import Events, Signals
+from netsky.node.halt.halting import Halting
+from netsky.node.halt.orders import Orders
+from netsky.node.halt.receipt import KIND as CONTROL
+from netsky.node.halt.receipt import WATCHDOG
 from netsky.node.home import (
     HOLDER_NAME,
     Home,
@@ -227,6 +231,7 @@ async def _assemble(
     )
     node.actors = Actors(node)
     node.voices = Voices(node)
+    await _make_halts(node, ledger)
     _add_watch(node)
     node.links = make_links(node)
     if node.links is not None:
@@ -252,6 +257,17 @@ def _add_watch(node: Node) -> None:
     )
     node.pager = Pager(node)
     add_schedules(node)
+
+
+async def _make_halts(node: Node, ledger: Ledger) -> None:
+    """Before any task runs: a halted node takes nothing in and starts nothing."""
+    node.halt = Halting(node)
+    await node.halt.load(ledger)
+    node.orders = Orders(node)
+    await node.orders.load(ledger)
+    node.bus.planner.door.halted = node.halt.refusal
+    node.complaints.append(node.halt.complaints)
+    node.voices.hear(WATCHDOG, CONTROL, node.orders.hear)
 
 
 async def _load_membership(node: Node) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from netsky.node.daemon.control import ControlServer
     from netsky.node.daemon.ticker import Ticker
     from netsky.node.escalate.pager import Pager
+    from netsky.node.halt.halting import Halting
+    from netsky.node.halt.orders import Orders
     from netsky.node.links.links import Links
     from netsky.node.links.store import MakeStore
     from netsky.node.markers import Markers
@@ -79,6 +81,8 @@ class Node:
     blobs: BlobStore = field(init=False)
     bus: Bus = field(init=False)
     actors: Actors = field(init=False)
+    halt: Halting = field(init=False)
+    orders: Orders = field(init=False)
     voices: Voices = field(init=False)
     markers: Markers = field(init=False)
     pager: Pager = field(init=False)

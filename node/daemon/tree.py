@@ -8,6 +8,7 @@ node (rest_for_one)
   actors     their programs
   links      to other nodes, if there are any
   voices     the actors that are code of the node (one_for_one)
+  halt       the lease on routed work, and orders to halt on their way (one_for_one)
   care       config, retention, the ticker, the pager, the lookout for a silent root (one_for_one)
 """
 
@@ -48,6 +49,8 @@ def grow(node: Node, hung: Hung) -> Supervisor:
         children.append(Child("links", node.links.run, announces=True))
     voices = [Child(name, voice.run) for name, voice in node.voices.at_work()]
     children.append(_branch(node, hung, "voices", voices))
+    halts = [Child("halting", node.halt.run, stop_seconds=15), Child("orders", node.orders.run)]
+    children.append(_branch(node, hung, "halt", halts))
     care = [
         Child("config", lambda: watch_config(node)),
         Child("retention", lambda: prune_forever(node)),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from netsky.node.verbs import actors, blobs, bus, control, dead, look, mesh, schedules
+from netsky.node.verbs import actors, blobs, bus, control, dead, halt, look, mesh, schedules
 from netsky.node.verbs.page import page
 from netsky.node.verbs.proof import proof
 from netsky.node.verbs.send import send
@@ -47,6 +47,9 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "revoke": Verb(mesh.revoke, booked=True),
         "page": Verb(page, actors=True, booked=True),
         "deputy": Verb(mesh.deputy, booked=True),
+        "halt": Verb(halt.halt, booked=True),
+        "resume": Verb(halt.resume, booked=True),
+        "halted": Verb(halt.halted, waits=True),
         "dead_ls": Verb(dead.dead_ls, actors=True),
         "dead_show": Verb(dead.dead_show, actors=True),
         "dead_retry": Verb(dead.dead_retry, actors=True, booked=True),

@@ -35,6 +35,7 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         "fingerprint": identity.fingerprint,
         "version": program_version(),
         "ready": node.is_ready,
+        "halted": node.halt.shown(),
         "uptime_ns": node.seams.time.monotonic() - node.started_monotonic,
         "you": caller.name,
     }
@@ -56,6 +57,7 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         "started_at": node.started_at,
         "after_crash": node.opened.after_crash,
         "actors": actors,
+        "cut_off": node.halt.cut.shown(),
         "fence": node.actors.fence,
         "fence_missing": node.actors.fence_missing,
         **delivery,

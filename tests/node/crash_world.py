@@ -39,6 +39,7 @@ class World:
         self.history: list[bytes] = []
         self.accepted: dict[str, str] = {}  # key -> id
         self.lives = 0
+        self.life: Life
         self._ledgers: list[Any] = []
         init_home(self.home, RealFiles(), SeededChance(1), VirtualTime(), root=True)
 
@@ -60,7 +61,7 @@ class World:
     async def live(self, story: Tale, kill_before: int | None) -> list[str]:
         """One life: the node and its people together, until the story is told or the node is killed. Its seam calls."""
         sockets = MemorySockets()
-        life = Life(self.seams(sockets), kill_before)
+        life = self.life = Life(self.seams(sockets), kill_before)
         stop = trio.Event()
         ready = trio.Event()
 

@@ -37,7 +37,11 @@ BUSY = {
     "held": blobs.held([b"h"]),
     "touch": blobs.touch(b"h", 1),
     "handovers of what is taken": handovers.forget_taken(),
-    "handovers due of the reply lane": handovers.due("agent1", 1, replies=True),
+    "handovers due of the reply lane": handovers.due("agent1", 1, "replies"),
+    "kept back by a halt": inbox.kept_back("agent1", ["a"], "replies"),
+    "kept back without a lease": inbox.kept_back("agent1", ["a"], "own"),
+    "who holds what was routed": inbox.holders_of_routed(),
+    "is_done": outbox.is_done(b"k", "a"),
     "handovers in the middle": handovers.in_the_middle(),
 }
 
@@ -46,6 +50,7 @@ ALLOWED = (
     "SCAN each",
     "SCAN first",
     "SCAN handovers",
+    "SCAN inbox USING INDEX inbox_waiting",
     "SCAN outbox USING INDEX outbox_share",
     "SCAN outbox USING INDEX outbox_open",
 )
