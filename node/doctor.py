@@ -194,6 +194,14 @@ def _running(status: dict[str, Any]) -> Iterator[Check]:
             yield Check("fence", "warn", sentence, f"netsky agent rm {actor['name']}, and add it with one")
     if status.get("network") is not None and not any(fault["code"] == "network" for fault in status["faults"]):
         yield Check("network", "ok", f"links listen at {listens_at(status['network'])}")
+    halted, cut = status["halted"], status["cut_off"]
+    if halted is not None:
+        step = f"on netsky0: netsky resume --node {status['name']}" if halted["by_root"] else "netsky resume"
+        why = f": {halted['reason']}" if halted["reason"] else ""
+        yield Check("halted", "warn", f"halted by {halted['who']}{why}: it runs nothing and takes no work", step)
+    if cut is not None and cut["cut"]:
+        sentence = "no link to netsky0, so nothing that came from there is handed out"
+        yield Check("cut off", "warn", sentence, "netsky status says why there is no link")
     for fault in status["faults"]:
         yield Check(fault["code"], "fail", fault["sentence"], fault["next"])
     if status["crashes"]:

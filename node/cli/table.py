@@ -102,7 +102,7 @@ TOPICS = (
 """The order of the overview."""
 
 LATER = (
-    ("root", "halt", "resume"),
+    ("root",),
     ("drill", "sim"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
     ("owner", "watchdog", "quiet", "handoffs"),

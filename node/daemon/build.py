@@ -229,9 +229,7 @@ async def _assemble(
         mesh=node,
         held=node.is_held,
     )
-    node.actors = Actors(node)
-    node.voices = Voices(node)
-    await _make_halts(node, ledger)
+    await _make_actors(node, ledger)
     _add_watch(node)
     node.links = make_links(node)
     if node.links is not None:
@@ -259,8 +257,10 @@ def _add_watch(node: Node) -> None:
     add_schedules(node)
 
 
-async def _make_halts(node: Node, ledger: Ledger) -> None:
-    """Before any task runs: a halted node takes nothing in and starts nothing."""
+async def _make_actors(node: Node, ledger: Ledger) -> None:
+    """With what is known of a halt, before any task runs: a halted node takes nothing in and starts nothing."""
+    node.actors = Actors(node)
+    node.voices = Voices(node)
     node.halt = Halting(node)
     await node.halt.load(ledger)
     node.orders = Orders(node)

@@ -313,6 +313,24 @@ def test_a_machine_joins_and_leaves(shell: Shell) -> None:
     shell("revoke", "netsky0", "--yes", exit=7)
 
 
+def test_a_halt_and_its_end(shell: Shell) -> None:
+    halted = shell.one("halt", "--node", "netsky0", "--reason", "a test")
+    assert (halted["done"], halted["here"]["stored"]) == (1, True)
+    everybody = shell.plain("--json", "halt", "--all")  # an answer, and exit 6 for the one that is away
+    assert everybody.returncode == 6
+    answer = json.loads(everybody.stdout)
+    validator("halt").validate(answer)
+    assert (answer["ok"], answer["data"]["done"], answer["data"]["waiting"]) == (True, 1, 1)
+    assert shell.one("send", "agent1", "x", "--from", "agent0", exit=8)["code"] == "halted"
+    shell("channel", "drain", "agent0")
+    shell("nodes")
+    shell("status")
+    shell("doctor")
+    shell("halt", "--node", "nobody", exit=3)
+    shell("halt", "--node", "netsky1", "--all", exit=2)
+    assert shell.one("resume", "--node", "netsky0")["here"]["halted"] is False
+
+
 def test_health(shell: Shell) -> None:
     shell("doctor")
     assert shell.one("service", "status")["installed"] is False

@@ -157,4 +157,4 @@ def test_a_node_killed_before_any_call_that_changes_something_around_a_halt_stay
         points[world.killed] += 1
     with capsys.disabled():
         print(f"\nkilled before each of {points.total()} calls around a halt: {dict(points)}")
-    assert points["processes.start"] == 2
+    assert points["sqliteledger.transaction"] > 3, "the halt itself, what was given back, the tries"
