@@ -70,6 +70,8 @@ class Cron:
     async def tick(self, now: int) -> Mapping[str, object]:
         async with self._lock:
             await self._look()
+            if self._node.halt.is_halted:  # as if it were asleep: what was due meanwhile was missed
+                return {"halted": True}
             return await self._fire(now)
 
     async def current(self) -> None:

@@ -337,6 +337,21 @@ async def test_a_sibling_halts_itself_and_netsky0_sees_it_and_cannot_lift_it(
         assert (await root.refusal("halt", reason="x" * 201))["code"] == "reason_invalid"
 
 
+async def test_schedules_do_not_fire_while_a_node_is_halted(tmp_path: Path, jumping_clock: MockClock) -> None:
+    async with halting_mesh(tmp_path, 0) as mesh:
+        [root] = mesh.machines
+        await root.ask(
+            "cron_add", label="often", schedule="*/10 * * * *", target="agent0", prompt="look", missed="last"
+        )
+        await waiting(root, "agent0", 1)
+        await root.ask("halt")
+        await trio.sleep(3_600)
+        assert len(await root.inbox("agent0")) == 1
+        await root.ask("resume")
+        await trio.sleep(70)
+        assert len(await root.inbox("agent0")) == 2, "the newest of those that were missed, once"
+
+
 async def test_a_program_that_does_not_end_is_killed_and_counted(tmp_path: Path, jumping_clock: MockClock) -> None:
     async with halting_mesh(tmp_path, 0) as mesh:
         [root] = mesh.machines
