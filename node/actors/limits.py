@@ -30,3 +30,6 @@ ENVIRONMENT_MAX = 64
 
 KNOWN_SECONDS = 25.0
 """How long a question waits for a node that is starting: less than a client waits for its answer."""
+
+OPEN_SECONDS = 5.0
+"""For folder and socket of an actor whose program was ended to be started anew, even while the node stops."""

@@ -7,7 +7,7 @@ is taken over from an earlier life of the node: what that one started died with 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -15,7 +15,7 @@ import trio
 from netsky.envelope.address import actor_invalid
 from netsky.node.actors.handover import settle_open
 from netsky.node.actors.launch import Launcher, offered
-from netsky.node.actors.limits import KNOWN_SECONDS
+from netsky.node.actors.limits import KNOWN_SECONDS, OPEN_SECONDS
 from netsky.node.actors.place import Place
 from netsky.node.bus.folders import open_channel
 from netsky.node.daemon.caller import Caller
@@ -74,6 +74,7 @@ class Actors:
         for session in rows.session_rows(lost):
             self._warn("actor.session_lost", actor=session.actor, pid=session.pid)
         await settle_open(node.group, node.seams.files, node.home.channels, node.log)
+        await node.restarts.prepare()
         fence = await offered(node.home, node.seams, self._environ)
         self._launcher = Launcher(node.home, node.identity.name, node.seams, self._environ, fence)
         if fence.kind is None:
@@ -158,6 +159,27 @@ class Actors:
                 await self._open(bare)
             self._node.events.publish("actor_removed", actor=name)
             return row
+
+    async def renew(self, name: str, between: Callable[[], Awaitable[None]]) -> None:
+        """Its program is ended in order; what belongs between two lives is done; a new one is started, whatever comes
+        of that. NotFound if there is no such actor, TryLater while all of them are being started anew."""
+        await self._serving.wait()
+        async with self._changing:
+            row = self.row(name)
+            if self._nursery is None:
+                raise TryLater("the actors are being started again just now", next="netsky agent ls, in a moment")
+            await self._close(name)
+            try:
+                await between()
+            finally:
+                if not self._node.stopping.is_set():
+                    with trio.CancelScope(shield=True), trio.move_on_after(OPEN_SECONDS):
+                        await self._open(row)
+
+    def kill(self, name: str) -> int | None:
+        """For a drill: the process that was killed, None if none ran."""
+        self.row(name)
+        return self._here[name].place.kill()
 
     def _warn(self, event: str, **fields: object) -> None:
         self._node.log.event(event, level="warn", **fields)
@@ -289,6 +311,7 @@ class Actors:
             "reason": place.reason,
             "pid": place.pid,
             "started_at": place.started_at,
+            "up_ns": place.up_ns,
             "restarts": place.restarts,
             "manager": actor.manager,
             "fenced": actor.fenced,

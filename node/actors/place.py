@@ -16,6 +16,8 @@ from netsky.node.backoff import RESTART
 from netsky.node.db import actors as rows
 from netsky.node.db.actors import ActorRow
 from netsky.node.errors import TryLater
+from netsky.node.handoff.giving import give_back
+from netsky.node.handoff.trouble import put_marker
 from netsky.node.seams.processes import CannotStart, Exit, Process
 from netsky.node.supervise import Child, GaveUp, Supervisor
 
@@ -40,6 +42,8 @@ class Place:
         self.reason = ""
         self.pid: int | None = None
         self.started_at: int | None = None
+        self._up_since: int | None = None
+        self._process: Process | None = None
         self._node = node
         self._launcher = launcher
         self._runtime = runtime or AnyCommand()
@@ -51,6 +55,18 @@ class Place:
     @property
     def restarts(self) -> int:
         return 0 if self._supervisor is None else self._supervisor.restarts
+
+    @property
+    def up_ns(self) -> int | None:
+        """How long its program runs without an end; how long one could be started for each envelope."""
+        return None if self._up_since is None else self._node.seams.time.monotonic() - self._up_since
+
+    def kill(self) -> int | None:
+        """SIGKILL to whatever runs for it now, as a crash would have it; the process, None if nothing runs."""
+        if self._process is None:
+            return None
+        self._process.signal_group(signal.SIGKILL)
+        return self._process.pid
 
     async def run(self) -> None:
         """This is where a crash-looping actor stops being anybody else's trouble."""
@@ -77,8 +93,11 @@ class Place:
         self.state, self.reason = "degraded", reason
         self._node.log.error("actor.degraded", actor=self.actor.name, reason=reason)
         self._node.events.publish("actor_degraded", actor=self.actor.name, reason=reason)
+        put_marker(self._node, self.actor.name, reason, {"restarts": CRASHES_MAX, "seconds": CRASHES_NS // 10**9})
 
     async def _resident(self) -> None:
+        """What an earlier life of it had in hand waits again: whoever reads the inbox alone would not see it."""
+        await give_back(self._node, self.actor.name)
         try:
             exit = await self._session(None)  # noqa: A001 - the type's own word
         except CannotStart as refused:
@@ -88,7 +107,11 @@ class Place:
         raise ProgramEnded(self.reason)
 
     async def _per_envelope(self) -> None:
-        await Hands(self._node, self.actor, self._try, self).run()
+        self._up_since = self._node.seams.time.monotonic()
+        try:
+            await Hands(self._node, self.actor, self._try, self).run()
+        finally:
+            self._up_since = None
 
     async def _try(self, handed: Handed) -> Verdict:
         try:
@@ -103,7 +126,10 @@ class Place:
         piped = envelope is not None
         launched = await self._launcher.start(self.actor, argv, stdin=piped, stdout=piped)
         process, node = launched.process, self._node
+        self._process = process
         self.state, self.pid, self.started_at = "running", process.pid, node.now()
+        if envelope is None:
+            self._up_since = node.seams.time.monotonic()
         run: Run | None = None
         session: int | None = None
         try:
@@ -112,8 +138,10 @@ class Place:
         finally:
             with trio.CancelScope(shield=True):
                 exit = await end(process, GRACE_SECONDS) if run is None else run.exit  # noqa: A001
-                self.pid = None
+                self.pid = self._process = None
                 self.state = "waits"
+                if envelope is None:
+                    self._up_since = None
                 self._look_at_start_files(launched)
                 with trio.move_on_after(1.0):
                     await self._end_row(session, exit, "stopped" if run is None else "exited")

@@ -17,6 +17,7 @@ PACKAGES = (
     "netsky.node.db",
     "netsky.node.bus",
     "netsky.node.actors",
+    "netsky.node.handoff",
     "netsky.node.membership",
     "netsky.node.schedule",
 )

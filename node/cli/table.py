@@ -105,7 +105,7 @@ LATER = (
     ("root", "halt", "resume"),
     ("drill", "sim"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
-    ("owner", "watchdog", "quiet", "handoffs"),
+    ("owner", "watchdog", "quiet"),
 )
 """First words that the design names and this version does not have."""
 

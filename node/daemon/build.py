@@ -33,6 +33,8 @@ from netsky.node.db.opening import Opened, begin, finish, settings
 from netsky.node.errors import Conflict, Unusable
 from netsky.node.escalate.pager import Pager
 from netsky.node.events import Events, Signals
+from netsky.node.handoff.new_life import NewLife
+from netsky.node.handoff.restarts import Restarts
 from netsky.node.home import (
     HOLDER_NAME,
     Home,
@@ -252,6 +254,9 @@ def _add_watch(node: Node) -> None:
     )
     node.pager = Pager(node)
     add_schedules(node)
+    node.restarts, node.life = Restarts(node), NewLife(node)
+    node.ticker.parts += [node.restarts, node.life]
+    node.life.begin()
 
 
 async def _load_membership(node: Node) -> None:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from netsky.node.daemon.control import ControlServer
     from netsky.node.daemon.ticker import Ticker
     from netsky.node.escalate.pager import Pager
+    from netsky.node.handoff.new_life import NewLife
+    from netsky.node.handoff.restarts import Restarts
     from netsky.node.links.links import Links
     from netsky.node.links.store import MakeStore
     from netsky.node.markers import Markers
@@ -85,6 +87,8 @@ class Node:
     ticker: Ticker = field(init=False)
     cron: Cron = field(init=False)
     loops: Loops = field(init=False)
+    restarts: Restarts = field(init=False)
+    life: NewLife = field(init=False)
     control: ControlServer = field(init=False)
     links: Links | None = field(init=False, default=None)
     tree: Supervisor = field(init=False)

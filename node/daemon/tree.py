@@ -8,7 +8,7 @@ node (rest_for_one)
   actors     their programs
   links      to other nodes, if there are any
   voices     the actors that are code of the node (one_for_one)
-  care       config, retention, the ticker, the pager, the lookout for a silent root (one_for_one)
+  care       config, retention, the ticker, the pager, the lookout for a silent root, restarts of actors (one_for_one)
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from netsky.node.actors.limits import OPEN_SECONDS
+from netsky.node.actors.place import STOP_SECONDS
 from netsky.node.bus.acks import Acks
 from netsky.node.daemon.caller import OPERATOR, Caller
 from netsky.node.daemon.care import prune_forever, watch_config
@@ -54,6 +56,8 @@ def grow(node: Node, hung: Hung) -> Supervisor:
         Child("ticker", node.ticker.run),
         Child("pager", node.pager.run, stop_seconds=12),
         Child("lookout", Lookout(node).run),
+        Child("new life", node.life.run, restart="transient"),
+        Child("restarts", node.restarts.run, stop_seconds=OPEN_SECONDS + STOP_SECONDS),
     ]
     children.append(_branch(node, hung, "care", care))
     return _supervisor(node, hung, "node", children, "rest_for_one")

@@ -49,6 +49,7 @@ OBSERVED = (
     Keep("routes", 61 * DAY, 5_000_000),  # as long as an envelope that it proves may be asked about
     Keep("passed", 7 * DAY, 20_000),  # a trace at the root answers as long
     Keep("invites", 90 * DAY, 1_000, at="made_at", only="state NOT IN ('open', 'pending')"),
+    Keep("handoffs", 90 * DAY, 10_000, only="cleared IS NOT NULL"),
     Keep("sessions", 90 * DAY, 10_000, at="started_at", only="ended_at IS NOT NULL"),
 )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from netsky.node.verbs import actors, blobs, bus, control, dead, look, mesh, schedules
+from netsky.node.verbs import actors, blobs, bus, control, dead, handoffs, look, mesh, schedules
 from netsky.node.verbs.page import page
 from netsky.node.verbs.proof import proof
 from netsky.node.verbs.send import send
@@ -40,6 +40,7 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "events": Verb(stream=look.events),
         "agent_add": Verb(actors.agent_add, booked=True),
         "agent_rm": Verb(actors.agent_rm, booked=True),
+        "agent_kill": Verb(actors.agent_kill, booked=True),
         "agent_ls": Verb(actors.agent_ls, actors=True),
         "agent_logs": Verb(actors.agent_logs),
         "invite": Verb(mesh.invite, booked=True),
@@ -63,5 +64,9 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "loop_rm": Verb(schedules.loop_rm, actors=True, booked=True),
         "loop_tick": Verb(schedules.loop_tick, booked=True),
         "loop_reschedule": Verb(schedules.loop_reschedule, actors=True, booked=True),
+        "restart_actor": Verb(handoffs.restart_actor, actors=True, booked=True),
+        "handoffs": Verb(handoffs.handoffs_ls, actors=True),
+        "new_life": Verb(handoffs.new_life, waits=True),
+        "handoff_wait": Verb(handoffs.handoff_wait, actors=True, waits=True),
     }
 )

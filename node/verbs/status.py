@@ -172,8 +172,9 @@ def faults(node: Node) -> list[Fault]:
         add("log", f"{node.log.lost} lines of the log could not be written", f"look at {node.home.logs}")
     for actor in node.actors.states():
         if actor["state"] == "degraded":
-            sentence = f"{actor['name']} was given up: {actor['reason']}"
-            add("actor", sentence, f"netsky agent logs {actor['name']}, then add it again")
+            name = str(actor["name"])
+            sentence = f"{name} was given up: {actor['reason']} (its words: netsky agent logs {name})"
+            add("actor", sentence, f"netsky restart {name}")
     found += [fault for complain in node.complaints for fault in complain()]
     return found + _network_faults(node)
 
