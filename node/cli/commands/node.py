@@ -144,6 +144,17 @@ COMMANDS = (
         ("netsky service status",),
     ),
     Command(
+        ("service", "beat"),
+        "one look at the node from outside: does it hang?",
+        "netsky.node.cli.service:beat",
+        "node",
+        ("netsky service beat",),
+        description="The timer of the service runs it every two minutes. A node whose last tick is three periods old, "
+        "and that does not answer with another one, is ended and started again; three times within an hour, then the "
+        "owner is told and it is left alone. A node that a person stopped stays down. Exit 1 when something is wrong "
+        "and could not be mended.",
+    ),
+    Command(
         ("service", "uninstall"),
         "stop the node, remove its service; the home stays",
         "netsky.node.cli.service:uninstall",
