@@ -103,7 +103,7 @@ TOPICS = (
 
 LATER = (
     ("root", "halt", "resume"),
-    ("drill", "sim"),
+    ("sim",),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
     ("owner", "watchdog", "quiet"),
 )

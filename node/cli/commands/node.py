@@ -90,6 +90,38 @@ COMMANDS = (
         ),
     ),
     Command(
+        ("drill",),
+        "prove on a good day what is promised for the bad one",
+        "netsky.node.cli.drill:drill",
+        "node",
+        ("netsky drill", "netsky drill restart --actor agent1 --yes", "netsky drill owner-channel --page"),
+        arguments=(
+            Argument(
+                "WHICH",
+                "restart, crash, root-silent, owner-channel or all (if not said)",
+                many="optional",
+                completes="restart crash root-silent owner-channel all",
+            ),
+        ),
+        options=(
+            Option(("--actor",), "whose program (agent0 if not said)", value="ACTOR", completes="actor"),
+            Option(("--yes",), "although that actor has work in hand"),
+            Option(("--page",), "use the real way to the owner, too, with a text that says DRILL"),
+            Option(
+                ("--within",),
+                "a new life has so long to take its handoff (2m if not said)",
+                value="DURATION",
+                form="duration",
+                least=1,
+                most=PROVE_SECONDS_MAX,
+            ),
+        ),
+        description="Each line says what was proved, and when. Exit 1 when something was not. restart: a planned "
+        "restart with a handoff. crash: a program is killed and comes back, with what it had in hand. root-silent: on "
+        "a sibling, that a silent netsky0 is noticed. owner-channel: that a failing command of the owner leaves its "
+        "marker.",
+    ),
+    Command(
         ("status",),
         "is it up, what waits, what is wrong",
         "netsky.node.cli.status:status",

@@ -283,6 +283,18 @@ def test_an_actor_with_a_program(shell: Shell) -> None:
     shell("agent", "rm", "worker2", exit=3)
 
 
+def test_a_program_is_started_anew(shell: Shell) -> None:
+    shell("agent", "add", "worker3", "--unfenced", "--confirm", "worker3", "--", "sleep", "99")
+    lines = shell.one("drill", "crash", "--actor", "worker3")["lines"]
+    assert "not proved" not in {line["word"] for line in lines}, lines
+    shell("drill", "nothing", exit=2)
+    asked = shell.one("restart", "worker3", "--reason", "a test", "--detach")["restart"]
+    assert (asked["state"], asked["why"]) == ("written", "a test")
+    shell("restart", "worker9", exit=3)
+    assert shell.one("handoffs", "worker3")["handoffs"][0]["id"] == asked["id"]
+    shell("agent", "rm", "worker3")
+
+
 def test_a_machine_joins_and_leaves(shell: Shell) -> None:
     other = Shell(shell.home.parent / "other")
     other.checked = shell.checked
@@ -315,6 +327,7 @@ def test_a_machine_joins_and_leaves(shell: Shell) -> None:
 
 def test_health(shell: Shell) -> None:
     shell("doctor")
+    assert shell.one("service", "beat")["word"] == "well"
     assert shell.one("service", "status")["installed"] is False
     assert shell.one("service", "uninstall")["already"] is True
 
