@@ -54,6 +54,16 @@ def render(envelope: FileEnvelope, trust: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+def excerpt(text: str, letters: int, *, lines: int = 1) -> str:
+    """The beginning of what somebody else wrote, as this module shows it, on so many lines at most."""
+    text = text.replace("\r\n", "\n").strip()
+    if lines == 1:
+        text = text.replace("\n", " ")
+    kept = "\n".join(text[:letters].split("\n")[:lines])
+    more = "" if kept == text else " […]"
+    return "\n".join(_visible(line) for line in kept.rstrip().split("\n")) + more
+
+
 def _quoted(text: str) -> list[str]:
     return [f"> {_visible(line)}" for line in text.replace("\r\n", "\n").split("\n")]
 

@@ -18,7 +18,9 @@ from netsky.node.escalate.limits import COMMAND_WORDS_MAX, SILENT_SECONDS
 from netsky.node.escalate.place import command_of
 from netsky.node.home import Home
 from netsky.node.membership.limits import INSTALL
+from netsky.node.owner.limits import PAGE_AFTER_SECONDS
 from netsky.node.seams.files import Files, HostileFile
+from netsky.node.watch.limits import HANG_SECONDS, HANG_SECONDS_MAX
 from netsky.relay.limits import ROUTES_MAX
 from netsky.relay.routes import RouteLine, parse_route
 
@@ -47,6 +49,9 @@ class Config:
     owner_command: tuple[str, ...] = ()
     root_silent_s: int = SILENT_SECONDS
     tick_tz: str = ""
+    hang_seconds: int = HANG_SECONDS
+    owner_page_after_s: int = PAGE_AFTER_SECONDS
+    root_lease_s: int = limits.ROOT_LEASE_SECONDS
     routes: tuple[RouteLine, ...] = ()
 
     @property
@@ -108,9 +113,24 @@ KEYS = (
         most=COMMAND_WORDS_MAX,
     ),
     Key(
+        *("owner", "page_after_s", "owner_page_after_s"),
+        "on netsky0: page you for what agent0 has not taken after so many seconds",
+        *(60, 86_400),
+    ),
+    Key(
         *("root", "silent_s", "root_silent_s"),
         "on a sibling: netsky0 counts as silent after so many seconds without a link to it",
         *(5, 86_400),
+    ),
+    Key(
+        *("root", "lease_s", "root_lease_s"),
+        "how long a sibling goes on with work that netsky0 routed to it without a word from netsky0, in seconds",
+        *(10, 86_400),
+    ),
+    Key(
+        *("watch", "hang_s", "hang_seconds"),
+        "an actor that owes something and has not moved for so many seconds is an alarm",
+        *(1, HANG_SECONDS_MAX),
     ),
     Key("mesh", "install", "mesh_install", "what a new machine types before `netsky join`", most=500),
 )

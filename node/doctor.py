@@ -146,6 +146,7 @@ def _not_answering(home: Home, files: Files) -> Iterator[Check]:
     if lock is not None:
         try:
             yield from _guard("database", lambda: _database(home, files))
+            yield from _schedules(home, files)
         finally:
             lock.release()
         yield Check("node", "warn", "the node is not running", "netsky up")
@@ -155,6 +156,14 @@ def _not_answering(home: Home, files: Files) -> Iterator[Check]:
         "node", "fail", f"process {pid or '(unknown)'} holds this home and does not answer",
         f"look into {home.node_log}; if it hangs: kill -9 {pid or 'PID'}, then netsky up",
     )  # fmt: skip
+
+
+def _schedules(home: Home, files: Files) -> Iterator[Check]:
+    """While the node runs its status has them."""
+    from netsky.node.schedule.reading import mistakes  # noqa: PLC0415 - brings time zones
+
+    for fault in mistakes(home, files):
+        yield Check("schedules", "fail", f"{fault}", f"correct {fault.path}; netsky help time")
 
 
 def _database(home: Home, files: Files) -> Iterator[Check]:
@@ -194,6 +203,14 @@ def _running(status: dict[str, Any]) -> Iterator[Check]:
             yield Check("fence", "warn", sentence, f"netsky agent rm {actor['name']}, and add it with one")
     if status.get("network") is not None and not any(fault["code"] == "network" for fault in status["faults"]):
         yield Check("network", "ok", f"links listen at {listens_at(status['network'])}")
+    halted, cut = status["halted"], status["cut_off"]
+    if halted is not None:
+        step = f"on netsky0: netsky resume --node {status['name']}" if halted["by_root"] else "netsky resume"
+        why = f": {halted['reason']}" if halted["reason"] else ""
+        yield Check("halted", "warn", f"halted by {halted['who']}{why}: it runs nothing and takes no work", step)
+    if cut is not None and cut["cut"]:
+        sentence = "no link to netsky0, so nothing that came from there is handed out"
+        yield Check("cut off", "warn", sentence, "netsky status says why there is no link")
     for fault in status["faults"]:
         yield Check(fault["code"], "fail", fault["sentence"], fault["next"])
     if status["crashes"]:

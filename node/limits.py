@@ -66,6 +66,10 @@ CONFIG_BYTES_MAX = 256 * 1024
 CONFIG_LOOK_NS = 2 * 10**9
 """One look at the time stamp of a file every two seconds: changes take hold while the editor is still open."""
 
+ROOT_LEASE_SECONDS = 60
+"""Without a word from netsky0, until a sibling ends what netsky0 routed to it: a halt must work although a cable is
+cut, and a link that was cut and heals is back within seconds."""
+
 TICK_SECONDS = 60
 """Schedules name minutes, and nobody has to be woken sooner than that."""
 

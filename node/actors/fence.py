@@ -151,7 +151,9 @@ def argv(kind: Kind, fence: Fence, world: World) -> list[str]:
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mounts.py")
         words = ["unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "--pid", "--fork"]
         return [*words, "--kill-child=KILL", "--", world.python, "-I", "-S", script, plan, "--"]
-    words = ["bwrap", "--unshare-user", "--unshare-pid", "--as-pid-1", "--die-with-parent", "--cap-drop", "ALL"]
+    # Not --die-with-parent: the kernel ties that to the thread which started it, and trio lets an idle one go after
+    # ten seconds. That it ends with us is the leash's business.
+    words = ["bwrap", "--unshare-user", "--unshare-pid", "--as-pid-1", "--cap-drop", "ALL"]
     words += ["--bind", "/", "/"]
     for mount in fence.mounts:
         words += _bubblewrap_words(mount, world)

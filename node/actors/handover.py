@@ -29,6 +29,7 @@ from netsky.node.db import handovers, inbox
 from netsky.node.db.actors import ActorRow
 from netsky.node.db.group import GroupCommit
 from netsky.node.db.handovers import Candidate, Open
+from netsky.node.db.inbox import Handing
 from netsky.node.errors import Conflict, NetskyError, Refused, TryLater
 from netsky.node.events import Events
 from netsky.node.log import Log
@@ -48,6 +49,10 @@ class Handed:
     candidate: Candidate
     header: Header
     body: Body
+
+    @property
+    def is_routed_work(self) -> bool:
+        return self.candidate.reign is not None and lane_of(self.header.kind) == "work"
 
     @property
     def file(self) -> bytes:
@@ -73,7 +78,9 @@ class Handover:
         log: Log,
         taken: Callable[[], None],
         at_root: bool,
+        may: Callable[[], Handing] = lambda: "all",
     ) -> None:
+        """`may` tells what is handed out now."""
         self._actor = actor
         self._channels = channels
         self._files = files
@@ -85,13 +92,14 @@ class Handover:
         self._log = log
         self._taken = taken
         self._at_root = at_root
+        self._may = may
 
     async def next(self, *, replies_alone: bool = False) -> Handed | None:
         """The next envelope to try, its try counted and stored; None if there is none now. Replies first: they ask for
         no room, and make it."""
         while True:
-            now = self._time.wall()
-            looks = [handovers.due(self._actor.name, now, replies=True), handovers.due(self._actor.name, now)]
+            now, name, may = self._time.wall(), self._actor.name, self._may()
+            looks = [handovers.due(name, now, "replies"), handovers.due(name, now, may)]
             both = await self._group.write(looks[:1] if replies_alone else looks)
             found = [one for rows in both for one in handovers.candidates(rows)]
             if not found:
@@ -107,11 +115,18 @@ class Handover:
                 [handovers.begin(candidate.seq, self._actor.name), inbox.claim(self._actor.name, [candidate.file], now)]
             )
             self._move(candidate.file, "inbox", "claimed")
+            if self._may() != may and not self._may_have(handed):
+                await self.interrupted(handed)  # the node was halted, or its lease ended, while it was claimed
+                continue
             return handed
+
+    def _may_have(self, handed: Handed) -> bool:
+        may = self._may()
+        return may == "all" or lane_of(handed.header.kind) == "reply" or (may == "own" and not handed.is_routed_work)
 
     async def wait_ns(self) -> int | None:
         """Until the next failed one is due; None if none waits."""
-        [rows] = await self._group.write([handovers.next_due(self._actor.name)])
+        [rows] = await self._group.write([handovers.next_due(self._actor.name, self._may())])
         due = rows[0][0]
         return None if due is None else max(0, int(due) - self._time.wall())
 
@@ -247,12 +262,13 @@ class Handover:
             self._log.warn("actor.file_not_moved", actor=self._actor.name, file=file, reason=str(error))
 
 
-async def settle_open(group: GroupCommit, files: Files, channels: str, log: Log) -> None:
-    """At a start: counts a loss for each envelope on which a program was at work when the last life ended."""
+async def settle_open(group: GroupCommit, files: Files, channels: str, log: Log, *, halted: bool = False) -> None:
+    """At a start: counts a loss for each envelope on which a program was at work when the last life ended. If it ended
+    while it was being halted, that is why the program ended, and it counts for nothing."""
     [found] = await group.write([handovers.in_the_middle()])
     at_work: dict[bool, list[int]] = {True: [], False: []}
     for one in handovers.open_ones(found):
-        at_work[_is_claimed(files, channels, one)].append(one.seq)
+        at_work[not halted and _is_claimed(files, channels, one)].append(one.seq)
     if not found:
         return
     lost, _ = await group.write([handovers.lose(at_work[True]), handovers.stopped(at_work[False])])

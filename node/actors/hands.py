@@ -4,6 +4,7 @@ each, or code of the node."""
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
 from math import inf
 from typing import TYPE_CHECKING, Protocol, TypeVar
 
@@ -30,6 +31,13 @@ class Standing(Protocol):
     reason: str
 
 
+@dataclass(slots=True)
+class _InHand:
+    handed: Handed
+    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
+    over: trio.Event = field(default_factory=trio.Event)
+
+
 class Hands:
     def __init__(
         self, node: Node, actor: ActorRow, attempt: Callable[[Handed], Awaitable[Verdict]], standing: Standing
@@ -38,6 +46,7 @@ class Hands:
         self._attempt = attempt
         self._standing = standing
         self._name = actor.name
+        self._in_hand: _InHand | None = None
         self._handover = Handover(
             actor,
             channels=node.home.channels,
@@ -50,6 +59,7 @@ class Hands:
             log=node.log,
             taken=lambda: node.signals.ring(TAKEN_SIGNAL),
             at_root=node.identity.root,
+            may=lambda: node.halt.hands_out,
         )
 
     async def run(self) -> None:
@@ -60,7 +70,21 @@ class Hands:
             if handed is None:
                 await self._wait(heard, await self._handover.wait_ns())
                 continue
-            await self._one(handed)
+            self._in_hand = in_hand = _InHand(handed)
+            try:
+                with in_hand.scope:
+                    await self._one(handed)
+            finally:
+                self._in_hand = None
+                in_hand.over.set()
+
+    def drop_routed(self) -> trio.Event | None:
+        """Gives back what is in hand, if it is work that came by a route: whoever works on it is ended. Set when that
+        is done; None if there is none."""
+        if self._in_hand is None or not self._in_hand.handed.is_routed_work:
+            return None
+        self._in_hand.scope.cancel()
+        return self._in_hand.over
 
     async def _one(self, handed: Handed) -> None:
         async def take_replies() -> bool:

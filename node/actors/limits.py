@@ -9,6 +9,9 @@ LOSSES_MAX = 2
 GRACE_SECONDS = 3.0
 """Between SIGTERM and SIGKILL: long enough to write a file, and three of them fit into an orderly stop."""
 
+REST_SECONDS = 12.0
+"""Until programs that were told to end are called still running: twice what SIGTERM, the grace and SIGKILL take."""
+
 TIMEOUT_SECONDS = 1_800
 TIMEOUT_SECONDS_MAX = 86_400
 """For one envelope, unless said otherwise: an agent may think for half an hour."""
@@ -30,3 +33,6 @@ ENVIRONMENT_MAX = 64
 
 KNOWN_SECONDS = 25.0
 """How long a question waits for a node that is starting: less than a client waits for its answer."""
+
+OPEN_SECONDS = 5.0
+"""For folder and socket of an actor whose program was ended to be started anew, even while the node stops."""

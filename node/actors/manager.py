@@ -7,15 +7,16 @@ is taken over from an earlier life of the node: what that one started died with 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import trio
 from netsky.envelope.address import actor_invalid
 from netsky.node.actors.handover import settle_open
+from netsky.node.actors.here import Ended, Here, all_of, counted, ended
 from netsky.node.actors.launch import Launcher, offered
-from netsky.node.actors.limits import KNOWN_SECONDS
+from netsky.node.actors.limits import KNOWN_SECONDS, OPEN_SECONDS
 from netsky.node.actors.place import Place
 from netsky.node.bus.folders import open_channel
 from netsky.node.daemon.caller import Caller
@@ -36,20 +37,11 @@ ROOT_NODE = "netsky0"
 _RESERVED = VOICES | {"owner"}
 
 
-@dataclass(slots=True)
-class _Here:
-    """An actor of this life."""
-
-    place: Place
-    scope: trio.CancelScope = field(default_factory=trio.CancelScope)
-    ended: trio.Event = field(default_factory=trio.Event)
-
-
 class Actors:
     def __init__(self, node: Node, environ: Mapping[str, str] = os.environ) -> None:
         self._node = node
         self._environ = environ
-        self._here: dict[str, _Here] = {}
+        self._here: dict[str, Here] = {}
         self._launcher: Launcher | None = None
         self._nursery: trio.Nursery | None = None
         self._changing = trio.Lock()
@@ -73,7 +65,9 @@ class Actors:
         lost, _, found = await node.group.write([rows.lose_sessions(now), handovers.forget_taken(), rows.all()])
         for session in rows.session_rows(lost):
             self._warn("actor.session_lost", actor=session.actor, pid=session.pid)
-        await settle_open(node.group, node.seams.files, node.home.channels, node.log)
+        halted = node.halt.is_halted
+        await settle_open(node.group, node.seams.files, node.home.channels, node.log, halted=halted)
+        await node.restarts.prepare()
         fence = await offered(node.home, node.seams, self._environ)
         self._launcher = Launcher(node.home, node.identity.name, node.seams, self._environ, fence)
         if fence.kind is None:
@@ -104,6 +98,11 @@ class Actors:
                 except OSError as error:
                     self._warn("actor.roster_not_copied", actor=name, error=str(error))
             await signals.wait_beyond(ROSTER_SIGNAL, rung)
+
+    @property
+    def serving(self) -> bool:
+        """All of them are read and open, and none is just being changed."""
+        return self._serving.is_set() and not self._changing.locked()
 
     async def known(self) -> None:
         """Returns once all actors are read and open; TryLater if that takes longer than a start may take."""
@@ -158,6 +157,68 @@ class Actors:
                 await self._open(bare)
             self._node.events.publish("actor_removed", actor=name)
             return row
+
+    async def rest(self, names: Collection[str] | None = None) -> Ended:
+        """Ends the programs of these, or of all, and starts none for them until `wake`. Their mailboxes stay."""
+        chosen = [
+            here
+            for name, here in sorted(self._here.items())
+            if (names is None or name in names) and here.place.actor.mode != "none"
+        ]
+        running = [here for here in chosen if not here.ended.is_set()]
+        before = counted(running)
+        for here in running:
+            here.scope.cancel()
+        slow = await all_of([here.ended for here in running])
+        for here in chosen:
+            if here.place.state != "degraded":
+                here.rests(self._node.halt.why_not(here.place.actor.name))
+        return ended(running, before, slow)
+
+    async def drop_routed(self) -> Ended:
+        """The same for the one program of each whose program is started for each envelope, if that came by a route and
+        is work: it goes back, and its actor goes on with what else there is."""
+        running, over = [], []
+        for _, here in sorted(self._here.items()):
+            event = here.place.drop_routed()
+            if event is not None:
+                running.append(here)
+                over.append(event)
+        before = counted(running)
+        slow = await all_of(over)
+        return ended(running, before, slow)
+
+    async def wake(self) -> list[str]:
+        """Starts what rests and may run again."""
+        woken = []
+        async with self._changing:
+            for name, here in sorted(self._here.items()):
+                if here.resting and not self._node.halt.why_not(name):
+                    await here.ended.wait()
+                    self._begin(here.place.actor)
+                    woken.append(name)
+        return woken
+
+    async def renew(self, name: str, between: Callable[[], Awaitable[None]]) -> None:
+        """Its program is ended in order; what belongs between two lives is done; a new one is started, whatever comes
+        of that. NotFound if there is no such actor, TryLater while all of them are being started anew."""
+        await self._serving.wait()
+        async with self._changing:
+            row = self.row(name)
+            if self._nursery is None:
+                raise TryLater("the actors are being started again just now", next="netsky agent ls, in a moment")
+            await self._close(name)
+            try:
+                await between()
+            finally:
+                if not self._node.stopping.is_set():
+                    with trio.CancelScope(shield=True), trio.move_on_after(OPEN_SECONDS):
+                        await self._open(row)
+
+    def kill(self, name: str) -> int | None:
+        """For a drill: the process that was killed, None if none ran."""
+        self.row(name)
+        return self._here[name].place.kill()
 
     def _warn(self, event: str, **fields: object) -> None:
         self._node.log.event(event, level="warn", **fields)
@@ -245,21 +306,28 @@ class Actors:
 
     async def _open(self, row: ActorRow) -> None:
         """Folders, socket, program."""
-        assert self._launcher is not None
         if self._nursery is None:  # this task ended while we waited; its next life opens what the rows name
             raise TryLater("the actors are being started again just now", next="netsky agent ls, in a moment")
         self._make_folders(row.name)
         path = self._node.home.actor_socket(row.name)
         if path not in self._node.control.paths:
             await self._node.control.open(path, Caller("actor", row.name, row.fenced))
-        here = self._here[row.name] = _Here(Place(self._node, row, self._launcher))
-        if row.enabled:
-            self._nursery.start_soon(self._live, here, name=f"actor {row.name}")
-        else:
+        self._begin(row)
+
+    def _begin(self, row: ActorRow) -> None:
+        assert self._launcher is not None
+        assert self._nursery is not None
+        here = self._here[row.name] = Here(Place(self._node, row, self._launcher))
+        reason = "" if row.mode == "none" else self._node.halt.why_not(row.name)
+        if reason or not row.enabled:
             here.place.state = "stopped"
             here.ended.set()
+            if reason:
+                here.rests(reason)
+        else:
+            self._nursery.start_soon(self._live, here, name=f"actor {row.name}")
 
-    async def _live(self, here: _Here) -> None:
+    async def _live(self, here: Here) -> None:
         try:
             with here.scope:
                 await here.place.run()
@@ -289,6 +357,7 @@ class Actors:
             "reason": place.reason,
             "pid": place.pid,
             "started_at": place.started_at,
+            "up_ns": place.up_ns,
             "restarts": place.restarts,
             "manager": actor.manager,
             "fenced": actor.fenced,

@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
+from netsky.node.actors.give_back import give_back
 from netsky.node.actors.handover import Handed
 from netsky.node.actors.hands import Hands
 from netsky.node.actors.launch import Launched, Launcher
@@ -16,6 +17,7 @@ from netsky.node.backoff import RESTART
 from netsky.node.db import actors as rows
 from netsky.node.db.actors import ActorRow
 from netsky.node.errors import TryLater
+from netsky.node.handoff.trouble import put_marker
 from netsky.node.seams.processes import CannotStart, Exit, Process
 from netsky.node.supervise import Child, GaveUp, Supervisor
 
@@ -36,13 +38,20 @@ class Place:
     def __init__(self, node: Node, actor: ActorRow, launcher: Launcher, runtime: Runtime | None = None) -> None:
         self.actor = actor
         self.state = "none" if actor.mode == "none" else "starting"
-        """none, starting, running (a program runs), idle (no work), waits (for room or a restart), degraded."""
+        """none, starting, running (a program runs), idle (no work), waits (for room or a restart), degraded, halted."""
         self.reason = ""
         self.pid: int | None = None
         self.started_at: int | None = None
+        self.ended = 0
+        """Processes of its programs that were ended from here and not by themselves, so far."""
+        self.left = 0
+        """Those of the latest that could not be ended."""
+        self._up_since: int | None = None
+        self._process: Process | None = None
         self._node = node
         self._launcher = launcher
         self._runtime = runtime or AnyCommand()
+        self._hands = Hands(node, actor, self._try, self)
         self._child = Child("program", self._resident, stop_seconds=STOP_SECONDS)
         if actor.mode == "per_envelope":
             self._child = Child("envelopes", self._per_envelope, stop_seconds=STOP_SECONDS)
@@ -51,6 +60,18 @@ class Place:
     @property
     def restarts(self) -> int:
         return 0 if self._supervisor is None else self._supervisor.restarts
+
+    @property
+    def up_ns(self) -> int | None:
+        """How long its program runs without an end; how long one could be started for each envelope."""
+        return None if self._up_since is None else self._node.seams.time.monotonic() - self._up_since
+
+    def kill(self) -> int | None:
+        """SIGKILL to whatever runs for it now, as a crash would have it; the process, None if nothing runs."""
+        if self._process is None:
+            return None
+        self._process.signal_group(signal.SIGKILL)
+        return self._process.pid
 
     async def run(self) -> None:
         """This is where a crash-looping actor stops being anybody else's trouble."""
@@ -73,12 +94,20 @@ class Place:
         except GaveUp as given_up:
             self._degrade(str(given_up))
 
+    def drop_routed(self) -> trio.Event | None:
+        """Ends the program that has work in hand which came by a route; that goes back into the inbox, and the place
+        goes on. Set when that is done; None if there is none."""
+        return None if self.pid is None or self.actor.mode != "per_envelope" else self._hands.drop_routed()
+
     def _degrade(self, reason: str) -> None:
         self.state, self.reason = "degraded", reason
         self._node.log.error("actor.degraded", actor=self.actor.name, reason=reason)
         self._node.events.publish("actor_degraded", actor=self.actor.name, reason=reason)
+        put_marker(self._node, self.actor.name, reason, {"restarts": CRASHES_MAX, "seconds": CRASHES_NS // 10**9})
 
     async def _resident(self) -> None:
+        """What an earlier life of it had in hand waits again: whoever reads the inbox alone would not see it."""
+        await give_back(self._node, self.actor.name)
         try:
             exit = await self._session(None)  # noqa: A001 - the type's own word
         except CannotStart as refused:
@@ -88,7 +117,11 @@ class Place:
         raise ProgramEnded(self.reason)
 
     async def _per_envelope(self) -> None:
-        await Hands(self._node, self.actor, self._try, self).run()
+        self._up_since = self._node.seams.time.monotonic()
+        try:
+            await self._hands.run()
+        finally:
+            self._up_since = None
 
     async def _try(self, handed: Handed) -> Verdict:
         try:
@@ -103,7 +136,10 @@ class Place:
         piped = envelope is not None
         launched = await self._launcher.start(self.actor, argv, stdin=piped, stdout=piped)
         process, node = launched.process, self._node
+        self._process = process
         self.state, self.pid, self.started_at = "running", process.pid, node.now()
+        if envelope is None:
+            self._up_since = node.seams.time.monotonic()
         run: Run | None = None
         session: int | None = None
         try:
@@ -111,9 +147,16 @@ class Place:
             run = Run(await process.wait(), b"") if envelope is None else await self._converse(process, envelope)
         finally:
             with trio.CancelScope(shield=True):
-                exit = await end(process, GRACE_SECONDS) if run is None else run.exit  # noqa: A001
-                self.pid = None
+                if run is None:
+                    exit = await end(process, GRACE_SECONDS)  # noqa: A001
+                    self.ended += exit.ended
+                    self.left = exit.left
+                else:
+                    exit = run.exit  # noqa: A001
+                self.pid = self._process = None
                 self.state = "waits"
+                if envelope is None:
+                    self._up_since = None
                 self._look_at_start_files(launched)
                 with trio.move_on_after(1.0):
                     await self._end_row(session, exit, "stopped" if run is None else "exited")

@@ -20,6 +20,7 @@ from netsky.envelope.kinds import SENDABLE, Lane, kind_or_text
 from netsky.envelope.wire import encode_header
 from netsky.node.bus import room
 from netsky.node.bus.attached import blobs_of, check_attachments
+from netsky.node.bus.door import Door
 from netsky.node.bus.draft import Accepted, Offer, refused_field
 from netsky.node.bus.limits import (
     ESCAPED_BODY_BYTES_SAFE,
@@ -57,14 +58,6 @@ class Mesh(Protocol):
     def was_revoked(self, name: str) -> bool: ...
 
     def next_hop(self, destination: bytes) -> bytes: ...
-
-
-@dataclass(slots=True)
-class Door:
-    """What outlives a group: the clock, and whether the disk is low (told by the sweep)."""
-
-    clock: int = 0
-    disk_low: str | None = None
 
 
 @dataclass(slots=True)
@@ -222,8 +215,7 @@ class AcceptPlanner:
 
     def _admit(self, group: _Group, index: int, offer: Offer) -> None:
         """Raises why not; else it stands in a lot, with its header made."""
-        if self.door.disk_low is not None:
-            raise TryLater(self.door.disk_low, next="free some space on the node's disk", code="disk_low")
+        self.door.check(offer)
         name = self._identity.name
         local = offer.to.node is None or offer.to.node == name
         destination = self._identity.key if local else self._peer(offer.to)

@@ -30,6 +30,8 @@ from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.time import Time
 from netsky.relay.authority import ROOT
 
+Sent = Callable[[str, Via, Sequence[Draft], Sequence[Accepted | NetskyError]], None]
+
 
 class Notify(Told, Protocol):
     """Who hears of what happens on the bus. None of it may wait or fail."""
@@ -54,6 +56,8 @@ class Bus:
         held: Callable[[bytes, str, Lane], bool] = lambda *_: False,
     ) -> None:
         """`channels` is the folder of the channel folders; `held` as in the planner."""
+        self.sent: Sent = lambda *_: None
+        """Hears of each draft what became of it."""
         self._channels = channels
         self._files = files
         self._time = time
@@ -108,7 +112,9 @@ class Bus:
             except NetskyError as refused:
                 answers.append(refused)
         stored = iter(await self._group.submit_many(self.planner, offers))
-        return [next(stored) if answer is None else answer for answer in answers]
+        results = [next(stored) if answer is None else answer for answer in answers]
+        self.sent(sender, via, drafts, results)
+        return results
 
     def _accepted(self, fresh: list[Fresh], outgoing: Collection[tuple[bytes, Lane]]) -> None:
         self.projector.offer(fresh)

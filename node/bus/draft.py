@@ -37,6 +37,7 @@ class Draft:
     expires_in_ns: int | None = None
     parent: str | None = None
     id: str | None = None  # given for outbox files only, from their name and content
+    file_clock: int | None = None  # the daemon's own: its file stands in its reader's inbox where this clock would
 
 
 @dataclass(slots=True)

@@ -44,7 +44,8 @@ class Link(Protocol):
     """The daemon, as far as a drain needs it."""
 
     def claim(self, names: Sequence[str]) -> Mapping[str, str]:
-        """For each file name "ok", "taken" (said before) or "unknown" (the node has no row of it)."""
+        """For each file name "ok", "taken" (said before), "kept" (not handed out for now) or "unknown" (the node has no
+        row of it)."""
 
     def ack(self, names: Sequence[str]) -> object:
         """These are taken, durably, when it returns. File names; the node's verb takes ids as well."""
@@ -88,6 +89,8 @@ class Drain:
         self._in_hand: set[str] = set()
         self.put_away: list[PutAway] = []
         """What this drain sent to quarantine so far."""
+        self.kept: list[str] = []
+        """What the node did not hand out in the latest pass: it is halted, or cut off from netsky0."""
 
     def __enter__(self) -> Self:
         channel = self._open()
@@ -119,6 +122,7 @@ class Drain:
         To follow, call it again: what is in hand (shown by this drain, not yet acked) is not shown twice.
         """
         channel = self._open()  # anew for each pass: a folder may have been replaced meanwhile
+        self.kept.clear()
         left = limit
         for again, folder in ((True, channel.claimed), (False, channel.inbox)):
             passed: set[str] = set()
@@ -161,6 +165,8 @@ class Drain:
             state = states[name]
             if state == "taken":
                 self._files.move(folder, name, channel.archive, name)
+            elif state == "kept":
+                self.kept.append(name)
             elif state != "ok":
                 self._put_away(channel, folder, name, state, _SENTENCES[state])
             elif folder == channel.claimed or self._files.move(folder, name, channel.claimed, name):
@@ -170,7 +176,7 @@ class Drain:
                     yield item
 
     def _states(self, names: list[str]) -> dict[str, str]:
-        """For each name "ok", "taken", or the reason why it cannot be shown."""
+        """For each name "ok", "taken", "kept", or the reason why it cannot be shown."""
         if self._link is None:
             return {
                 name: "ok" if is_safe_name(name) and name.endswith(".json") else "not_an_envelope" for name in names
@@ -179,7 +185,7 @@ class Drain:
         asked = [name for name in names if parse_file_name(name) is not None]
         answers = self._link.claim(asked) if asked else {}
         known = {name: answers.get(name, "unknown") for name in asked}
-        return {name: state if (state := known.get(name)) in ("ok", "taken") else "unknown_file" for name in names}
+        return {name: state if (state := known.get(name)) in _SAID else "unknown_file" for name in names}
 
     def _read(self, channel: Channel, name: str, again: bool) -> Drained | None:
         try:
@@ -219,6 +225,8 @@ class Drain:
             self._channel.close()
             self._channel = None
 
+
+_SAID = ("ok", "taken", "kept")
 
 _SENTENCES = {
     "unknown_file": "the node has no row for a file of this name: it did not put it here",

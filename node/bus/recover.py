@@ -12,7 +12,7 @@ import contextlib
 from dataclasses import dataclass
 
 from netsky.node.bus import notice
-from netsky.node.bus.accept import Door
+from netsky.node.bus.door import Door
 from netsky.node.bus.folders import open_channel
 from netsky.node.bus.project import Projector, Store, Told
 from netsky.node.bus.sweep import actors_with_folders

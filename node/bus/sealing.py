@@ -175,7 +175,7 @@ class Sealer:
         """In the inbox of an actor of this node: under which name."""
         h, offer = sealing.header, sealing.offer
         self._files += 1
-        file = arrival_name(h, leaf, self._pid, self._files)
+        file = arrival_name(h, leaf, self._pid, self._files, clock=offer.draft.file_clock)
         reply = offer.lane == "reply"
         rows.inbox.append(inbox.NewInbox(seq, offer.to.actor, file, now, wants_ack=h.requires_ack, reply=reply))
         proof = Proof(h.origin, h.id, leaf)
@@ -213,9 +213,10 @@ def names_of(seq: int, body: Body) -> list[blobs.Name]:
     return [blobs.Name("message", seq, one.sha256, one.size) for one in body.attachments]
 
 
-def arrival_name(header: Header, leaf: bytes, pid: int, number: int) -> str:
-    """The name of an envelope's file in an inbox: sorted by its clock, apart from all others by the rest."""
-    return file_name(header.clock, pid, int.from_bytes(leaf[:4]), number, header.sender)
+def arrival_name(header: Header, leaf: bytes, pid: int, number: int, *, clock: int | None = None) -> str:
+    """The name of an envelope's file in an inbox: sorted by its clock, or by another one, apart from all others by the
+    rest."""
+    return file_name(header.clock if clock is None else clock, pid, int.from_bytes(leaf[:4]), number, header.sender)
 
 
 def seal_row(batch: seals.Batch) -> tuple[messages.SealRow, list[bytes]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 import trio
 from netsky.envelope.address import actor_invalid
 from netsky.node.bus import notice
-from netsky.node.bus.accept import Door
+from netsky.node.bus.door import Door
 from netsky.node.bus.folders import FOLDERS, PROCESSED, Channel, open_channel
 from netsky.node.bus.intake import Intake, Taken
 from netsky.node.bus.limits import SCAN, SWEEP_NS, SWEEP_PAUSE_FACTOR, SWEEP_PAUSE_NS_MAX

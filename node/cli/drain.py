@@ -52,6 +52,7 @@ class _Reader:
         self._handle: Callable[[Drained], None] = self._show if args.exec is None else self._run_program
         self._in_hand: dict[str, str] = {}  # what was shown and not taken: file name -> the id to say
         self._told = 0
+        self._kept = 0
         self._shown = 0
         self._failed = 0
 
@@ -68,7 +69,15 @@ class _Reader:
         for put_away in self._mailbox.put_away[self._told :]:
             self._out.notice(f"refused, now in quarantine: {visible(put_away.name)}: {visible(put_away.sentence)}")
         self._told = len(self._mailbox.put_away)
+        self._tell_kept()
         self._out.stdout.flush()
+
+    def _tell_kept(self) -> None:
+        """Once each time that it begins, for somebody who follows."""
+        count, why = self._mailbox.kept
+        if count and not self._kept:
+            self._out.notice(f"{plural(count, 'message')} not handed out: {visible(why)}")
+        self._kept = count
 
     def _show(self, item: Drained) -> None:
         self._in_hand[item.name] = item.envelope.id or item.name
@@ -136,6 +145,8 @@ class _Reader:
             self._out.notice(f"{plural(taken, 'message')} taken" + (f", {self._failed} not" if self._failed else ""))
             return EXIT_FAILED if self._failed else EXIT_DONE
         if self._shown == 0:
+            if self._kept:
+                return EXIT_DONE
             self._out.notice(f"nothing waits for {self._mailbox.actor}")
             return EXIT_DONE
         one = next(iter(self._in_hand.values())) if len(self._in_hand) == 1 else "ID…"

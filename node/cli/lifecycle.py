@@ -1,13 +1,17 @@
-"""`netsky init`, `up`, `down`, `restart`."""
+"""`netsky init`, `up`, `down`."""
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from netsky.node.cli.output import Output
+from netsky.node.cli.text import visible
 from netsky.node.errors import EXIT_DONE, Conflict, Refused, Usage
 from netsky.node.seams.real import RealChance, RealTime
 from netsky.node.seams.real_files import RealFiles
+
+if TYPE_CHECKING:
+    from netsky.node.home import Home
 
 
 def outside(args: Any, command: str) -> None:
@@ -64,6 +68,7 @@ def up(args: Any, out: Output) -> int:
             raise Conflict(f"the node runs already (pid {pid})", next="netsky down, then netsky up --foreground")
         out.notice(f"the node of {home.path}; Ctrl-C stops it in order")
         starter.foreground(home, echo=not out.quiet)
+    cut_off, gave_up = _told_before(home)
     started = power.up(home, args.n or 0, timeout=args.timeout)
     node = started.up
     data = {
@@ -74,35 +79,47 @@ def up(args: Any, out: Output) -> int:
     if node.added:
         summary += f"; added {', '.join(node.added)}"
     out.answer("up", summary, data)
+    for notice in (cut_off, gave_up):
+        if notice and not node.already:
+            out.notice(notice)
     out.notice(f"log: {home.node_log}")
     return EXIT_DONE
 
 
+def _told_before(home: Home) -> tuple[str, str]:
+    """What the last life, or whoever keeps it up, has left to say: a restart cut off, a service that gave up."""
+    from netsky.node.handoff.intent import GAVE_UP, RESTART_NODE  # noqa: PLC0415
+    from netsky.node.markers import Markers  # noqa: PLC0415
+
+    markers, now = Markers(home, RealFiles()), RealTime().wall()
+    try:
+        cut_off, gave_up = markers.get(RESTART_NODE, now), markers.get(GAVE_UP, now)
+    except OSError:
+        return "", ""
+    finishes = "this finishes the restart that {} asked for, and that was cut off: netsky handoffs"
+    return (
+        "" if cut_off is None else finishes.format(visible(cut_off.owner)),
+        "" if gave_up is None else f"it had been given up: {visible(gave_up.reason)}",
+    )
+
+
 def down(args: Any, out: Output) -> int:
+    from netsky.node.handoff.whole import forget  # noqa: PLC0415
     from netsky.node.service import power  # noqa: PLC0415
 
     outside(args, "down")
     more = {} if args.timeout is None else {"timeout": args.timeout}
+    unwanted = forget(args.node.home)
     stopped = power.down(args.node.home, **more)
     node = stopped.down
     summary = "the node was not running" if node.already else f"the node is down (pid {node.pid} ended)"
     out.answer("down", summary, {"already": node.already, "pid": node.pid, "service": stopped.service})
+    if unwanted is not None:
+        out.notice(f"a restart that {visible(unwanted.by)} had asked for is not wanted any more by this")
     if stopped.unheard:
         out.notice(f"its service manager was not told: {stopped.unheard}")
     if stopped.service is not None:
         out.notice(f"{stopped.service} starts it again with your next login; to end that: netsky service uninstall")
-    return EXIT_DONE
-
-
-def restart(args: Any, out: Output) -> int:
-    from netsky.node.service import power  # noqa: PLC0415
-
-    outside(args, "restart")
-    home = args.node.home
-    started = power.restart(home, timeout=args.timeout)
-    data = {"home": home.path, "pid": started.up.pid, "service": started.service}
-    out.answer("restart", f"the node is up again (pid {started.up.pid}{_by(started.service)})", data)
-    out.notice(f"log: {home.node_log}")
     return EXIT_DONE
 
 

@@ -17,8 +17,10 @@ PACKAGES = (
     "netsky.node.db",
     "netsky.node.bus",
     "netsky.node.actors",
+    "netsky.node.handoff",
     "netsky.node.membership",
     "netsky.node.schedule",
+    "netsky.node.watch",
 )
 
 

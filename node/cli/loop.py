@@ -2,20 +2,41 @@
 
 from __future__ import annotations
 
+from argparse import ArgumentTypeError
 from typing import Any
 
 from netsky.node.cli.fires import first_fire, print_faults, print_round
 from netsky.node.cli.output import Output
-from netsky.node.cli.text import length, plural
+from netsky.node.cli.parser import duration
+from netsky.node.cli.text import length, plural, visible
 from netsky.node.errors import EXIT_DONE, EXIT_FAILED, Usage
+from netsky.node.schedule.limits import INTERVAL_LEAST_S, INTERVAL_MOST_S
+
+DYNAMIC = "dynamic"
 
 
 def create(args: Any, out: Output) -> int:
-    if (args.every is None) == (not args.dynamic):
-        raise Usage("netsky loop create: say --every DURATION, or --dynamic", next="netsky loop create -h")
-    data = args.node.call("loop_create", id=args.id, target=args.target, prompt=args.prompt, every=args.every)
+    wanted = {"id": args.id, "target": args.to, "prompt": args.prompt, "every": _every(args.when)}
+    data = args.node.call("loop_create", **wanted)
     out.answer("loop-create", f"{data['id']} begins for {data['target']}: {_how_often(data)}", data)
     return EXIT_DONE
+
+
+def _every(when: str) -> float | None:
+    """None: whenever it is rescheduled."""
+    if when == DYNAMIC:
+        return None
+    try:
+        seconds = duration(when)
+    except ArgumentTypeError:
+        seconds = 0
+    if INTERVAL_LEAST_S <= seconds <= INTERVAL_MOST_S:
+        return seconds
+    raise Usage(
+        f"netsky loop create: how often is a duration from {length(INTERVAL_LEAST_S)} to {length(INTERVAL_MOST_S)}, "
+        f"or {DYNAMIC}, not {visible(when)}",
+        next='netsky loop create 15m "what it is told"',
+    )
 
 
 def ls(args: Any, out: Output) -> int:
@@ -25,7 +46,7 @@ def ls(args: Any, out: Output) -> int:
     def human() -> None:
         print_faults(data["faults"], "the last good version is in force, if there was one", out)
         if not loops:
-            out.line("no loops: netsky loop create ID agent0 PROMPT --every 30m")
+            out.line('no loops: netsky loop create 30m "what it is told"')
             return
         now = out.wall()
         rows = [

@@ -19,9 +19,13 @@ class NodeLink:
     def __init__(self, node: Dialer, actor: str) -> None:
         self.node = node
         self._actor = actor
+        self.why_kept = ""
+        """Why the node did not hand out all that waits, as it said it last."""
 
     def claim(self, names: Sequence[str]) -> Mapping[str, str]:
-        states: dict[str, str] = self.node.call("claim", actor=self._actor, files=list(names))["files"]
+        answer = self.node.call("claim", actor=self._actor, files=list(names))
+        self.why_kept = answer.get("kept", self.why_kept)
+        states: dict[str, str] = answer["files"]
         return states
 
     def ack(self, names: Sequence[str]) -> object:
@@ -37,6 +41,7 @@ class Mailbox:
         self.node = node
         self._folder = folder_of(node, actor)
         self._drain: Drain | None = None
+        self._link: NodeLink | None = None
         self._asks_node = False
 
     def __enter__(self) -> Self:
@@ -51,6 +56,13 @@ class Mailbox:
     @property
     def asks_node(self) -> bool:
         return self._asks_node
+
+    @property
+    def kept(self) -> tuple[int, str]:
+        """How many the node kept back in the latest pass, and why."""
+        if self._drain is None or self._link is None:
+            return 0, ""
+        return len(self._drain.kept), self._link.why_kept
 
     def envelopes(self, limit: int | None) -> Iterator[Drained]:
         """One pass. A node that went away, or came back, since the last one is noticed here."""
@@ -91,8 +103,8 @@ class Mailbox:
         self._close()
         self.node.close()
         self._asks_node = self.node.client_if_up() is not None
-        link = NodeLink(self.node, self.actor) if self._asks_node else None
-        self._drain = Drain(RealFiles(), self._folder, link).__enter__()
+        self._link = NodeLink(self.node, self.actor) if self._asks_node else None
+        self._drain = Drain(RealFiles(), self._folder, self._link).__enter__()
         self._drain.put_away = self.put_away
 
     def _close(self) -> None:

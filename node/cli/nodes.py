@@ -57,7 +57,7 @@ def _print_members(members: list[dict[str, Any]], out: Output) -> None:
     rows = []
     for one in members:
         seen = "" if one["last_seen"] is None or one["state"] in {"here", "up"} else age(one["last_seen"], now)
-        state = f"revoked {age(one['revoked_at'], now)}" if one["revoked_at"] else one["state"]
+        state = f"revoked {age(one['revoked_at'], now)}" if one["revoked_at"] else one["state"] + _halted(one, now)
         rows.append(
             (
                 *(one["name"], one["label"], state, seen, one["program"], one["fingerprint"]),
@@ -65,6 +65,16 @@ def _print_members(members: list[dict[str, Any]], out: Output) -> None:
             )
         )
     out.table(("node", "label", "state", "seen", "version", "key", "joined", "can"), rows)
+
+
+def _halted(one: dict[str, Any], now: int) -> str:
+    halted = one.get("halted")
+    if halted is None:
+        return ""
+    since = "" if halted["since"] is None else f" {age(halted['since'], now)}"
+    if not halted["answered"]:
+        return f", {halted['ordered']} ordered{since}"
+    return f", halted{since}" if halted["halted"] else ""
 
 
 def _print_pending(waiting: list[dict[str, Any]], out: Output) -> None:

@@ -20,9 +20,10 @@ from netsky.mesh.charter import Charter
 from netsky.mesh.roster import ROOT_NAME, Member, Roster
 from netsky.mesh.route import Route, open_route
 from netsky.node.cli.sealed import Cause, NotProven, ProofBytes, Sealed
-from netsky.node.cli.text import local_time, visible
+from netsky.node.cli.text import length, local_time, visible
 from netsky.node.cli.trust import Trust
 from netsky.node.identity import fingerprint
+from netsky.node.owner.asks import answered_by, late_in
 
 _TAKEN_BY = {
     "operator": "by operator.sock, so from a shell of the account that runs netsky0",
@@ -41,7 +42,9 @@ class Ordered:
     route: dict[str, Any] | None = None
     chain: list[dict[str, Any]] = field(default_factory=list)
     owner: bool = False
-    """The chain ends at words that netsky0 sealed as the owner's."""
+    """The chain reaches words that netsky0 sealed as the owner's."""
+    answered: str | None = None
+    """Of an answer for the owner: who gave it, `owner` or `deadline`."""
 
 
 def who_ordered(proof: ProofBytes, sealed: Sealed, trust: Trust, said: Proof | None) -> Ordered:
@@ -62,6 +65,10 @@ def who_ordered(proof: ProofBytes, sealed: Sealed, trust: Trust, said: Proof | N
         f"{ROOT_NAME} is the root by the charter of reign {charter.reign}, sealed by the owner key "
         f"{fingerprint(charter.owner_key)}"
     )
+    if _is_owner(header, charter) and header.in_reply_to is not None:
+        found.answered = answered_by(header.id)
+        if found.answered == "deadline" and (late := late_in(sealed.body.data, header.ts)):
+            found.lines.append(f"that answer is {length(late / 10**9)} late: {ROOT_NAME} was down or asleep until then")
     _chain(found, proof, header, trust)
     return found
 
@@ -171,6 +178,7 @@ def _chain(found: Ordered, proof: ProofBytes, header: Header, trust: Trust) -> N
     assert charter is not None
     assert roster is not None
     child, via = header, proof.via
+    _reached_owner(found, child, via, trust)
     for cause in proof.causes:
         wanted = child.parent or child.in_reply_to
         said = "it follows from" if child.parent else "it answers"
@@ -188,11 +196,11 @@ def _chain(found: Ordered, proof: ProofBytes, header: Header, trust: Trust) -> N
             found.lines.append(f"not proven: that it does; {above.id} was not for {child.sender}, who says so")
             return
         child, via = above, cause.via
+        _reached_owner(found, child, via, trust)
     wanted = child.parent or child.in_reply_to
     if _is_owner(child, charter):
-        found.owner = True
-        found.lines += _owners(child, via, known_here=trust.me == child.origin or via != "link")
-    elif wanted is not None:
+        return
+    if wanted is not None:
         where = f"this node does not have it any more, or {child.sender} never got it"
         if trust.me != child.origin:
             where = f"on {_name(child.origin, roster)}: netsky channel verify {wanted}"
@@ -224,6 +232,22 @@ def _got(child: Header, above: Header) -> bool:
 
 def _is_owner(header: Header, charter: Charter) -> bool:
     return header.origin == charter.root_key and parse_address(header.sender).actor == "owner"
+
+
+def _reached_owner(found: Ordered, header: Header, via: str, trust: Trust) -> None:
+    """Whose words these are, where netsky0 sealed them for the owner. What it answered at a deadline has an id that
+    says so, so that the header alone is enough to tell."""
+    assert trust.charter is not None
+    if not _is_owner(header, trust.charter):
+        return
+    if answered_by(header.id) == "deadline":
+        found.lines.append(
+            f"not the owner's words: nobody had answered at the deadline of {header.in_reply_to}, and {ROOT_NAME} "
+            f"answered for the owner what was said to happen then, at {local_time(header.ts)}"
+        )
+        return
+    found.owner = True
+    found.lines += _owners(header, via, known_here=trust.me == header.origin or via != "link")
 
 
 def _owners(header: Header, via: str, *, known_here: bool) -> list[str]:

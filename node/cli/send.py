@@ -83,7 +83,7 @@ def _draft(args: Any) -> dict[str, Any]:
         sender = str(parse_address(getattr(args, "from"))) if getattr(args, "from") else None
     except Invalid as wrong:
         raise Usage(wrong.sentence, next="netsky help addresses", code=wrong.code) from None
-    text = _text(args.text)
+    text = text_said(args.text)
     if not text and args.data is None and not args.attach:
         raise Usage(
             f"the message is empty: {'stdin held nothing' if args.text == '-' else 'TEXT has no letter'}",
@@ -105,7 +105,8 @@ def _draft(args: Any) -> dict[str, Any]:
     return {name: value for name, value in draft.items() if value is not None}
 
 
-def _text(said: str) -> str:
+def text_said(said: str) -> str:
+    """The TEXT of a command, or what stands on stdin."""
     if said == "-":
         raw = sys.stdin.buffer.read(TEXT_BYTES_MAX + 2)
         if raw.endswith(b"\n") and len(raw) <= TEXT_BYTES_MAX + 1:

@@ -9,6 +9,7 @@ from netsky.node.cli.delivery import print_delivery
 from netsky.node.cli.dial import Dialer
 from netsky.node.cli.output import Output
 from netsky.node.cli.text import age, length, listens_at, plural, visible
+from netsky.node.cli.watch import quiet_line
 from netsky.node.errors import EXIT_DONE, Unreachable
 
 _CRASHES = "netsky query 'SELECT * FROM crashes'"
@@ -49,7 +50,8 @@ def _once(data: dict[str, Any], out: Output) -> None:
     wrong = len(found) if isinstance(found, list) else int(found)
     waiting = sum(actor.get("waiting", 0) for actor in data["actors"])
     word = "up" if data["ready"] else "starting"
-    summary = f"{data['name']} is {word}; {plural(waiting, 'message')} waiting; {_faults(wrong)}"
+    halted = ", halted" if data.get("halted") else ""
+    summary = f"{data['name']} is {word}{halted}; {plural(waiting, 'message')} waiting; {_faults(wrong)}"
     out.answer("status", summary, data, lambda: _print(data, wrong, word, out))
 
 
@@ -61,10 +63,13 @@ def _print(data: dict[str, Any], wrong: int, word: str, out: Output) -> None:
     label = f" ({visible(data['label'])})" if data.get("label") else ""
     root = ", root" if data["root"] else ""
     out.wrapped(f"{data['name']}{label}{root}: {word} for {length(data['uptime_ns'] / 10**9)}", 2, out.bold)
+    _print_halt(data, out)
     if "home" in data:
         _print_node(data, out)
     out.line()
     _print_actors(data["actors"], out)
+    for quiet in data.get("quiet", ()):
+        out.wrapped(f"  {quiet_line(quiet)}", 4)
     print_delivery(data, out)
     out.line()
     if not wrong:
@@ -79,6 +84,21 @@ def _print(data: dict[str, Any], wrong: int, word: str, out: Output) -> None:
                 out.wrapped(step, 4)
     else:
         out.wrapped(f"{_faults(wrong)}; the operator sees what with netsky status", 2, out.warn)
+
+
+def _print_halt(data: dict[str, Any], out: Output) -> None:
+    halted, cut, now = data.get("halted"), data.get("cut_off"), out.wall()
+    if halted is not None:
+        why = f": {visible(halted['reason'])}" if halted["reason"] else ""
+        said = f"  HALTED {age(halted['at'], now)} by {visible(halted['who'])}{why}. It runs nothing and takes no work"
+        out.wrapped(said, 4, out.warn)
+        out.line(
+            f"    next: {'on netsky0: netsky resume --node ' + data['name'] if halted['by_root'] else 'netsky resume'}"
+        )
+    if cut is not None and cut["cut"]:
+        since = "" if cut["since"] is None else f" since {age(cut['since'], now)}"
+        said = f"  CUT OFF from netsky0{since}: nothing that came from there is handed out until the link is up"
+        out.wrapped(said, 4, out.warn)
 
 
 def _print_node(data: dict[str, Any], out: Output) -> None:

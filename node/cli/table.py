@@ -78,6 +78,7 @@ GROUPS = {
     "cron": "what this node says to its actors at set times",
     "loop": "what it says to them again and again",
     "bench": "measure this machine",
+    "owner": "what you say to the mesh, and what it asks you",
     "service": "let this machine start the node and keep it up",
 }
 """First words that are no command by themselves."""
@@ -96,16 +97,15 @@ TOPICS = (
     ("actors", "Actors"),
     ("mesh", "The mesh"),
     ("time", "Time"),
+    ("watch", "Watching"),
     ("owner", "The owner"),
     ("help", "Help and tools"),
 )
 """The order of the overview."""
 
 LATER = (
-    ("root", "halt", "resume"),
-    ("drill", "sim"),
+    ("root", "sim"),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
-    ("owner", "watchdog", "quiet", "handoffs"),
 )
 """First words that the design names and this version does not have."""
 

@@ -31,6 +31,7 @@ def channel(args: Any, out: Output) -> int:
         "route": ordered.route,
         "chain": ordered.chain,
         "owner": ordered.owner,
+        "answered": ordered.answered,
         "kept": kept,
     }
 

@@ -33,6 +33,12 @@ from netsky.node.db.opening import Opened, begin, finish, settings
 from netsky.node.errors import Conflict, Unusable
 from netsky.node.escalate.pager import Pager
 from netsky.node.events import Events, Signals
+from netsky.node.halt.halting import Halting
+from netsky.node.halt.orders import Orders
+from netsky.node.halt.receipt import KIND as CONTROL
+from netsky.node.halt.receipt import WATCHDOG
+from netsky.node.handoff.new_life import NewLife
+from netsky.node.handoff.restarts import Restarts
 from netsky.node.home import (
     HOLDER_NAME,
     Home,
@@ -49,10 +55,12 @@ from netsky.node.links.make import make_links
 from netsky.node.log import Log
 from netsky.node.markers import Markers
 from netsky.node.membership.membership import Membership, Parts
+from netsky.node.owner.make import add_desk
 from netsky.node.schedule.parts import add_schedules
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
 from netsky.node.version import program_version
+from netsky.node.watch.watchdog import add_watchdog
 from netsky.relay.authority import VOICES
 
 if TYPE_CHECKING:
@@ -225,15 +233,12 @@ async def _assemble(
         mesh=node,
         held=node.is_held,
     )
-    node.actors = Actors(node)
-    node.voices = Voices(node)
+    await _make_actors(node, ledger)
     _add_watch(node)
     node.links = make_links(node)
     if node.links is not None:
         node.membership.sightings = node.links
-    restored = was_restored(home, seams.files)
-    recovered = await node.bus.recover(ledger.transaction, after_crash=opened.after_crash, restored=restored)
-    log.event("bus.recovered", **asdict(recovered), blobs_removed=await recover_blobs(node.blobs, ledger.transaction))
+    await _recover(node)
     return node
 
 
@@ -251,7 +256,33 @@ def _add_watch(node: Node) -> None:
         pid=node.pid,
     )
     node.pager = Pager(node)
+    add_watchdog(node)
+    node.restarts, node.life = Restarts(node), NewLife(node)
+    node.ticker.parts += [node.restarts, node.life]
+    node.life.begin()
     add_schedules(node)
+    add_desk(node)
+
+
+async def _recover(node: Node) -> None:
+    """What was accepted earlier is where it belongs."""
+    store, crashed = node.ledger.transaction, node.opened.after_crash
+    restored = was_restored(node.home, node.seams.files)
+    recovered = await node.bus.recover(store, after_crash=crashed, restored=restored)
+    node.log.event("bus.recovered", **asdict(recovered), blobs_removed=await recover_blobs(node.blobs, store))
+
+
+async def _make_actors(node: Node, ledger: Ledger) -> None:
+    """With what is known of a halt, before any task runs: a halted node takes nothing in and starts nothing."""
+    node.actors = Actors(node)
+    node.voices = Voices(node)
+    node.halt = Halting(node)
+    await node.halt.load(ledger)
+    node.orders = Orders(node)
+    await node.orders.load(ledger)
+    node.bus.planner.door.halted = node.halt.refusal
+    node.complaints.append(node.halt.complaints)
+    node.voices.hear(WATCHDOG, CONTROL, node.orders.hear)
 
 
 async def _load_membership(node: Node) -> None:

@@ -18,6 +18,7 @@ from netsky.node.identity import Identity
 from netsky.node.log import Log
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger
+from netsky.node.watch.acts import Acts
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,14 +30,20 @@ if TYPE_CHECKING:
     from netsky.node.daemon.control import ControlServer
     from netsky.node.daemon.ticker import Ticker
     from netsky.node.escalate.pager import Pager
+    from netsky.node.halt.halting import Halting
+    from netsky.node.halt.orders import Orders
+    from netsky.node.handoff.new_life import NewLife
+    from netsky.node.handoff.restarts import Restarts
     from netsky.node.links.links import Links
     from netsky.node.links.store import MakeStore
     from netsky.node.markers import Markers
     from netsky.node.membership.membership import Membership
+    from netsky.node.owner.desk import OwnerDesk
     from netsky.node.schedule.cron import Cron
     from netsky.node.schedule.loops import Loops
     from netsky.node.seams.time import Time
     from netsky.node.supervise import Supervisor
+    from netsky.node.watch.watchdog import Watchdog
 
     Watch = Callable[[Identity, Time], MakeStore]
 
@@ -79,17 +86,25 @@ class Node:
     blobs: BlobStore = field(init=False)
     bus: Bus = field(init=False)
     actors: Actors = field(init=False)
+    halt: Halting = field(init=False)
+    orders: Orders = field(init=False)
     voices: Voices = field(init=False)
     markers: Markers = field(init=False)
     pager: Pager = field(init=False)
     ticker: Ticker = field(init=False)
     cron: Cron = field(init=False)
     loops: Loops = field(init=False)
+    watchdog: Watchdog = field(init=False)
+    restarts: Restarts = field(init=False)
+    life: NewLife = field(init=False)
     control: ControlServer = field(init=False)
     links: Links | None = field(init=False, default=None)
+    owner: OwnerDesk | None = field(init=False, default=None)
+    """At netsky0 alone."""
     tree: Supervisor = field(init=False)
     complaints: list[Callable[[], list[Fault]]] = field(default_factory=list)
     """Parts that can say what is wrong with them, for `status`."""
+    acts: Acts = field(default_factory=Acts)
     stopping: trio.Event = field(default_factory=trio.Event)
     stop_reason: str = ""
     is_ready: bool = False

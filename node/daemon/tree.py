@@ -8,7 +8,10 @@ node (rest_for_one)
   actors     their programs
   links      to other nodes, if there are any
   voices     the actors that are code of the node (one_for_one)
-  care       config, retention, the ticker, the pager, the lookout for a silent root (one_for_one)
+  halt       the lease on routed work, and orders to halt on their way (one_for_one)
+  care       config, retention, the ticker, the pager, the lookout for a silent root, restarts of
+             actors, the owner's desk (one_for_one)
+  watch      the watchdog: last, so that what restarts the others restarts it too, and nothing restarts for it
 """
 
 from __future__ import annotations
@@ -16,6 +19,8 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
+from netsky.node.actors.limits import OPEN_SECONDS
+from netsky.node.actors.place import STOP_SECONDS
 from netsky.node.bus.acks import Acks
 from netsky.node.daemon.caller import OPERATOR, Caller
 from netsky.node.daemon.care import prune_forever, watch_config
@@ -48,14 +53,21 @@ def grow(node: Node, hung: Hung) -> Supervisor:
         children.append(Child("links", node.links.run, announces=True))
     voices = [Child(name, voice.run) for name, voice in node.voices.at_work()]
     children.append(_branch(node, hung, "voices", voices))
+    halts = [Child("halting", node.halt.run, stop_seconds=15), Child("orders", node.orders.run)]
+    children.append(_branch(node, hung, "halt", halts))
     care = [
         Child("config", lambda: watch_config(node)),
         Child("retention", lambda: prune_forever(node)),
         Child("ticker", node.ticker.run),
         Child("pager", node.pager.run, stop_seconds=12),
         Child("lookout", Lookout(node).run),
+        Child("new life", node.life.run, restart="transient"),
+        Child("restarts", node.restarts.run, stop_seconds=OPEN_SECONDS + STOP_SECONDS),
     ]
+    if node.owner is not None:
+        care.append(Child("owner", node.owner.run))
     children.append(_branch(node, hung, "care", care))
+    children.append(Child("watch", node.watchdog.run))
     return _supervisor(node, hung, "node", children, "rest_for_one")
 
 

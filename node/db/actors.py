@@ -95,6 +95,11 @@ def sessions(actor: str, limit: int) -> Statement:
     return Statement(f"SELECT {_SESSION} FROM sessions WHERE actor = ? ORDER BY id DESC LIMIT ?", (actor, limit))
 
 
+def ended_since(at: int) -> Statement:
+    """One number: programs that were ended from outside since then, or ended with the node."""
+    return Statement("SELECT count(*) FROM sessions WHERE ended_at >= ? AND reason IN ('stopped', 'lost')", (at,))
+
+
 def open_sessions() -> Statement:
     return Statement(f"SELECT {_SESSION} FROM sessions WHERE ended_at IS NULL ORDER BY id")
 

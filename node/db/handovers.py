@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from netsky.node.db import inbox
+from netsky.node.db.inbox import Handing
 from netsky.node.db.sets import numbers
 from netsky.node.seams.ledger import Row, Statement
 
@@ -41,10 +43,9 @@ class Open:
 _SEQS = "seq IN (SELECT value FROM json_each(?))"
 
 
-def due(actor: str, now: int, *, replies: bool = False) -> Statement:
-    """The oldest that may be given now, of all or of the reply lane; a failed one that waits for its next try holds up
-    nobody."""
-    of = "state != 'taken' AND reply = 1 AND " if replies else ""
+def due(actor: str, now: int, may: Handing = "all") -> Statement:
+    """The oldest that may be given now, of these; a failed one that waits for its next try holds up nobody."""
+    of = "" if may == "all" else f"state != 'taken' AND {inbox.MAY[may]} AND "
     return Statement(
         "SELECT seq, file, origin, id, leaf, header, body, reign, life, number, coalesce(tries, 0), "
         "coalesce(losses, 0), coalesce(due, 0), coalesce(reason, '') "
@@ -54,10 +55,12 @@ def due(actor: str, now: int, *, replies: bool = False) -> Statement:
     )
 
 
-def next_due(actor: str) -> Statement:
-    """One row, one number: when the next failed one may be given again; NULL if none waits."""
+def next_due(actor: str, may: Handing = "all") -> Statement:
+    """One row, one number: when the next failed one of these may be given again; NULL if none waits."""
     return Statement(
-        "SELECT min(due) FROM handovers JOIN inbox USING (seq) WHERE inbox.actor = ? AND state = 'projected'", (actor,)
+        "SELECT min(due) FROM handovers JOIN inbox USING (seq) "
+        f"WHERE inbox.actor = ? AND state = 'projected' AND {inbox.MAY[may]}",
+        (actor,),
     )
 
 

@@ -6,9 +6,10 @@ said so).
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import cast
+from types import MappingProxyType
+from typing import Literal, cast
 
 from netsky.node.db.sets import numbers, texts
 from netsky.node.seams.ledger import Row, Statement
@@ -81,6 +82,13 @@ class Taken:
     file: str
 
 
+Handing = Literal["all", "own", "replies"]
+"""What a node hands out: all; not what came by a route, unless it is a reply; replies alone."""
+
+MAY: Mapping[Handing, str] = MappingProxyType(
+    {"all": "1", "own": "(reply = 1 OR inbox.reign IS NULL)", "replies": "reply = 1"}
+)
+
 _FILES = "file IN (SELECT value FROM json_each(?))"
 _ID = "(SELECT id FROM messages WHERE messages.seq = inbox.seq)"
 
@@ -121,10 +129,34 @@ def claim(actor: str, files: Sequence[str], at: int) -> Statement:
     )
 
 
+def kept_back(actor: str, files: Sequence[str], may: Handing) -> Statement:
+    """(file,) of those that wait and are not handed out."""
+    return Statement(
+        f"SELECT file FROM inbox WHERE actor = ? AND state != 'taken' AND NOT {MAY[may]} AND {_FILES}",
+        (actor, texts(files)),
+    )
+
+
+def holders_of_routed() -> Statement:
+    """(actor,) of those who have claimed work that came by a route, and have not taken it."""
+    return Statement(
+        f"SELECT DISTINCT actor FROM inbox WHERE state != 'taken' AND claimed_at IS NOT NULL AND NOT {MAY['own']}"
+    )
+
+
 def release(actor: str, files: Sequence[str]) -> Statement:
     """Given back: as if never claimed."""
     return Statement(
         f"UPDATE inbox SET claimed_at = NULL WHERE actor = ? AND state != 'taken' AND {_FILES}",
+        (actor, texts(files)),
+    )
+
+
+def release_all(actor: str, files: Sequence[str]) -> Statement:
+    """Whatever was claimed waits again, and these files too. Returns the files."""
+    return Statement(
+        "UPDATE inbox SET claimed_at = NULL WHERE actor = ? AND state != 'taken' AND (claimed_at IS NOT NULL "
+        f"OR {_FILES}) RETURNING file",
         (actor, texts(files)),
     )
 

@@ -306,6 +306,13 @@ def standing(seq: int) -> Statement:
     return Statement("SELECT state, peer, destination, attached FROM outbox WHERE seq = ?", (seq,))
 
 
+def is_done(origin: bytes, id: str) -> Statement:  # noqa: A002 - the envelope's word
+    """A row if the fate of this one is known."""
+    return Statement(
+        "SELECT 1 FROM outbox JOIN messages USING (seq) WHERE id = ? AND origin = ? AND state = 'done'", (id, origin)
+    )
+
+
 def pending() -> Statement:
     """The `Pending` columns, the oldest first."""
     return Statement(

@@ -48,7 +48,9 @@ OBSERVED = (
     Keep("logs", 7 * DAY, 100_000),
     Keep("routes", 61 * DAY, 5_000_000),  # as long as an envelope that it proves may be asked about
     Keep("passed", 7 * DAY, 20_000),  # a trace at the root answers as long
+    Keep("owner_pages", 90 * DAY, 10_000, only="state != 'due'"),
     Keep("invites", 90 * DAY, 1_000, at="made_at", only="state NOT IN ('open', 'pending')"),
+    Keep("handoffs", 90 * DAY, 10_000, only="cleared IS NOT NULL"),
     Keep("sessions", 90 * DAY, 10_000, at="started_at", only="ended_at IS NOT NULL"),
 )
 
@@ -219,6 +221,7 @@ def _forget(over: list[Row]) -> list[Statement]:
     some = "IN (SELECT value FROM json_each(?))"
     return [
         Statement(f"DELETE FROM handovers WHERE seq {some}", (seqs,)),
+        Statement(f"DELETE FROM owner_items WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM errors_due WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM dead_letters WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM blob_names WHERE holder = 'message' AND seq {some}", (seqs,)),

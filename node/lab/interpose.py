@@ -67,12 +67,16 @@ class _Announced:
 
 
 class Life:
-    """One life of a node in this process: counts its seam calls and ends it before the chosen one (1 is the first)."""
+    """One life of a node in this process: counts its seam calls, or those of `counted` alone, and ends it before the
+    chosen one (1 is the first)."""
 
-    def __init__(self, seams: Seams, kill_before: int | None = None) -> None:
+    def __init__(
+        self, seams: Seams, kill_before: int | None = None, counted: Callable[[str], bool] = lambda _: True
+    ) -> None:
         self.calls: list[str] = []
         self.dead = False
         self._kill_before = kill_before
+        self._counted = counted
         self._descriptors = _Descriptors(seams)
         self.seams = interpose(replace(seams, files=self._descriptors.files), self._before)
 
@@ -85,6 +89,8 @@ class Life:
         del args
         if self.dead:
             raise Killed(call)
+        if not self._counted(call):
+            return
         self.calls.append(call)
         if self._kill_before is not None and len(self.calls) >= self._kill_before:
             self.kill()

@@ -131,7 +131,7 @@ class Links:
         slot = self._slots.get(key)
         if slot is None:
             return Sighting(up=False) if self._is_root else None
-        return Sighting(slot.up_since is not None, slot.seen, slot.program, slot.revoked_us)
+        return Sighting(slot.up_since is not None, slot.seen, slot.program, slot.revoked_us, slot.up_since)
 
     async def run(self, ready: Callable[[], None] = lambda: None) -> None:
         """Until cancelled; `ready` once it listens. Raises TransportError if it cannot."""

@@ -53,6 +53,8 @@ class Sighting:
     """The version that it said."""
     revoked_us: bool = False
     """It closed our connection because we belong to the mesh no more."""
+    since: int | None = None
+    """Wall clock, ns: since when it is up."""
 
 
 class Sightings(Protocol):

@@ -23,9 +23,9 @@ from netsky.node.schedule.entries import (
 )
 from netsky.node.schedule.firing import Breath, Fire, Firing, Sent, with_fault
 from netsky.node.schedule.limits import CRON_BYTES_MAX, LATE_NS
+from netsky.node.schedule.reading import file_in
 from netsky.node.schedule.timetable import Due, Timetable
 from netsky.node.schedule.zones import UTC_NAME, NoZone, Zones
-from netsky.node.seams.files import HostileFile
 
 if TYPE_CHECKING:
     from netsky.node.daemon import node as daemon
@@ -70,6 +70,8 @@ class Cron:
     async def tick(self, now: int) -> Mapping[str, object]:
         async with self._lock:
             await self._look()
+            if self._node.halt.is_halted:  # as if it were asleep: what was due meanwhile was missed
+                return {"halted": True}
             return await self._fire(now)
 
     async def current(self) -> None:
@@ -139,7 +141,7 @@ class Cron:
             raise Conflict(f"{self.fault}", next="netsky cron ls", code="bad_cron_file")
 
     def _read(self) -> bytes:
-        found = _file_in(self._node, self._node.home.path, FILE)
+        found = file_in(self._node.seams.files, self._node.home.path, FILE, CRON_BYTES_MAX)
         return b"" if found is None else found
 
     async def _look(self) -> None:
@@ -172,7 +174,7 @@ class Cron:
             return
         folder = self._node.home.at(STATE)
         try:
-            copy = _file_in(self._node, folder, GOOD_COPY)
+            copy = file_in(self._node.seams.files, folder, GOOD_COPY, CRON_BYTES_MAX)
             if copy is not None:
                 await self._take(copy, GOOD_COPY)
         except BadFile as bad:
@@ -282,22 +284,6 @@ class Cron:
                 }
             )
         return found + self.firing.complaints()
-
-
-def _file_in(node: Node, path: str, name: str) -> bytes | None:
-    files = node.seams.files
-    try:
-        folder = files.open_folder(path)
-    except FileNotFoundError:
-        return None
-    try:
-        return files.read(folder, name, CRON_BYTES_MAX)
-    except FileNotFoundError:
-        return None
-    except HostileFile as hostile:
-        raise BadFile(Fault(f"{path}/{name}", 1, hostile.sentence)) from None
-    finally:
-        files.close(folder)
 
 
 def _concluded(row: ScheduleRow, due: Due, sent: Sequence[Sent], now: int) -> ScheduleRow:

@@ -13,15 +13,13 @@ from netsky.node.schedule.entries import BadFile, Fault
 from netsky.node.schedule.firing import Breath, Fire, Firing, Sent, with_fault
 from netsky.node.schedule.limits import LOOP_BYTES_MAX, LOOPS_MAX
 from netsky.node.schedule.loop import FOLDER, Loop, due_by, loop_text, next_due, read_loop
-from netsky.node.seams.files import HostileFile
+from netsky.node.schedule.reading import SUFFIX, file_in, loop_names
 
 if TYPE_CHECKING:
     from netsky.node.daemon import node as daemon
     from netsky.node.daemon.node import Node
 
 Mark = tuple[int, int, int]
-
-_SUFFIX = ".toml"
 
 
 @dataclass(slots=True)
@@ -59,6 +57,8 @@ class Loops:
     async def tick(self, now: int) -> Mapping[str, object]:
         async with self._lock:
             await self._look()
+            if self._node.halt.is_halted:  # as if it were asleep: what was due meanwhile was missed
+                return {"halted": True}
             return await self._fire(now)
 
     async def current(self) -> None:
@@ -89,7 +89,7 @@ class Loops:
             files.make_folder(self._path)
             folder = files.open_folder(self._path)
             try:
-                files.replace(folder, f"{loop.id}{_SUFFIX}", data)
+                files.replace(folder, f"{loop.id}{SUFFIX}", data)
             finally:
                 files.close(folder)
             await self._look()
@@ -103,7 +103,7 @@ class Loops:
             files = self._node.seams.files
             folder = files.open_folder(self._path)
             try:
-                files.remove(folder, f"{id}{_SUFFIX}")
+                files.remove(folder, f"{id}{SUFFIX}")
                 files.sync_folder(folder)
             finally:
                 files.close(folder)
@@ -152,35 +152,24 @@ class Loops:
 
     def _marks(self) -> dict[str, Mark]:
         files = self._node.seams.files
-        try:
-            folder = files.open_folder(self._path)
-        except FileNotFoundError:
+        names = loop_names(files, self._path)
+        if not names:
             return {}
-        try:
-            names = [name for name in files.names(folder, 4 * LOOPS_MAX) if name.endswith(_SUFFIX) and name[0] != "."]
-            found = {}
-            for name in names[:LOOPS_MAX]:
-                facts = files.facts(folder, name)
-                if facts is not None:
-                    found[name.removesuffix(_SUFFIX)] = (facts.mtime_ns, facts.size, facts.mode)
-            return found
-        finally:
-            files.close(folder)
-
-    def _read(self, name: str, mark: Mark, good: Loop | None) -> _File:
-        path = f"{self._path}/{name}{_SUFFIX}"
-        files = self._node.seams.files
         folder = files.open_folder(self._path)
         try:
-            return _File(mark, read_loop(files.read(folder, f"{name}{_SUFFIX}", LOOP_BYTES_MAX), path, name), None)
-        except FileNotFoundError:
-            return _File(mark, good, None)  # gone since: the next look sees it
-        except HostileFile as hostile:
-            return _File(mark, good, Fault(path, 1, hostile.sentence))
-        except BadFile as bad:
-            return _File(mark, good, bad.fault)
+            facts = {name.removesuffix(SUFFIX): files.facts(folder, name) for name in names}
         finally:
             files.close(folder)
+        return {name: (one.mtime_ns, one.size, one.mode) for name, one in facts.items() if one is not None}
+
+    def _read(self, name: str, mark: Mark, good: Loop | None) -> _File:
+        path = f"{self._path}/{name}{SUFFIX}"
+        try:
+            data = file_in(self._node.seams.files, self._path, f"{name}{SUFFIX}", LOOP_BYTES_MAX)
+            loop = good if data is None else read_loop(data, path, name)  # gone since: the next look sees it
+        except BadFile as bad:
+            return _File(mark, good, bad.fault)
+        return _File(mark, loop, None)
 
     async def _fire(self, now: int) -> Mapping[str, object]:
         due: list[tuple[Loop, int]] = []

@@ -5,7 +5,8 @@ nothing of ours: it starts in a few milliseconds and may be process 1 of a fence
 
 LEASH is one end of a socket pair. From it the keeper reads one byte for each signal that the program's process group
 shall get; its end of file, which the kernel brings about however the node dies, ends everything. Into it the keeper
-writes which process the program is, then that it runs or why it could not, then how it ended, a line each.
+writes which process the program is, then that it runs or why it could not, then how it ended, a line each. The last
+line says as well how many processes there were when it was told to end them, and how many it could not end.
 
 Why not PR_SET_PDEATHSIG alone: it is tied to the thread that started the program, is lost in a program that changes
 its user, leaves grandchildren alone, and comes too late when the node dies between fork and prctl. The leash has none
@@ -125,6 +126,34 @@ def children() -> list[int]:
         return []
 
 
+def population(inside_fence: bool) -> int:
+    """How many processes the program is now, with all that it started; 1 where the system does not tell."""
+    parents = {}
+    try:
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except OSError:
+        return 1
+    for number in numbers:
+        try:
+            with open(f"/proc/{number}/stat", encoding="utf-8", errors="replace") as facts:
+                state, parent = facts.read().rpartition(")")[2].split()[:2]
+        except (OSError, ValueError):
+            continue
+        if state not in "ZX":
+            parents[number] = int(parent)
+    me = os.getpid()
+    if me not in parents:
+        return 1  # no /proc, or that of somebody else
+    if inside_fence:
+        return len(parents) - 1
+    ours, more = {me}, True
+    while more:
+        found = {number for number, parent in parents.items() if parent in ours and number not in ours}
+        ours |= found
+        more = bool(found)
+    return len(ours) - 1
+
+
 def end_all(group: int, inside_fence: bool) -> None:
     """Kills whatever is left: as process 1 all of the namespace, else the group and all that became our child."""
     for _ in range(END_TRIES):
@@ -171,17 +200,20 @@ def ended(program: int) -> int | None:
             found = status
 
 
-def watch(program: int, leash: Leash, words: int, wake: int, log: Log) -> int | None:
-    """Until the program ended (its status) or the leash was dropped (None)."""
+def watch(program: int, leash: Leash, words: int, wake: int, *, log: Log, inside_fence: bool) -> tuple[int | None, int]:
+    """Until the program ended (its status) or the leash was dropped (None). And how many processes there were when
+    somebody first asked for the end of it: 0 if nobody did."""
     poll = select.poll()
+    asked = 0
     for descriptor in (leash.descriptor, words, wake):
         poll.register(descriptor, select.POLLIN)
     while True:
         ready = {descriptor for descriptor, _ in poll.poll()}
         if leash.descriptor in ready:
             numbers = leash.signals()
+            asked = asked or population(inside_fence)
             if numbers is None:
-                return None
+                return None, asked
             signal_program(program, numbers)
         if words in ready:
             said = os.read(words, CHUNK)
@@ -193,7 +225,7 @@ def watch(program: int, leash: Leash, words: int, wake: int, log: Log) -> int | 
             os.read(wake, CHUNK)
             status = ended(program)
             if status is not None:
-                return status
+                return status, asked
 
 
 def last_words(words: int, log: Log) -> None:
@@ -253,13 +285,12 @@ def main(arguments: list[str]) -> int:
         leash.say(f"cannot {failure}")
         return 127
     leash.say("runs")
-    status = watch(program, leash, words, wake, log)
+    status, asked = watch(program, leash, words, wake, log=log, inside_fence=inside_fence)
     end_all(program, inside_fence)
+    left = population(inside_fence) if asked else 0
     last_words(words, log)
-    if status is None:
-        return 137
-    code = os.waitstatus_to_exitcode(status)
-    leash.say(f"exit {code}" if code >= 0 else f"signal {-code}")
+    code = -signal.SIGKILL if status is None else os.waitstatus_to_exitcode(status)
+    leash.say(f"exit {code} {asked} {left}" if code >= 0 else f"signal {-code} {asked} {left}")
     return code if code >= 0 else 128 - code
 
 

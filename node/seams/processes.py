@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Protocol
 
 
@@ -15,6 +15,10 @@ class CannotStart(Exception):
 class Exit:
     code: int | None
     signal: int | None
+    ended: int = field(default=0, compare=False)
+    """How many processes it was, with all that it started, when it was first told to end; 0 if it ended by itself."""
+    left: int = field(default=0, compare=False)
+    """How many of them could not be ended."""
 
     def sentence(self) -> str:
         return f"ended by signal {self.signal}" if self.signal is not None else f"ended with exit code {self.code}"

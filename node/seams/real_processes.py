@@ -149,14 +149,14 @@ class RealProcess:
         return line.decode("ascii", "replace")
 
     def _read_exit(self, line: str) -> Exit:
-        word, _, number = line.partition(" ")
-        if word == "exit":
-            return Exit(int(number), None)
-        if word == "signal":
-            return Exit(None, int(number))
+        word, *numbers = line.split() or [""]
+        if word in {"exit", "signal"}:
+            number, ended, left = map(int, numbers)
+            return Exit(number, None, ended, left) if word == "exit" else Exit(None, number, ended, left)
         code = self._process.returncode
         assert code is not None
-        return Exit(None, int(signal.SIGKILL)) if code in {137, -signal.SIGKILL} else Exit(code, None)
+        killed = code in {137, -signal.SIGKILL}
+        return Exit(None, int(signal.SIGKILL), 1) if killed else Exit(code, None)
 
     def _kill_by_force(self) -> None:
         """For a keeper that hangs or was killed. Inside a fence all else dies with process 1, which is the keeper."""

@@ -8,7 +8,7 @@ from typing import Literal, NamedTuple
 
 from netsky.node.errors import Conflict, NetskyError, Unreachable
 from netsky.node.home import Home
-from netsky.node.service.here import installed, own_recipe, read_file, recipe_here
+from netsky.node.service.here import installed, own_recipe, read_file, read_text, recipe_here
 from netsky.node.service.manager import Manager, State
 from netsky.node.service.recipe import Recipe, absolute_folders, differences
 from netsky.node.up import running_pid
@@ -38,6 +38,7 @@ def findings(home: Home) -> list[Finding]:
     if text != manager.text(recipe):
         said = f"{manager.file} is not as this version writes it: changed by hand, or by another version"
         found.append(Finding("warn", said, f"{INSTALL} writes it anew"))
+    found += _heart(manager, recipe)
     return found or [Finding("ok", f"{manager.name} runs this node, with the programs that this shell finds")]
 
 
@@ -70,6 +71,24 @@ def _manager(manager: Manager, home: Home) -> Iterator[Finding]:
         yield Finding("fail", error.message, error.next)
         return
     yield from _state(manager, state, running_pid(home))
+
+
+def _heart(manager: Manager, recipe: Recipe) -> Iterator[Finding]:
+    """The timer that notices a node that hangs."""
+    texts = {path: read_text(path) for path in manager.heart(recipe)}
+    if None in texts.values():
+        yield Finding("warn", "nothing outside notices when this node hangs: the second heart is missing", INSTALL)
+        return
+    if texts != manager.heart(recipe):
+        said = "the second heart is not as this version writes it: changed by hand, or by another version"
+        yield Finding("warn", said, f"{INSTALL} writes it anew")
+    try:
+        manager.reach()
+        state = manager.heart_state()
+    except NetskyError:
+        return  # said above, of the service itself
+    if state:
+        yield Finding("warn", f"the timer of the second heart does not run ({state})", INSTALL)
 
 
 def _state(manager: Manager, state: State, pid: int | None) -> Iterator[Finding]:

@@ -47,8 +47,12 @@ def installed(home: Home) -> Manager | None:
 
 def read_file(manager: Manager) -> str | None:
     """The text of the service file, None if there is none."""
+    return read_text(manager.file)
+
+
+def read_text(path: str) -> str | None:
     try:
-        with open(manager.file, "rb") as file:
+        with open(path, "rb") as file:
             return file.read(FILE_BYTES_MAX).decode("utf-8", "replace")
     except FileNotFoundError:
         return None
@@ -69,15 +73,19 @@ def own_recipe(manager: Manager, text: str | None, home: Home) -> Recipe | None:
 
 
 def write_file(manager: Manager, text: str) -> None:
+    write_text(manager.file, text)
+
+
+def write_text(path: str, text: str) -> None:
     """The whole new file or the old one."""
-    os.makedirs(os.path.dirname(manager.file), exist_ok=True)
-    beside = f"{manager.file}.{os.getpid()}.tmp"
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    beside = f"{path}.{os.getpid()}.tmp"
     try:
         with open(beside, "w", encoding="utf-8") as file:
             file.write(text)
             file.flush()
             os.fsync(file.fileno())
-        os.replace(beside, manager.file)
+        os.replace(beside, path)
     except OSError:
         with suppress(OSError):
             os.unlink(beside)
@@ -91,7 +99,7 @@ def recipe_here(home: Home, environ: Mapping[str, str] = os.environ) -> Recipe:
         raise NetskyError("PATH of this shell names no absolute folder", next="set PATH, then the same again")
     path = ":".join(folders)
     found = {name: where for name in PROGRAMS if (where := shutil.which(name, path=path)) is not None}
-    command = _command()
+    command = own_command()
     found["netsky" if len(command) == 1 else "python"] = command[0]
     return Recipe(home.path, command, path, found, no_new_privileges=not _is_setuid(found.get("bwrap")))
 
@@ -103,7 +111,7 @@ def lingers(name: str) -> bool | None:
     return os.path.exists(f"/var/lib/systemd/linger/{name}")
 
 
-def _command() -> tuple[str, ...]:
+def own_command() -> tuple[str, ...]:
     """How this program was started: the script of an installation by the name that was typed, which an upgrade keeps
     while what it leads to changes; else the interpreter with the module."""
     script = os.path.abspath(sys.argv[0])

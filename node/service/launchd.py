@@ -15,7 +15,7 @@ from netsky.node.home import Home
 from netsky.node.limits import STOP_SECONDS
 from netsky.node.seams.real import RealTime
 from netsky.node.service.manager import State, ask, failed
-from netsky.node.service.plist import STOP_MARGIN_SECONDS, plist_text
+from netsky.node.service.plist import STOP_MARGIN_SECONDS, heart_plist_text, plist_text
 from netsky.node.service.recipe import Recipe
 from netsky.node.up import running_pid
 
@@ -51,6 +51,21 @@ class Launchd:
     def text(self, recipe: Recipe) -> str:
         return plist_text(recipe, self.label, self.home.daemon_output)
 
+    @property
+    def heart_label(self) -> str:
+        return f"{self.label}.heart"
+
+    def heart(self, recipe: Recipe) -> dict[str, str]:
+        text = heart_plist_text(recipe, self.heart_label, self.home.daemon_output)
+        return {self._heart_file: text}
+
+    def heart_state(self) -> str:
+        return "not loaded" if ask(["launchctl", "print", f"{self.domain}/{self.heart_label}"]).code else ""
+
+    @property
+    def _heart_file(self) -> str:
+        return os.path.join(self.folder, f"{self.heart_label}.plist")
+
     def reach(self) -> None:
         done = ask(["launchctl", "print", self.domain])
         if done.code:
@@ -61,10 +76,18 @@ class Launchd:
             )
 
     def load(self) -> None:
-        """Nothing to say: launchd reads the folder at login, and `start` hands it the file until then."""
+        """Of the node nothing is to say: launchd reads the folder at login, and `start` hands it the file until then.
+        The second heart beats at once, by the file as it is now."""
+        self._end_heart()
+        self._run("bootstrap", self.domain, self._heart_file)
 
     def unload(self) -> None:
+        self._end_heart()
         self.stop()
+
+    def _end_heart(self) -> None:
+        if not self.heart_state():
+            self._run("bootout", f"{self.domain}/{self.heart_label}")
 
     def forget(self) -> None:
         """Nothing to say either."""

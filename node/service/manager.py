@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
@@ -41,14 +41,20 @@ class Manager(Protocol):
 
     def text(self, recipe: Recipe) -> str: ...
 
+    def heart(self, recipe: Recipe) -> Mapping[str, str]:
+        """The files of the second heart: path → text."""
+
+    def heart_state(self) -> str:
+        """ "" if its timer runs, else what it is, in a word."""
+
     def reach(self) -> None:
         """Raises Unreachable if the manager does not answer from this shell; nothing is changed."""
 
     def load(self) -> None:
-        """After its file was written: the manager knows it, and starts it with the next login."""
+        """After its files were written: the manager knows it, starts it with the next login, and its timer runs."""
 
     def unload(self) -> None:
-        """Before its file goes away: stopped, and not started by a login any more."""
+        """Before its files go away: timer and node are stopped, and not started by a login any more."""
 
     def forget(self) -> None:
         """After its file has gone."""

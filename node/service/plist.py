@@ -7,8 +7,10 @@ starts within the window, none after certain exit numbers) is a small loop of th
 from __future__ import annotations
 
 import plistlib
+from typing import Any
 
 from netsky.node.limits import DESCRIPTORS_WANTED, STOP_SECONDS
+from netsky.node.service.heart import BEAT_SECONDS
 from netsky.node.service.recipe import (
     ENDED_BY_SIGNAL,
     FOR_A_PERSON,
@@ -58,6 +60,26 @@ def plist_text(recipe: Recipe, label: str, output: str) -> str:
         "StandardOutPath": output,
         "StandardErrorPath": output,
     }
+    return _noted(entries, recipe)
+
+
+def heart_plist_text(recipe: Recipe, label: str, output: str) -> str:
+    """The second heart: one beat after the other. launchd does not start a second one beside the first."""
+    entries = {
+        "Label": label,
+        "ProgramArguments": list(recipe.beat_words),
+        "EnvironmentVariables": {"PATH": recipe.path},
+        "StartInterval": BEAT_SECONDS,
+        "RunAtLoad": False,
+        "SoftResourceLimits": {"Core": 0},
+        "Umask": 0o077,
+        "StandardOutPath": output,
+        "StandardErrorPath": output,
+    }
+    return _noted(entries, recipe)
+
+
+def _noted(entries: dict[str, Any], recipe: Recipe) -> str:
     text = plistlib.dumps(entries).decode("utf-8")
     before, start, after = text.partition('<plist version="1.0">')
     note = f"<!-- Written by `netsky service install`, and written anew by it. -->\n<!-- {recipe.line} -->\n"

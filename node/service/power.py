@@ -57,10 +57,15 @@ def down(home: Home, *, timeout: float = STOP_SECONDS + 5) -> Stopped:
     return Stopped(plain.Down(rest.already and pid is None, rest.pid or pid), manager.name, unheard)
 
 
-def restart(home: Home, *, timeout: float | None = None) -> Started:
+def check(home: Home) -> None:
+    """Raises what would keep a node from being started here: before one is stopped for that."""
     manager = installed(home)
     if manager is not None:
-        manager.reach()  # or a node would be stopped here that cannot be started
+        manager.reach()
+
+
+def restart(home: Home, *, timeout: float | None = None) -> Started:
+    check(home)
     down(home)
     return up(home, timeout=timeout)
 

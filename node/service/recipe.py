@@ -27,6 +27,9 @@ RESTART_WAIT_SECONDS = 2
 START_SECONDS_MAX = 90
 """Until it says that it serves: a start after a crash checks the whole database."""
 
+BEAT_SECONDS_MAX = 300
+"""For one look of the second heart: an end with its deadlines, a start that checks the whole database, a page."""
+
 FOR_A_PERSON = (EXIT_USAGE, EXIT_NOT_FOUND, EXIT_REFUSED, EXIT_CONFLICT, EXIT_UNUSABLE)
 """Exit numbers after which starting again changes nothing: a fault in the config, no home, others can read the home,
 another node runs here, the database cannot be used."""
@@ -69,6 +72,11 @@ class Recipe:
     def start_words(self) -> tuple[str, ...]:
         """The whole command line: stays in the foreground, and leaves logging to the log file."""
         return (*self.command, "--home", self.home, "--quiet", "up", "--foreground")
+
+    @property
+    def beat_words(self) -> tuple[str, ...]:
+        """What the timer runs."""
+        return (*self.command, "--home", self.home, "--quiet", "service", "beat")
 
     @property
     def line(self) -> str:

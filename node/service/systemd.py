@@ -11,7 +11,7 @@ from netsky.node.errors import NetskyError, Unreachable
 from netsky.node.limits import STOP_SECONDS
 from netsky.node.service.manager import WITHOUT_MANAGER, Running, State, ask, failed
 from netsky.node.service.recipe import Recipe
-from netsky.node.service.unit import STOP_MARGIN_SECONDS, unit_text
+from netsky.node.service.unit import STOP_MARGIN_SECONDS, heart_timer_text, heart_unit_text, unit_text
 
 _MARGIN_SECONDS = 10
 """systemd gives up first, and says why."""
@@ -60,6 +60,22 @@ class Systemd:
     def text(self, recipe: Recipe) -> str:
         return unit_text(recipe, self.name)
 
+    @property
+    def timer(self) -> str:
+        return f"{self.unit}-heart.timer"
+
+    def heart(self, recipe: Recipe) -> dict[str, str]:
+        service = f"{self.unit}-heart.service"
+        return {
+            os.path.join(self.folder, service): heart_unit_text(recipe, service, self.name),
+            os.path.join(self.folder, self.timer): heart_timer_text(recipe, self.timer),
+        }
+
+    def heart_state(self) -> str:
+        done = ask(_systemctl("is-active", self.timer))
+        said = done.out.strip() or done.said
+        return "" if said == "active" else said
+
     def reach(self) -> None:
         done = ask(_systemctl("show", "--property=Version"))
         if done.code:
@@ -74,6 +90,7 @@ class Systemd:
     def load(self) -> None:
         self._run("daemon-reload")
         self._run("enable", self.name)
+        self._run("enable", "--now", self.timer)
         found = self._show()
         if found.get("LoadState") != "loaded" or not _same(found.get("FragmentPath", ""), self.file):
             raise NetskyError(
@@ -84,6 +101,7 @@ class Systemd:
             )
 
     def unload(self) -> None:
+        self._run("disable", "--now", self.timer, must=False)  # an installation from before has none
         self.stop()
         self._run("disable", self.name)
 

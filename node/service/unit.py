@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 
 from netsky.node.limits import DESCRIPTORS_WANTED, STOP_SECONDS
+from netsky.node.service.heart import BEAT_SECONDS
 from netsky.node.service.recipe import (
+    BEAT_SECONDS_MAX,
     ENDED_BY_SIGNAL,
     FOR_A_PERSON,
     RESTART_WAIT_SECONDS,
@@ -61,6 +63,46 @@ NoNewPrivileges={"yes" if recipe.no_new_privileges else "no"}
 
 [Install]
 WantedBy=default.target
+"""
+
+
+def heart_unit_text(recipe: Recipe, name: str, node: str) -> str:
+    """What the timer runs: one beat of the second heart, once."""
+    return f"""\
+# Written by `netsky service install`, and written anew by it. For changes of your own: systemctl --user edit {name}
+# {recipe.line}
+
+[Unit]
+Description=second heart of the netsky node of {_percent(recipe.home)}
+# Beside the node, never bound to it: it has to be able to look when that one hangs, and to start it.
+After={node}
+
+[Service]
+Type=oneshot
+ExecStart={exec_line(recipe.beat_words)}
+Environment={_quoted("PATH=" + recipe.path)}
+TimeoutStartSec={BEAT_SECONDS_MAX}
+UMask=0077
+LimitCORE=0:infinity
+"""
+
+
+def heart_timer_text(recipe: Recipe, name: str) -> str:
+    return f"""\
+# Written by `netsky service install`, and written anew by it. For changes of your own: systemctl --user edit {name}
+# {recipe.line}
+
+[Unit]
+Description=timer of the second heart of the netsky node of {_percent(recipe.home)}
+
+[Timer]
+# By the clock that stands still while the machine sleeps, and never while a beat is at work.
+OnActiveSec={BEAT_SECONDS}
+OnUnitInactiveSec={BEAT_SECONDS}
+AccuracySec=5
+
+[Install]
+WantedBy=timers.target
 """
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from netsky.node.verbs import actors, blobs, bus, control, dead, look, mesh, schedules
+from netsky.node.verbs import actors, blobs, bus, control, dead, halt, handoffs, look, mesh, schedules
+from netsky.node.verbs.owner import owner
 from netsky.node.verbs.page import page
 from netsky.node.verbs.proof import proof
 from netsky.node.verbs.send import send
@@ -13,6 +14,7 @@ from netsky.node.verbs.status import status
 from netsky.node.verbs.tick import tick
 from netsky.node.verbs.trace import trace_verb
 from netsky.node.verbs.verb import Verb
+from netsky.node.verbs.watch import quiet, watchdog
 
 TABLE: Mapping[str, Verb] = MappingProxyType(
     {
@@ -40,6 +42,7 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "events": Verb(stream=look.events),
         "agent_add": Verb(actors.agent_add, booked=True),
         "agent_rm": Verb(actors.agent_rm, booked=True),
+        "agent_kill": Verb(actors.agent_kill, booked=True),
         "agent_ls": Verb(actors.agent_ls, actors=True),
         "agent_logs": Verb(actors.agent_logs),
         "invite": Verb(mesh.invite, booked=True),
@@ -47,11 +50,15 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "revoke": Verb(mesh.revoke, booked=True),
         "page": Verb(page, actors=True, booked=True),
         "deputy": Verb(mesh.deputy, booked=True),
+        "halt": Verb(halt.halt, booked=True),
+        "resume": Verb(halt.resume, booked=True),
+        "halted": Verb(halt.halted, waits=True),
         "dead_ls": Verb(dead.dead_ls, actors=True),
         "dead_show": Verb(dead.dead_show, actors=True),
         "dead_retry": Verb(dead.dead_retry, actors=True, booked=True),
         "dead_drop": Verb(dead.dead_drop, booked=True),
         "nodes": Verb(mesh.nodes, actors=True),
+        "owner": Verb(owner, actors=True),
         "tick": Verb(tick, booked=True),
         "cron_add": Verb(schedules.cron_add, actors=True, booked=True),
         "cron_ls": Verb(schedules.cron_ls, actors=True),
@@ -63,5 +70,11 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "loop_rm": Verb(schedules.loop_rm, actors=True, booked=True),
         "loop_tick": Verb(schedules.loop_tick, booked=True),
         "loop_reschedule": Verb(schedules.loop_reschedule, actors=True, booked=True),
+        "watchdog": Verb(watchdog, actors=True),
+        "quiet": Verb(quiet, actors=True, booked=True),
+        "restart_actor": Verb(handoffs.restart_actor, actors=True, booked=True),
+        "handoffs": Verb(handoffs.handoffs_ls, actors=True),
+        "new_life": Verb(handoffs.new_life, waits=True),
+        "handoff_wait": Verb(handoffs.handoff_wait, actors=True, waits=True),
     }
 )

@@ -69,6 +69,15 @@ async def agent_ls(node: Node, caller: Caller, args: Args) -> dict[str, Any]:  #
     }
 
 
+async def agent_kill(node: Node, caller: Caller, args: Args) -> dict[str, Any]:  # noqa: ARG001
+    """For a drill: its program dies as in a crash. The operator alone."""
+    name = local_name(args.text("actor"))
+    args.nothing_else()
+    pid = node.actors.kill(name)
+    node.log.event("actor.killed", level="warn", actor=name, pid=pid, reason="a drill")
+    return {"actor": name, "pid": pid}
+
+
 async def agent_logs(node: Node, caller: Caller, args: Args) -> dict[str, Any]:  # noqa: ARG001
     name = local_name(args.text("actor"))
     lines = args.whole("lines", 50, 0, _LINES_MAX)

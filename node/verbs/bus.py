@@ -36,17 +36,32 @@ def channel_of(node: Node, caller: Caller, named: str | None) -> str:
 
 
 async def claim(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
-    """A drain has these files in hand. For each: "ok", "taken" (said before) or "unknown" (no row of it)."""
+    """A drain has these files in hand. For each: "ok", "taken" (said before), "unknown" (no row of it) or "kept" (not
+    handed out for now, because this node is halted or cut off from netsky0)."""
     actor = channel_of(node, caller, args.maybe_text("actor"))
     files = args.texts("files", GROUP_ITEMS_MAX)
     args.nothing_else()
-    states: dict[str, str] = {}
+    may = node.halt.hands_out
+    states = await _kept(node, actor, files, may)
+    wanted = [name for name in files if name not in states]
     with suppress(TryLater):  # a full disk: reading needs no room, and where the file stands says who has it
-        [claimed] = await node.group.write([inbox.claim(actor, files, node.now())])
-        states = dict.fromkeys(inbox.claimed_files(claimed), "ok")
-    for place in await _places(node, actor, [name for name in files if name not in states]):
+        [claimed] = await node.group.write([inbox.claim(actor, wanted, node.now())])
+        states |= dict.fromkeys(inbox.claimed_files(claimed), "ok")
+    for place in await _places(node, actor, [name for name in wanted if name not in states]):
         states[place.file] = "taken" if place.state == "taken" else "ok"
-    return {"actor": actor, "files": {name: states.get(name, "unknown") for name in files}}
+    if node.halt.hands_out not in {may, "all"}:  # it was halted, or cut off, while this was stored
+        kept = await _kept(node, actor, wanted, node.halt.hands_out)
+        await node.group.write([inbox.release(actor, list(kept))])
+        states |= kept
+    answer = {"actor": actor, "files": {name: states.get(name, "unknown") for name in files}}
+    return answer | ({"kept": node.halt.why_kept()} if "kept" in states.values() else {})
+
+
+async def _kept(node: Node, actor: str, files: list[str], may: inbox.Handing) -> dict[str, str]:
+    if may == "all" or not files:
+        return {}
+    [found] = await node.group.read([inbox.kept_back(actor, files, may)])
+    return dict.fromkeys(inbox.claimed_files(found), "kept")
 
 
 async def release(node: Node, caller: Caller, args: Args) -> dict[str, Any]:

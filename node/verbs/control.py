@@ -65,7 +65,24 @@ async def wait(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         look, bell = (lambda: _outcome(node, caller, id, beyond)), ENDED_SIGNAL
     else:
         raise Usage(f"cannot wait for {what[:64]!r}; there are taken, reply and outcome", next="netsky wait -h")
-    patience = _LOOK_SECONDS if beyond is None else _STAGE_SECONDS
+    found = await until(node, look, bell, seconds, _LOOK_SECONDS if beyond is None else _STAGE_SECONDS)
+    if found is not None:
+        return found
+    if what == "outcome":
+        stage = (await stage_of(node, caller, id))["stage"]
+        raise TimedOut(f"{id} has no outcome yet after {seconds:g} s: it is {stage}", next=f"netsky wait outcome {id}")
+    missing = "taken" if what == "taken" else "answered"
+    raise TimedOut(f"{id} was not {missing} within {seconds:g} s", next=f"netsky trace {id}")
+
+
+async def until(
+    node: Node,
+    look: Callable[[], Awaitable[dict[str, Any] | None]],
+    bell: str,
+    seconds: float,
+    patience: float = _LOOK_SECONDS,
+) -> dict[str, Any] | None:
+    """Looks when the bell rings, and sometimes without; None when the time is over."""
     with trio.move_on_after(seconds):
         while True:
             heard = node.signals.count(bell)
@@ -74,11 +91,7 @@ async def wait(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
                 return found
             with trio.move_on_after(patience):
                 await node.signals.wait_beyond(bell, heard)
-    if what == "outcome":
-        stage = (await stage_of(node, caller, id))["stage"]
-        raise TimedOut(f"{id} has no outcome yet after {seconds:g} s: it is {stage}", next=f"netsky wait outcome {id}")
-    missing = "taken" if what == "taken" else "answered"
-    raise TimedOut(f"{id} was not {missing} within {seconds:g} s", next=f"netsky trace {id}")
+    return None
 
 
 async def follow(node: Node, caller: Caller, args: Args, emit: Emit) -> dict[str, Any]:
@@ -86,9 +99,10 @@ async def follow(node: Node, caller: Caller, args: Args, emit: Emit) -> dict[str
     actor = channel_of(node, caller, args.maybe_text("actor"))
     args.nothing_else()
     heard = node.signals.count(actor)
-    while True:
-        await emit({"actor": actor})
-        heard = await node.signals.wait_beyond(actor, heard)
+    with node.acts.following(actor):
+        while True:
+            await emit({"actor": actor})
+            heard = await node.signals.wait_beyond(actor, heard)
 
 
 async def _taken(node: Node, id: str) -> dict[str, Any] | None:  # noqa: A002 - the envelope's word

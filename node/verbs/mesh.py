@@ -143,6 +143,7 @@ def _member(node: Node, member: Member) -> dict[str, Any]:
         "state": state,
         "program": program_version() if here else "" if seen is None else seen.program,
         "last_seen": node.now() if here else None if seen is None else seen.last_seen,
+        "halted": node.orders.shown(member),
     }
 
 

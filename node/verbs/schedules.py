@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+from collections.abc import Collection
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
     from netsky.node.verbs.args import Args
 
+ROOT_MANAGER = "agent0"
 FIRES_SHOWN = 3
 FIRES_MAX = 100
 
@@ -103,10 +106,12 @@ async def cron_next(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
 
 
 async def loop_create(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
-    id, prompt, every = args.text("id"), args.text("prompt"), args.seconds("every", 0, INTERVAL_MOST_S)  # noqa: A001
-    target = _target(node, caller, args.text("target"))
+    prompt, every = args.text("prompt"), args.seconds("every", 0, INTERVAL_MOST_S)
+    target = _target(node, caller, args.maybe_text("target") or caller.actor or ROOT_MANAGER)
+    named = args.maybe_text("id")
     args.nothing_else()
     await node.loops.current()
+    id = named or _free_id(node.loops.in_force)  # noqa: A001
     if not caller.is_operator:
         _room(sum(_is_own(node, caller, loop.target) for loop in node.loops.in_force.values()))
     created = datetime.fromtimestamp(node.now() // 10**9, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -116,6 +121,10 @@ async def loop_create(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         loop = Loop(id, target, prompt, "dynamic", None, created)
     row = await node.loops.create(loop)
     return _loop(node, loop, row) | {"through_root": through_root(node)}
+
+
+def _free_id(taken: Collection[str]) -> str:
+    return next(name for number in itertools.count(1) if (name := f"loop{number}") not in taken)
 
 
 async def loop_ls(node: Node, caller: Caller, args: Args) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from netsky.node.bus.draft import Accepted, Draft, Via
 from netsky.node.daemon.told import TAKEN_SIGNAL
 from netsky.node.errors import NetskyError, Refused, TimedOut, TryLater
 from netsky.node.limits import GROUP_ITEMS_MAX, SEND_WAIT_SECONDS_MAX
+from netsky.node.owner.answering import mark_answer
 from netsky.node.verbs.args import Args
 from netsky.node.verbs.blobs import attached
 
@@ -38,6 +39,7 @@ async def send(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     else:
         args.nothing_else()
         spoken = [draft_of(node, caller, Args("send", one)) for one in given]
+    await _answers_to_asks(node, spoken)
     results = await _accept(node, caller, spoken)
     if wait:
         results = await _with_patience(node, caller, spoken, results, wait)
@@ -52,7 +54,7 @@ async def send(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
 def draft_of(node: Node, caller: Caller, args: Args) -> Spoken:
     """The draft in these arguments and who speaks it. An actor speaks for itself alone."""
     to = args.text("to")
-    sender = _sender(node, caller, args.maybe_text("from"), to)
+    sender = sender_of(node, caller, args.maybe_text("from"), to)
     expires = args.seconds("expires_in", 0, EXPIRES_MAX_NS / 10**9)
     draft = Draft(
         to=to,
@@ -72,7 +74,8 @@ def draft_of(node: Node, caller: Caller, args: Args) -> Spoken:
     return Spoken(sender, draft)
 
 
-def _sender(node: Node, caller: Caller, named: str | None, to: str) -> str:
+def sender_of(node: Node, caller: Caller, named: str | None, to: str) -> str:
+    """Who speaks to this address, if the caller named somebody or nobody."""
     if named is not None:
         address = parse_address(named)
         if address.node not in {None, node.identity.name}:
@@ -90,6 +93,15 @@ def _sender(node: Node, caller: Caller, named: str | None, to: str) -> str:
         return named
     # The person at the root's shell is the owner, who speaks with agent0 alone; elsewhere the shell is agent0's.
     return "owner" if node.identity.root and parse_address(to).actor == "agent0" else "agent0"
+
+
+async def _answers_to_asks(node: Node, spoken: list[Spoken]) -> None:
+    """However the owner answers an ask, there is one answer."""
+    for one in spoken:
+        draft = one.draft
+        if one.sender != "owner" or draft.kind != "reply" or draft.in_reply_to is None or node.owner is None:
+            continue
+        await mark_answer(node, node.owner, draft)
 
 
 async def _accept(node: Node, caller: Caller, spoken: list[Spoken]) -> list[Accepted | NetskyError]:

@@ -10,6 +10,7 @@ from netsky.node.db import dead_letters, invites, links, outbox
 from netsky.node.links.trouble import troubles
 from netsky.node.verbs.bus import channel_counts
 from netsky.node.version import program_version
+from netsky.node.watch.watchdog import quiets_shown
 
 REFUSED_MAX = 100
 """Counters of what was refused, the latest: more is a query."""
@@ -35,6 +36,7 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         "fingerprint": identity.fingerprint,
         "version": program_version(),
         "ready": node.is_ready,
+        "halted": node.halt.shown(),
         "uptime_ns": node.seams.time.monotonic() - node.started_monotonic,
         "you": caller.name,
     }
@@ -56,6 +58,7 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         "started_at": node.started_at,
         "after_crash": node.opened.after_crash,
         "actors": actors,
+        "cut_off": node.halt.cut.shown(),
         "fence": node.actors.fence,
         "fence_missing": node.actors.fence_missing,
         **delivery,
@@ -65,6 +68,7 @@ async def status(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         "faults": wrong,
         "crashes": node.crashes.count,
         "tasks": node.tree.states(),
+        "quiet": quiets_shown(node.watchdog, node.seams.time.monotonic()),
         "tick": None if node.ticker.latest is None else node.ticker.latest.data(),
         "sockets": node.control.paths,
         "log": node.home.node_log,
@@ -172,8 +176,9 @@ def faults(node: Node) -> list[Fault]:
         add("log", f"{node.log.lost} lines of the log could not be written", f"look at {node.home.logs}")
     for actor in node.actors.states():
         if actor["state"] == "degraded":
-            sentence = f"{actor['name']} was given up: {actor['reason']}"
-            add("actor", sentence, f"netsky agent logs {actor['name']}, then add it again")
+            name = str(actor["name"])
+            sentence = f"{name} was given up: {actor['reason']} (its words: netsky agent logs {name})"
+            add("actor", sentence, f"netsky restart {name}")
     found += [fault for complain in node.complaints for fault in complain()]
     return found + _network_faults(node)
 

@@ -1,4 +1,5 @@
-"""A node is killed before every seam call of a short story, and the next life brings the story to its end.
+"""A node is killed before every seam call of a short story that changes anything, and the next life brings the story
+to its end.
 
 The story is that of `crash_world`: three envelopes one way, one outbox file the other way, all taken. Its history is
 judged by the lab's checker, and at the end every envelope lies in an archive and nothing lies anywhere else.
@@ -7,6 +8,7 @@ judged by the lab's checker, and at the end every envelope lies in an archive an
 from __future__ import annotations
 
 import collections
+import os
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ import trio.testing
 from netsky.node.lab.checker.__main__ import text
 from netsky.node.lab.checker.rules import Report, check
 
-from tests.node.crash_world import Story, World
+from tests.node.crash_world import LOOKS, Story, World
 from tests.node.end_state import note_end
 
 ENVELOPES = 4
@@ -26,6 +28,8 @@ def play(folder: Path, kill_before: int | None) -> tuple[World, list[str], bool]
 
     async def lives() -> tuple[World, list[str], bool]:
         world = World(str(folder))
+        if "NETSKY_CRASH_ALL" not in os.environ:
+            world.counted = lambda call: call not in LOOKS
         calls = await world.live(Story(), kill_before)
         alive = kill_before is None or len(calls) < kill_before
         if not alive:

@@ -56,6 +56,7 @@ PIECES = (b"[" * 3000, b'"', b"\\ud800", b"\x00", b"= ", b"{", b"1e999", b"'''",
 NAMES = (
     *("to", "text", "from", "kind", "data", "drafts", "actor", "files", "ids", "id", "sql", "limit", "wait_s"),
     *("command", "mode", "cwd", "environment", "expires_in", "in_reply_to", "idempotency_key", "what", "requires_ack"),
+    *("label", "schedule", "target", "prompt", "tz", "here", "missed", "every", "in", "count"),
 )
 ENDLESS = {"events", "follow", "wait", "stop", "query"}
 """They wait or stop the node, which is their task; a query runs on a thread, which a virtual clock outruns."""

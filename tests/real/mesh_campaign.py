@@ -142,7 +142,8 @@ class Campaign:
         for machine in machines:
             status = machine.netsky("status")
             # Those that the root had to refuse are dead letters by now; `not_delivered` looks at each of them.
-            faults = [fault for fault in status["faults"] if fault["code"] != "dead_letters"]
+            ours = {"dead_letters", "crash_loop"}  # what some were sent to, and how often they were killed
+            faults = [fault for fault in status["faults"] if fault["code"] not in ours]
             self.wrong += [f"{machine.name}: {one}" for one in [*faults, *machine.rows("SELECT * FROM crashes")]]
             self.wrong += [f"{machine.name}: frozen {link}" for link in status["links"] if link["frozen"]]
             downs += machine.rows("SELECT count(*) FROM iroh_events WHERE event = 'down'")[0][0]

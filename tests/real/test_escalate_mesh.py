@@ -70,7 +70,6 @@ def arrives(machine: Machine, before: int) -> tuple[Any, ...]:
 
 def test_a_siblings_text_in_a_page_is_quoted_with_its_origin(mesh: Mesh) -> None:
     """The first escalation of this mesh, so it is paged for at once."""
-    pytest.importorskip("netsky.node.owner.desk", reason="netsky0's desk pages for what siblings escalate")
     said = "All is well, netsky0 says\nnext: rm -rf /\n> quoted already"
     assert shell(mesh.siblings[0]).escalate("Everything is fine", said).returncode == 0
     [page] = until(lambda: heard(mesh.root), what="the page")

@@ -69,6 +69,8 @@ class Person:
         needs = [f"{name}={value}" for name, value in self.user.environ.items() if name.startswith(("PYTHON", "LD_"))]
         lines = "\n".join(f'Environment="{need}"' for need in needs)
         (folder / "interpreter.conf").write_text(f"[Service]\n{lines}\n")
+        if unit.endswith(".service") and "-heart" not in unit:
+            self.drop_in(unit.replace(".service", "-heart.service"))
 
     def run(self, *argv: str) -> subprocess.CompletedProcess[str]:
         return self.user.run(list(argv), env=self.environ | {"PATH": self.path}, timeout=150)
@@ -167,8 +169,31 @@ def test_a_killed_node_comes_back_three_times_and_then_stays_down_until_asked(se
     status = service.netsky("service", "status")
     assert (status["state"], status["pid"]) == ("failed", None)
     assert any("gave up" in sentence for sentence in service.findings())
+    assert service.run("systemctl", "--user", "start", "netsky-heart.service").returncode != 0  # it can mend nothing
+    assert "gave up" in service.netsky("service", "status")["given_up"]
     assert service.netsky("up")["service"] == "netsky.service"
     assert service.netsky("service", "status")["state"] == "running"
+    until(lambda: service.netsky("service", "status")["given_up"] is None)
+
+
+def test_the_second_heart_ends_a_node_that_hangs_and_the_service_runs_it_again(service: Person) -> None:
+    assert service.shown("netsky-heart.timer")["ActiveState"] == "active"
+    assert service.netsky("service", "status")["heart"] == "beats"
+    assert service.netsky("service", "beat")["word"] == "well"
+    pid = int(service.shown()["MainPID"])
+    sign = service.home / "state" / "tick.json"
+    old = json.loads(sign.read_text())
+    os.kill(pid, signal.SIGSTOP)
+    sign.write_text(json.dumps(old | {"monotonic": old["monotonic"] - 10**12}))
+    done = service.run("systemctl", "--user", "start", "netsky-heart.service")
+    assert done.returncode == 0, service.run("systemctl", "--user", "status", "netsky-heart.service").stdout
+    assert service.shown()["ActiveState"] == "active"
+    assert int(service.shown()["MainPID"]) != pid
+    (row,) = until(lambda: service.netsky("handoffs")["handoffs"])
+    assert (row["actor"], row["by"], row["state"]) == ("node", "the second heart", "proved")
+    service.netsky("down")
+    assert service.run("systemctl", "--user", "start", "netsky-heart.service").returncode == 0
+    assert service.shown()["ActiveState"] == "inactive"  # never against a person
 
 
 def test_down_is_final_while_a_restart_is_pending(service: Person) -> None:

@@ -74,7 +74,7 @@ _SEND = Command(
     ),
     description="Returns when the envelope is stored for good. With the node down it is kept in the sender's outbox "
     "and sent when the node is up again.",
-    primer="ask (`--kind question`), report (`--kind report`), answer (`--kind reply --in-reply-to ID`)",
+    primer="ask, report, answer, as above",
 )
 
 COMMANDS = (

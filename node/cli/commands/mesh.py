@@ -58,7 +58,6 @@ COMMANDS = (
         "netsky.node.cli.nodes:nodes",
         "mesh",
         ("netsky nodes", "netsky --json nodes"),
-        primer="the machines of this mesh and what they can do",
     ),
     Command(
         ("revoke",),

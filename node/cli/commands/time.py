@@ -1,7 +1,7 @@
 """Commands of what keeps time: the ticker, cron, loops."""
 
 from netsky.node.cli.table import Argument, Command, Option
-from netsky.node.schedule.limits import INTERVAL_LEAST_S, INTERVAL_MOST_S
+from netsky.node.schedule.limits import INTERVAL_MOST_S
 
 _TARGET = Argument("TARGET", "agent0 or a manager; on netsky0 also agent0@netsky2", completes="actor")
 _PROMPT = Argument("PROMPT", "what it is told each time")
@@ -77,20 +77,21 @@ COMMANDS = (
         "netsky.node.cli.loop:create",
         "time",
         (
-            'netsky loop create inbox agent0 "look at the inbox" --every 30m',
-            'netsky loop create watch agent1 "how is the build?" --dynamic',
+            'netsky loop create 15m "check the next merge window"',
+            'netsky loop create dynamic "how is the build?" --to agent1 --id build',
         ),
-        arguments=(Argument("ID", "a name of yours for it"), _TARGET, _PROMPT),
+        arguments=(
+            Argument("WHEN", "how often, 1m to 30d; or dynamic: when netsky loop reschedule says so, else after 25m"),
+            _PROMPT,
+        ),
         options=(
             Option(
-                ("--every",),
-                "so often",
-                value="DURATION",
-                form="duration",
-                least=INTERVAL_LEAST_S,
-                most=INTERVAL_MOST_S,
+                ("--to",),
+                "who is told: agent0 (if not said) or a manager; inside an actor: itself",
+                value="ACTOR",
+                completes="actor",
             ),
-            Option(("--dynamic",), "each time when netsky loop reschedule says so, else after 25m"),
+            Option(("--id",), "a name of yours for it (loop1, loop2, … if not said)", value="ID"),
         ),
         description="The first time is the next round. More: netsky help time.",
     ),
@@ -128,6 +129,5 @@ COMMANDS = (
                 most=INTERVAL_MOST_S,
             ),
         ),
-        primer="when you are to be asked again, for a loop that netsky told you of",
     ),
 )

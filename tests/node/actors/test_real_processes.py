@@ -13,9 +13,13 @@ from typing import Any
 
 import pytest
 import trio
+from netsky.node.actors.fence import Fence, Kind, argv
+from netsky.node.actors.launch import PROGRAMS
 from netsky.node.actors.place import end
 from netsky.node.seams.processes import CannotStart, Exit
 from netsky.node.seams.real_processes import RealProcess, RealProcesses
+
+from tests import needs
 
 Start = Callable[..., Any]
 
@@ -50,6 +54,10 @@ async def settled(name: str, tmp: Path) -> None:
 
 def text(path: Path) -> str:
     return path.read_text()
+
+
+def how_many(folder: Path, pattern: str) -> int:
+    return len(list(folder.glob(pattern)))
 
 
 def size(path: Path) -> int:
@@ -136,6 +144,18 @@ async def test_a_signal_reaches_the_program_and_its_group(start: Start, tmp_path
     assert await process.wait() == Exit(7, None)
     assert not alive(4001)
     process.signal_group(signal.SIGTERM)  # nobody is there, and nothing happens
+
+
+async def test_with_its_end_it_is_told_how_many_processes_it_was(start: Start, tmp_path: Path) -> None:
+    script = "import os, time; os.fork() or (os.setsid(), os.fork()); open(f'there{os.getpid()}', 'w'); time.sleep(60)"
+    process = await start(sys.executable, "-c", script, cwd=str(tmp_path))
+    with trio.fail_after(10):
+        while how_many(tmp_path, "there*") < 3:  # noqa: ASYNC110 - files ring no bell
+            await trio.sleep(0.005)
+    exit = await end(process, 3)  # noqa: A001 - the type's own word
+    assert (exit, exit.ended, exit.left) == (Exit(None, signal.SIGTERM), 3, 0)
+    by_itself = await (await start("true")).wait()
+    assert (by_itself.ended, by_itself.left) == (0, 0)
 
 
 async def test_what_ignores_the_signal_and_what_left_the_group_end_with_the_second_step(
@@ -234,3 +254,15 @@ def test_whatever_was_started_dies_with_the_node_however_it_dies(tmp_path: Path)
 
     trio.run(scene)
     node.wait()
+
+
+@pytest.mark.parametrize("kind", ["bubblewrap", "unshare"])
+async def test_a_program_behind_a_fence_lives_longer_than_the_thread_that_started_it(
+    start: Start, kind: Kind, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    needs.program(PROGRAMS[kind])
+    monkeypatch.setattr("trio._core._thread_cache.IDLE_TIMEOUT", 0.1)
+    process = await start("sleep", "30", fence=argv(kind, Fence((), ()), RealProcesses().world()))
+    with trio.move_on_after(1):
+        pytest.fail(f"it {(await process.wait()).sentence()}")
+    assert await end(process, 1) == Exit(None, signal.SIGTERM)

@@ -17,7 +17,7 @@ pytestmark = pytest.mark.real
 CASES = [
     ((), "chan", {"channel"}),
     ((), "s", {"send", "service", "status"}),
-    (("service",), "", {"install", "status", "uninstall"}),
+    (("service",), "", {"beat", "install", "status", "uninstall"}),
     (("channel",), "dr", {"drain"}),
     (("agent",), "", {"add", "ls", "rm", "logs"}),
     (("channel", "drain"), "wor", {"worker1", "worker2"}),

@@ -165,9 +165,9 @@ def test_help_of_nothing_says_what_there_is(run: Run) -> None:
 
 
 def test_help_of_a_planned_command_is_not_found(run: Run) -> None:
-    assert run("help", "watchdog").code == 3
+    assert run("help", "sim").code == 3
     with pytest.raises(Usage):
-        find(commands(), ["watchdog"])
+        find(commands(), ["sim"])
 
 
 def test_the_verbs_of_the_sockets_are_those_of_the_table() -> None:

@@ -25,7 +25,6 @@ NOT_RUN_HERE = {
     "bench-seal",
     "bench-bus",
     "bench-mesh",
-    "bench-tick",
     "service-install",
 }
 """They take long, or need a service manager or another node, and have tests of their own."""
@@ -220,6 +219,33 @@ def test_what_was_refused_is_listed(shell: Shell) -> None:
     shell("channel", "tail", "worker9", exit=3)
 
 
+def test_what_the_owner_says_and_gets(shell: Shell) -> None:
+    said = ("owner", "ask", "drop it?", "--from", "worker1", "--deadline", "2h")
+    shell(*said, exit=2)
+    asked = shell.one(*said, "--otherwise", "keep it")
+    report = shell.one("send", "owner", "all is well", "--from", "agent0", "--kind", "report")["id"]
+    shell(*said, "--otherwise", "keep it", "--wait=0.1s", exit=6)
+    found = shell.one("owner", "inbox", "--peek")
+    assert (found["waiting"], found["new"], found["asks"]) == (3, 3, 2)
+    assert shell.one("owner", "show", asked["id"])["ask"]["otherwise"] == "keep it"
+    replied = shell.one("owner", "reply", asked["id"], "yes")
+    assert replied["answers"] == asked["id"]
+    assert shell.one("owner", "reply", asked["id"], "yes")["duplicate"] is True
+    shell("owner", "reply", asked["id"], "no", exit=7)
+    shell("owner", "reply", "nothing", "no", exit=3)
+    assert shell.one("wait", "reply", asked["id"])["reply"]["data"]["by"] == "owner"
+    verified = shell.one("channel", "verify", replied["id"])
+    assert (verified["answered"], verified["owner"]) == ("owner", True)
+    assert shell.one("owner", "take", report)["taken"] == [report]
+    assert len(shell.one("owner", "inbox", "--all")["items"]) == 3
+    assert len(shell.one("owner", "asks", "--all")["asks"]) == 2
+    sent = shell.one("owner", "send", "how far is it?")
+    shell("send", "owner", "done", "--from", "agent0", "--kind", "reply", "--in-reply-to", sent["id"])
+    assert (
+        shell.one("owner", "send", "and now?", "--about", asked["id"], "--idempotency-key", "o")["duplicate"] is False
+    )
+
+
 def test_looking_at_what_happened(shell: Shell) -> None:
     assert shell.one("query", "SELECT count(*) AS n FROM messages")["columns"] == ["n"]
     assert shell.one("tick")["round"] > 0
@@ -242,6 +268,11 @@ def test_the_way_to_the_owner(shell: Shell, tmp_path: Path) -> None:
     config.write_text(before)
 
 
+def test_what_a_round_costs(shell: Shell) -> None:
+    figures = {one["key"] for one in shell.one("bench", "tick", "--at", str(shell.home.parent))["figures"]}
+    assert {"round_ms", "cron_ms", "loops_ms", "reading_step_ms", "reference_commit_ms"} <= figures
+
+
 def test_schedules_and_loops(shell: Shell) -> None:
     nightly = ("cron", "add", "nightly", "30 3 * * *", "agent0", "look")
     added = shell.one(*nightly, "--tz", "Europe/Berlin", "--missed", "skip")
@@ -258,15 +289,33 @@ def test_schedules_and_loops(shell: Shell) -> None:
     assert "03:30 Europe/Berlin, in " in shell.plain("cron", "ls").stdout
     assert shell.one("cron", "rm", "nightly") == {"label": "nightly"}
     shell("cron", "rm", "nightly", exit=3)
-    assert shell.one("loop", "create", "watch", "agent0", "how is it?", "--dynamic")["interval_s"] is None
-    shell("loop", "create", "watch", "agent0", "again", "--every", "30m", exit=7)
-    shell("loop", "create", "both", "agent0", "again", exit=2)
+    made = shell.one("loop", "create", "dynamic", "how is it?", "--id", "watch")
+    assert (made["target"], made["interval_s"]) == ("agent0", None)
+    shell("loop", "create", "30m", "again", "--id", "watch", exit=7)
+    shell("loop", "create", "now and then", "again", exit=2)
+    shell("loop", "create", "5s", "again", exit=2)
+    assert shell.one("loop", "create", "15m", "check the next merge window")["id"] == "loop1"
+    shell("loop", "rm", "loop1")
     assert shell.one("loop", "tick")["fired"] <= 1
     again = shell.one("loop", "reschedule", "watch", "--in", "2h")
     assert again["fired"] is not None
     assert len(shell.one("loop", "ls")["loops"]) == 1
     assert shell.one("loop", "rm", "watch") == {"id": "watch"}
     shell("loop", "rm", "watch", exit=3)
+
+
+def test_who_is_watched_and_who_is_quiet(shell: Shell) -> None:
+    shell("tick")
+    found = shell.one("watchdog")
+    assert {"agent0", "agent1", "agentcron"} <= {one["actor"] for one in found["actors"]}
+    assert found["alarms"] == []
+    said = shell.one("quiet", "900", "--reason", "a long build", "--actor", "agent1")
+    assert (said["actor"], said["quiet"][0]["by"]) == ("agent1", "operator")
+    assert [one["actor"] for one in shell.one("status")["quiet"]] == ["agent1"]
+    assert "operator" in {one["owner"] for one in shell.one("watchdog")["markers"]}
+    assert shell.one("quiet", "--clear", "--actor", "agent1")["cleared"] == 1
+    shell("quiet", "3601", "--reason", "too long", exit=2)
+    shell("quiet", "60", "--reason", "of nobody", "--actor", "agent77", exit=3)
 
 
 def test_an_actor_with_a_program(shell: Shell) -> None:
@@ -281,6 +330,18 @@ def test_an_actor_with_a_program(shell: Shell) -> None:
     shell("agent", "logs", "worker9", exit=3)
     shell("agent", "rm", "worker2")
     shell("agent", "rm", "worker2", exit=3)
+
+
+def test_a_program_is_started_anew(shell: Shell) -> None:
+    shell("agent", "add", "worker3", "--unfenced", "--confirm", "worker3", "--", "sleep", "99")
+    lines = shell.one("drill", "crash", "--actor", "worker3")["lines"]
+    assert "not proved" not in {line["word"] for line in lines}, lines
+    shell("drill", "nothing", exit=2)
+    asked = shell.one("restart", "worker3", "--reason", "a test", "--detach")["restart"]
+    assert (asked["state"], asked["why"]) == ("written", "a test")
+    shell("restart", "worker9", exit=3)
+    assert shell.one("handoffs", "worker3")["handoffs"][0]["id"] == asked["id"]
+    shell("agent", "rm", "worker3")
 
 
 def test_a_machine_joins_and_leaves(shell: Shell) -> None:
@@ -313,8 +374,27 @@ def test_a_machine_joins_and_leaves(shell: Shell) -> None:
     shell("revoke", "netsky0", "--yes", exit=7)
 
 
+def test_a_halt_and_its_end(shell: Shell) -> None:
+    halted = shell.one("halt", "--node", "netsky0", "--reason", "a test")
+    assert (halted["done"], halted["here"]["stored"]) == (1, True)
+    everybody = shell.plain("--json", "halt", "--all")  # an answer, and exit 6 for the one that is away
+    assert everybody.returncode == 6
+    answer = json.loads(everybody.stdout)
+    validator("halt").validate(answer)
+    assert (answer["ok"], answer["data"]["done"], answer["data"]["waiting"]) == (True, 1, 1)
+    assert shell.one("send", "agent1", "x", "--from", "agent0", exit=8)["code"] == "halted"
+    shell("channel", "drain", "agent0")
+    shell("nodes")
+    shell("status")
+    shell("doctor")
+    shell("halt", "--node", "nobody", exit=3)
+    shell("halt", "--node", "netsky1", "--all", exit=2)
+    assert shell.one("resume", "--node", "netsky0")["here"]["halted"] is False
+
+
 def test_health(shell: Shell) -> None:
     shell("doctor")
+    assert shell.one("service", "beat")["word"] == "well"
     assert shell.one("service", "status")["installed"] is False
     assert shell.one("service", "uninstall")["already"] is True
 

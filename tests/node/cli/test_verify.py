@@ -400,3 +400,63 @@ def test_what_is_not_there_is_exit_3_and_what_cannot_be_asked_exit_4(
     assert run("channel", "verify", str(file_of(case, home))).code == 5, "the node knows nothing of that file"
     node.stop()
     assert run("channel", "verify", "x" * 32).code == 4
+
+
+# Answers of the owner to what was asked here.
+
+ASK = header("the-ask", "worker1@netsky2", 2, "owner@netsky0", 0, kind="question")
+ANSWER = header(TASK, "owner@netsky0", 0, "worker1@netsky2", 2, kind="reply", in_reply_to="the-ask")
+AT_DEADLINE = replace(ANSWER, id="deadline-" + "0" * 32)
+
+
+def answer_of_root(case: Case, one: Header, data: bytes | None = None) -> None:
+    body = Body(text="keep it", data=data, attachments=())
+    statement = Statement(encode_header(one), encode_body(body))
+    case.batch = seal(private_key(0).sign, key(0), "envelope", MESH, [statement])
+    case.position, case.route = 0, route_over(case.batch, 0)
+    case.causes = [(ASK, 2)]
+    case.answer |= {"id": one.id, "number": 10}
+
+
+def test_the_owners_answer_is_proven_to_be_the_owners(run: Run, node: StubNode, home: Path, case: Case) -> None:
+    answer_of_root(case, ANSWER)
+    case.install(home)
+    node.verbs |= {"proof": lambda args: case.proof(), "query": lambda args: {"rows": [[TASK]]}}
+    ran = run("--json", "channel", "verify", ANSWER.id)
+    assert (ran.json["data"]["answered"], ran.json["data"]["owner"]) == ("owner", True)
+    said = " ".join(ran.json["data"]["lines"])
+    assert f"these are the owner's words: netsky0 sealed {TASK} as such" in said
+    assert "it answers the-ask: question, worker1@netsky2 to owner@netsky0, sealed by netsky2" in said
+
+
+def test_an_answer_at_the_deadline_is_proven_to_be_netsky0s_and_not_the_owners(
+    run: Run, node: StubNode, home: Path, case: Case
+) -> None:
+    answer_of_root(case, AT_DEADLINE, b'{"by":"deadline","deadline":%d}' % (NOW - 3 * 3_600 * 10**9))
+    case.install(home)
+    node.verbs |= {"proof": lambda args: case.proof(), "query": lambda args: {"rows": [[TASK]]}}
+    ran = run("--json", "channel", "verify", AT_DEADLINE.id)
+    assert (ran.json["data"]["proven"], ran.json["data"]["answered"], ran.json["data"]["owner"]) == (
+        *(True, "deadline", False),
+    )  # fmt: skip
+    said = " ".join(ran.json["data"]["lines"])
+    assert "not the owner's words: nobody had answered at the deadline of the-ask" in said
+    assert "that answer is 3h late" in said
+    assert "these are the owner's words" not in said
+
+
+def test_what_follows_from_an_answer_at_the_deadline_is_not_the_owners_will(
+    run: Run, node: StubNode, home: Path, case: Case
+) -> None:
+    """Also where the answer's body is not shown, and the ask is not known: the header alone tells."""
+    follows = replace(TASKED, sender="agent0@netsky1", parent=AT_DEADLINE.id)
+    answered_one = replace(AT_DEADLINE, to="agent0@netsky1", destination=key(1))
+    case.batch = sealed(1, follows)
+    case.position, case.route = 0, route_over(case.batch, 0)
+    case.answer |= {"number": 10}
+    case.causes = [(answered_one, 0)]
+    case.install(home)
+    node.verbs |= {"proof": lambda args: case.proof(), "query": lambda args: {"rows": [[TASK]]}}
+    ran = run("--json", "channel", "verify", TASK)
+    assert (ran.json["data"]["answered"], ran.json["data"]["owner"]) == (None, False)
+    assert "not the owner's words" in " ".join(ran.json["data"]["lines"])

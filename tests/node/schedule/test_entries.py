@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import os
 import random
 import tracemalloc
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from netsky.node.doctor import examine
+from netsky.node.home import Home
+from netsky.node.init import init_home
 from netsky.node.schedule.entries import (
     BadFile,
     Entry,
@@ -19,7 +24,9 @@ from netsky.node.schedule.entries import (
     without,
 )
 from netsky.node.schedule.loop import Loop, due_by, loop_text, next_due, read_loop
+from netsky.node.schedule.reading import mistakes
 from netsky.node.schedule.zones import Zones
+from netsky.node.seams.real import real_seams
 
 ZONES = Zones()
 FUZZ_CASES = 4_000
@@ -228,3 +235,20 @@ def test_a_fixed_loop_keeps_its_step_and_a_dynamic_one_counts_from_now() -> None
     assert next_due(dynamic, 1_000 * second, 1_050 * second) == 2_550 * second
     assert due_by(5_000, 100, 4_950) == 5_000
     assert due_by(5_000, 100, 1_000) == 1_100
+
+
+def test_the_doctor_names_the_lines_while_the_node_is_down(tmp_path: Path) -> None:
+    home = Home(str(tmp_path / "home"))
+    seams = real_seams()
+    init_home(home, seams.files, seams.chance, seams.time, root=True)
+    assert mistakes(home, seams.files) == []
+    Path(home.at("cron.toml")).write_text(GOOD.replace("'0 9 * * MON-FRI'", "'0 9 31 2 *'"))
+    os.mkdir(home.at("loops"), 0o700)
+    Path(home.at("loops", "watch.toml")).write_bytes(LOOP.replace(b"600", b"5"))
+    Path(home.at("loops", "link.toml")).symlink_to(home.config)
+    Path(home.at("loops", "notes.txt")).write_text("not a loop")
+    found = {(os.path.basename(fault.path), fault.line) for fault in mistakes(home, seams.files)}
+    assert found == {("cron.toml", 17), ("watch.toml", 5), ("link.toml", 1)}
+    said = [check.sentence for check in examine(home, seams.files, seams.time) if check.name == "schedules"]
+    assert len(said) == 3
+    assert "cron.toml, line 17" in said[0]

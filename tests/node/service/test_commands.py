@@ -19,7 +19,7 @@ from netsky.node.service import here
 from netsky.node.service.check import findings
 from netsky.node.service.manager import Manager, Running, State
 from netsky.node.service.recipe import Recipe
-from netsky.node.service.unit import unit_text
+from netsky.node.service.unit import heart_timer_text, unit_text
 
 from tests.node.cli.conftest import Ran, Run
 from tests.node.cli.test_real_node import validator
@@ -39,6 +39,13 @@ class Keeper:
     away: bool = False
     verdict: State | None = None
     heard: list[str] = field(default_factory=list)
+    timer: str = "inactive"
+
+    def heart(self, recipe: Recipe) -> dict[str, str]:
+        return {self.file.replace(".service", "-heart.timer"): heart_timer_text(recipe, "netsky-heart.timer")}
+
+    def heart_state(self) -> str:
+        return "" if self.timer == "active" else self.timer
 
     def text(self, recipe: Recipe) -> str:
         return unit_text(recipe, self.name)
@@ -50,8 +57,10 @@ class Keeper:
     def load(self) -> None:
         self.heard.append("load")
         self.loaded = True
+        self.timer = "active"
 
     def unload(self) -> None:
+        self.timer = "inactive"
         self.stop()
         self.loaded = False
 
@@ -116,7 +125,10 @@ def test_the_life_of_a_service(keeper: Keeper, run: Run, monkeypatch: pytest.Mon
     again = run("service", "install")
     assert "as it was" in again.out
     assert [finding.level for finding in findings(keeper.home)] == ["ok"]
-    assert "running; the node answers" in run("service", "status").out
+    said = run("service", "status").out
+    assert "running; the node answers" in said
+    assert "second heart: beats" in said
+    assert answer(run("--json", "service", "beat"))["word"] == "well"
 
     monkeypatch.setenv("PATH", f"{keeper.home.path}:{os.environ['PATH']}")
     warned = run("doctor")
@@ -127,7 +139,7 @@ def test_the_life_of_a_service(keeper: Keeper, run: Run, monkeypatch: pytest.Mon
     assert "netsky restart" in updated.err
     assert keeper.heard.count("start") == 1
 
-    assert run("restart").out.endswith("run by netsky.service)\n")
+    assert "run by netsky.service)\n" in run("restart").out
     assert keeper.heard[-2:] == ["stop", "start"]
     down = run("down")
     assert "netsky service uninstall" in down.err
@@ -136,6 +148,7 @@ def test_the_life_of_a_service(keeper: Keeper, run: Run, monkeypatch: pytest.Mon
 
     gone = run("service", "uninstall")
     assert (gone.code, keeper.heard[-1]) == (0, "forget")
+    assert os.listdir(os.path.dirname(keeper.file)) == []
     assert os.path.exists(keeper.home.node_key)
     assert answer(run("--json", "service", "status"))["installed"] is False
     assert answer(run("--json", "service", "uninstall"))["already"] is True
@@ -197,6 +210,19 @@ def test_a_file_that_a_hand_or_another_version_changed_is_noticed(keeper: Keeper
     file.unlink()
     file.symlink_to("nowhere")
     assert [finding.level for finding in findings(keeper.home)] == ["fail"]
+
+
+def test_a_second_heart_that_is_missing_or_does_not_beat_is_noticed_and_put_right(keeper: Keeper, run: Run) -> None:
+    run("service", "install")
+    (timer,) = keeper.heart(here.recipe_here(keeper.home))
+    Path(timer).unlink()
+    assert ["second heart is missing" in found.sentence for found in findings(keeper.home)] == [True]
+    made = answer(run("--json", "service", "install"))
+    assert (made["change"], made["restart_needed"], made["heart"]) == ("updated", False, [timer])
+    keeper.timer = "failed"
+    assert ["does not run (failed)" in found.sentence for found in findings(keeper.home)] == [True]
+    Path(timer).write_text("[Timer]\n")
+    assert run("service", "install").code == 7  # somebody else's: it is not ours to replace
 
 
 def test_a_program_that_is_gone_is_named(keeper: Keeper, run: Run, tmp_path: Path) -> None:

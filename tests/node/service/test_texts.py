@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from netsky.node.errors import Usage
-from netsky.node.service.plist import LOOP, plist_text
+from netsky.node.service.plist import LOOP, heart_plist_text, plist_text
 from netsky.node.service.recipe import (
     FOR_A_PERSON,
     RESTARTS_MAX,
@@ -22,7 +22,7 @@ from netsky.node.service.recipe import (
     read_recipe,
     service_name,
 )
-from netsky.node.service.unit import exec_line, unit_text
+from netsky.node.service.unit import exec_line, heart_timer_text, heart_unit_text, unit_text
 
 from tests.needs import program
 
@@ -48,11 +48,14 @@ def texts(recipe: Recipe) -> dict[str, str]:
     return {
         "service": unit_text(recipe, "netsky.service"),
         "plist": plist_text(recipe, "local.netsky", recipe.home + "/logs/daemon.out"),
+        "heart-service": heart_unit_text(recipe, "netsky-heart.service", "netsky.service"),
+        "heart-timer": heart_timer_text(recipe, "netsky-heart.timer"),
+        "heart-plist": heart_plist_text(recipe, "local.netsky.heart", recipe.home + "/logs/daemon.out"),
     }
 
 
 @pytest.mark.parametrize("name", sorted(CASES))
-@pytest.mark.parametrize("kind", ["service", "plist"])
+@pytest.mark.parametrize("kind", ["service", "plist", "heart-service", "heart-timer", "heart-plist"])
 def test_a_recipe_gives_this_text(name: str, kind: str) -> None:
     """NETSKY_GOLDEN=write writes the files anew; the change is read as a diff."""
     text = texts(CASES[name])[kind]
@@ -63,7 +66,7 @@ def test_a_recipe_gives_this_text(name: str, kind: str) -> None:
 
 
 @pytest.mark.parametrize("recipe", CASES.values(), ids=CASES)
-@pytest.mark.parametrize("kind", ["service", "plist"])
+@pytest.mark.parametrize("kind", ["service", "plist", "heart-service", "heart-timer", "heart-plist"])
 def test_a_file_gives_back_what_it_was_made_from(recipe: Recipe, kind: str) -> None:
     assert read_recipe(texts(recipe)[kind]) == recipe
 
@@ -87,9 +90,14 @@ def test_systemd_finds_no_fault_in_the_unit(recipe: Recipe, tmp_path: Path) -> N
     there.mkdir(parents=True)
     (there / "netsky").symlink_to("/bin/true")
     moved = Recipe(recipe.home, (str(there / "netsky"),), recipe.path, {}, recipe.no_new_privileges)
-    file = tmp_path / "netsky.service"
-    file.write_text(unit_text(moved, "netsky.service"))
-    command = [program("systemd-analyze"), "verify", "--user", "--man=no", str(file)]
+    written = {
+        "netsky.service": unit_text(moved, "netsky.service"),
+        "netsky-heart.service": heart_unit_text(moved, "netsky-heart.service", "netsky.service"),
+        "netsky-heart.timer": heart_timer_text(moved, "netsky-heart.timer"),
+    }
+    for name, text in written.items():
+        (tmp_path / name).write_text(text)
+    command = [program("systemd-analyze"), "verify", "--user", "--man=no", *(str(tmp_path / name) for name in written)]
     environ = os.environ | {"XDG_RUNTIME_DIR": str(tmp_path)}
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=60)
     assert (done.returncode, done.stderr) == (0, "")

@@ -1,0 +1,3 @@
+from tests.node.watch.world import world
+
+__all__ = ["world"]
