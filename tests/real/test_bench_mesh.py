@@ -37,6 +37,7 @@ def test_twenty_siblings_link_with_one_root_and_each_answers_ten_envelopes(tmp_p
     assert found["window_envelopes"] == 20_000 // (2 * SIBLINGS)
 
 
+@pytest.mark.long
 def test_all_arrives_that_was_sent_beside_a_destination_dead_and_full_and_beside_one_who_floods(tmp_path: Path) -> None:
     found = measured(FairnessBench(str(tmp_path), print, seconds=1, pairs=1))
     assert found["dead_queued"] >= 5_000  # two origins, each held at its share

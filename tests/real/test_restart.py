@@ -344,6 +344,7 @@ def test_a_node_that_a_person_stopped_stays_down(home: Home) -> None:
     assert up.running_pid(home) is None
 
 
+@pytest.mark.long
 def test_a_node_that_hangs_while_a_person_stops_it_is_ended_and_not_started_again(home: Home) -> None:
     up.up(home)
     pid = up.running_pid(home)
@@ -417,6 +418,7 @@ def test_the_drills_of_a_program_prove_what_they_say(agent: Agent) -> None:
     lives_apart(agent)
 
 
+@pytest.mark.long
 def test_a_drill_asks_before_it_interrupts_work_and_fails_where_something_is_not_so(agent: Agent) -> None:
     agent.hold.touch()
     agent.send("in hand")
