@@ -67,6 +67,11 @@ def parse_address(text: str) -> Address:
     return Address(actor, node if at else None)
 
 
+def whole(address: str, node: str) -> str:
+    """With its node: one that names none is of this one."""
+    return address if "@" in address else f"{address}@{node}"
+
+
 def _shown(text: str) -> str:
     # Errors are printed to terminals: ascii() leaves no control character in them.
     return ascii(text if len(text) <= ADDRESS_BYTES_MAX else text[:ADDRESS_BYTES_MAX] + "...")

@@ -250,7 +250,7 @@ class LiveConfig:
             facts = self._files.facts(folder, "config.toml")
         finally:
             self._files.close(folder)
-        return None if facts is None else (facts.mtime_ns, facts.size, facts.mode)
+        return None if facts is None else facts.mark
 
 
 def _wrong(key: Key, value: object) -> str | None:

@@ -17,21 +17,27 @@ from netsky.node.seams.files import Files, HostileFile
 
 __all__ = ["FOLDER", "Marker", "Markers", "decode", "encode", "path_of"]
 
+TICK_FILE = "tick.json"
+"""Beside them: what the ticker leaves each round, for the second heart outside."""
+
 MARKERS_MAX = 1_000
 """Files looked at in the folder: one for each thing that is wrong, and there are not so many."""
 
 
 class Markers:
-    """Those of one home. Each write is whole or not there; none of them is synced, as none decides about work, and a
-    disk that syncs slowly must not hold up the node."""
+    """Those of one home. Each write is whole or not there. Few are synced: they decide about no work, and a disk that
+    syncs slowly must not hold up the node."""
 
     def __init__(self, home: Home, files: Files) -> None:
         self._path = home.at(FOLDER)
         self._files = files
 
-    def put(self, marker: Marker) -> None:
-        """Raises OSError where the disk is full."""
-        self.write(f"{marker.name}.json", encode(marker))
+    def put(self, marker: Marker, *, durable: bool = False) -> None:
+        """Raises OSError where the disk is full. `durable`: synced, for what has to outlive a loss of power."""
+        if durable:
+            self._replace(f"{marker.name}.json", encode(marker))
+        else:
+            self.write(f"{marker.name}.json", encode(marker))
 
     def write(self, name: str, data: bytes) -> None:
         """What else of this folder is written often and read from outside."""
@@ -44,6 +50,14 @@ class Markers:
             files.move(folder, part, folder, name)
         finally:
             files.close(folder)
+
+    def _replace(self, name: str, data: bytes) -> None:
+        self._files.make_folder(self._path)
+        folder = self._files.open_folder(self._path)
+        try:
+            self._files.replace(folder, name, data)
+        finally:
+            self._files.close(folder)
 
     def read(self, name: str) -> bytes:
         """The same; nothing if it is not there or is no plain file of ours."""

@@ -117,6 +117,14 @@ def holder_pid(home: Home) -> int | None:
         return None
 
 
+def is_there(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except (ProcessLookupError, PermissionError, OverflowError):  # gone, or somebody else's by now
+        return False
+    return pid > 1
+
+
 def is_free(home: Home) -> bool:
     """Nobody has the home. A process that was killed may have it a moment longer, by threads that still end."""
     if not os.path.exists(home.at(LOCK_NAME)):

@@ -21,7 +21,11 @@ Relation = Literal["manages_recipient", "managed_by_recipient", "on_its_ticket",
 
 ALL = SENDABLE
 
-VOICES = frozenset({"agentinfinity", "agentcron", "agentloop"})
+ROOT_MANAGER = "agent0"
+"""The manager whom everybody else of a constellation answers to."""
+
+WATCHDOG = "agentinfinity"
+VOICES = frozenset({WATCHDOG, "agentcron", "agentloop"})
 """Actors that are code of the node: they speak, and are spoken to, without having a row or a program."""
 
 

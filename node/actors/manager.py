@@ -27,12 +27,11 @@ from netsky.node.db.actors import ActorRow
 from netsky.node.errors import Conflict, NotFound, Refused, TryLater, Usage
 from netsky.node.limits import ACTORS_KNOWN_MAX, ACTORS_MAX, WORKERS_MAX
 from netsky.node.seams.processes import CannotStart
-from netsky.relay.authority import VOICES
+from netsky.relay.authority import ROOT_MANAGER, VOICES
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
 
-ROOT_MANAGER = "agent0"
 ROOT_NODE = "netsky0"
 _RESERVED = VOICES | {"owner"}
 

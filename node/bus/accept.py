@@ -11,7 +11,7 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Protocol, cast
 
-from netsky.envelope.address import Address
+from netsky.envelope.address import Address, whole
 from netsky.envelope.clock import next_clock
 from netsky.envelope.fields import HEADER_VERSION, Header
 from netsky.envelope.file import Proof, to_file
@@ -365,8 +365,8 @@ def _check_same(request: bytes, offer: Offer) -> None:
 def _relations(group: _Group, offer: Offer, name: str) -> frozenset[Relation]:
     """An actor that names no manager has agent0. An envelope is answered by whom it was for, to whom it is from."""
     found: set[Relation] = set()
-    wanted = (offer.draft.in_reply_to, _whole(str(offer.to), name), f"{offer.sender}@{name}")
-    if any((one.id, _whole(one.sender, name), _whole(one.recipient, name)) == wanted for one in group.causes):
+    wanted = (offer.draft.in_reply_to, whole(str(offer.to), name), f"{offer.sender}@{name}")
+    if any((one.id, whole(one.sender, name), whole(one.recipient, name)) == wanted for one in group.causes):
         found.add("on_its_envelope")
     if offer.to.node not in {None, name}:
         return frozenset(found)
@@ -376,10 +376,6 @@ def _relations(group: _Group, offer: Offer, name: str) -> frozenset[Relation]:
     if sender is not None and (sender.manager or "agent0") == offer.to.actor:
         found.add("managed_by_recipient")
     return frozenset(found)
-
-
-def _whole(address: str, name: str) -> str:
-    return address if "@" in address else f"{address}@{name}"
 
 
 def _resolved(results: list[Accepted | NetskyError | int | None], index: int) -> Accepted | NetskyError:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import Any
 
-from netsky.node.cli.fires import fire_in_words, first_fire, print_faults, print_round
+from netsky.node.cli.fires import fire_in_words, first_fire, print_faults, round_in_words
 from netsky.node.cli.output import Output
 from netsky.node.cli.text import plural, visible
 from netsky.node.errors import EXIT_DONE, EXIT_FAILED
@@ -74,7 +74,7 @@ def rm(args: Any, out: Output) -> int:
 
 def tick(args: Any, out: Output) -> int:
     data = args.node.call("cron_tick")
-    out.answer("cron-tick", print_round(data, "entry", "entries"), data)
+    out.answer("cron-tick", round_in_words(data, "entry", "entries"), data)
     return EXIT_FAILED if data["refused"] else EXIT_DONE
 
 

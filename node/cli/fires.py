@@ -26,7 +26,7 @@ def print_faults(faults: Sequence[dict[str, Any]], so: str, out: Output) -> None
         out.wrapped(out.warn(f"{visible(fault['path'])}, line {fault['line']}: {visible(fault['sentence'])}; {so}"), 2)
 
 
-def print_round(data: dict[str, Any], one: str, many: str) -> str:
+def round_in_words(data: dict[str, Any], one: str, many: str) -> str:
     """The summary of what one part of a round did."""
     said = [f"{plural(data[many], one, many)}: {data['fired']} fired"]
     said += [f"{data[name]} {name}" for name in ("late", "missed", "refused", "waiting") if data.get(name)]

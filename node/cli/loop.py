@@ -5,7 +5,7 @@ from __future__ import annotations
 from argparse import ArgumentTypeError
 from typing import Any
 
-from netsky.node.cli.fires import first_fire, print_faults, print_round
+from netsky.node.cli.fires import first_fire, print_faults, round_in_words
 from netsky.node.cli.output import Output
 from netsky.node.cli.parser import duration
 from netsky.node.cli.text import length, plural, visible
@@ -74,7 +74,7 @@ def rm(args: Any, out: Output) -> int:
 
 def tick(args: Any, out: Output) -> int:
     data = args.node.call("loop_tick")
-    out.answer("loop-tick", print_round(data, "loop", "loops"), data)
+    out.answer("loop-tick", round_in_words(data, "loop", "loops"), data)
     return EXIT_FAILED if data["refused"] else EXIT_DONE
 
 

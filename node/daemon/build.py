@@ -36,7 +36,6 @@ from netsky.node.events import Events, Signals
 from netsky.node.halt.halting import Halting
 from netsky.node.halt.orders import Orders
 from netsky.node.halt.receipt import KIND as CONTROL
-from netsky.node.halt.receipt import WATCHDOG
 from netsky.node.handoff.new_life import NewLife
 from netsky.node.handoff.restarts import Restarts
 from netsky.node.home import (
@@ -61,7 +60,7 @@ from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
 from netsky.node.version import program_version
 from netsky.node.watch.watchdog import add_watchdog
-from netsky.relay.authority import VOICES
+from netsky.relay.authority import VOICES, WATCHDOG
 
 if TYPE_CHECKING:
     from netsky.node.config import Config

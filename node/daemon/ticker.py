@@ -19,11 +19,9 @@ from netsky.node.db import observe
 from netsky.node.db.group import GroupCommit
 from netsky.node.events import Events
 from netsky.node.log import Log
-from netsky.node.markers import Markers
+from netsky.node.markers import TICK_FILE, Markers
 from netsky.node.seams.time import Time
 from netsky.node.supervise import Crash
-
-TICK_FILE = "tick.json"
 
 PART_SECONDS = 10.0
 """For one part of one round: each reads a few rows and decides. What takes longer hangs, or waits for what does."""

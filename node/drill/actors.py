@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import select
 from collections.abc import Callable
 from contextlib import suppress
@@ -12,6 +11,7 @@ from netsky.node.client import Client
 from netsky.node.drill.proof import Proof
 from netsky.node.errors import Conflict, NetskyError, TimedOut
 from netsky.node.handoff.limits import TRIES_MAX
+from netsky.node.up import is_there
 
 BACK_SECONDS = 30.0
 """For a program that was killed to run again: it is started within a moment."""
@@ -53,7 +53,7 @@ def restart(node: Client, actor: str, proof: Proof, *, within: float) -> None:
     proof.need(found["state"] == "proved", "the new life proves itself", found["said"])
     now = state_of(node, actor)
     if before["pid"] is not None:
-        proof.that(_is_gone(before["pid"]), f"the old life is over (process {before['pid']})")
+        proof.that(not is_there(before["pid"]), f"the old life is over (process {before['pid']})")
     if now["mode"] == "resident":
         proof.that(now["pid"] not in (None, before["pid"]), f"one other runs in its place (process {now['pid']})")
     proof.that(found["envelope"] is not None, f"the handoff came to it as {found['envelope']}: {found['said']}")
@@ -74,7 +74,7 @@ def crash(node: Client, actor: str, proof: Proof) -> None:
     killed = node.call("agent_kill", actor=actor)["pid"]
     proof.need(killed is not None, "its program ran", f"it is {before['state']}")
     back = until(lambda: _other(node, actor, killed), BACK_SECONDS)
-    proof.that(_is_gone(killed), f"it was killed (process {killed})")
+    proof.that(not is_there(killed), f"it was killed (process {killed})")
     said = f"it came back by itself (process {back['pid'] if back and back['pid'] else 'none needed'})"
     proof.need(back is not None, said, f"not within {BACK_SECONDS:g} s: {state_of(node, actor)['reason']}")
     if before["mode"] == "resident":
@@ -118,16 +118,6 @@ def _other(node: Client, actor: str, killed: int) -> dict[str, Any] | None:
     if found["mode"] == "per_envelope":
         return found if found["state"] in ("idle", "running") else None
     return found if found["state"] == "running" and found["pid"] not in (None, killed) else None
-
-
-def _is_gone(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return True
-    except PermissionError:
-        return True  # its number is somebody else's by now
-    return False
 
 
 def until(look: Callable[[], Any], seconds: float) -> Any:

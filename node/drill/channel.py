@@ -13,7 +13,7 @@ from typing import Any
 
 from netsky.node.drill.proof import Proof
 from netsky.node.errors import NetskyError
-from netsky.node.escalate import place
+from netsky.node.escalate import failed, place
 from netsky.node.escalate.silence import Silence
 from netsky.node.home import Home
 from netsky.node.markers import Marker, Markers, decode, path_of
@@ -21,9 +21,6 @@ from netsky.node.seams.real import RealTime
 from netsky.node.seams.real_files import RealFiles
 from netsky.node.service.here import own_command
 from netsky.node.service.manager import ask
-
-FAILED = "escalate-failed"
-"""The marker of the program that reaches the owner."""
 
 SUBJECT = "DRILL: a test of the way to you"
 BODY = "DRILL: nothing is wrong and nothing is to be done. Somebody typed: netsky drill"
@@ -74,7 +71,7 @@ def _config(folder: Path, script: str) -> None:
 
 def _marker(folder: Path) -> Any:
     try:
-        return decode(Path(path_of(str(folder), FAILED)).read_bytes())
+        return decode(Path(path_of(str(folder), failed.NAME)).read_bytes())
     except OSError:
         return None
 

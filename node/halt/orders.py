@@ -21,9 +21,9 @@ from netsky.node.errors import NetskyError
 from netsky.node.halt import book as books
 from netsky.node.halt.book import Book, Line, Wanted
 from netsky.node.halt.halting import HALT_SIGNAL
-from netsky.node.halt.receipt import KIND, WATCHDOG, answer_in, order_in
+from netsky.node.halt.receipt import KIND, answer_in, order_in
 from netsky.node.halt.state import Answer, Do
-from netsky.relay.authority import ROOT
+from netsky.relay.authority import ROOT, WATCHDOG
 
 if TYPE_CHECKING:
     from netsky.mesh.roster import Member

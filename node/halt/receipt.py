@@ -11,9 +11,8 @@ from netsky.envelope.fields import Body, Header
 from netsky.mesh.charter import Charter
 from netsky.mesh.roster import Roster
 from netsky.node.halt.state import Answer, Order, read_answer, read_order
-from netsky.relay.authority import ROOT
+from netsky.relay.authority import ROOT, WATCHDOG
 
-WATCHDOG = "agentinfinity"
 KIND = "control"
 
 

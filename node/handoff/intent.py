@@ -10,7 +10,7 @@ from typing import Any
 
 from netsky.node.handoff.limits import INTENT_SECONDS
 from netsky.node.home import Home
-from netsky.node.markers import FOLDER, Marker, Markers, encode
+from netsky.node.markers import Marker, Markers
 from netsky.node.seams.files import Files
 
 RESTART_NODE = "restart-node"
@@ -46,13 +46,7 @@ def write_intent(home: Home, files: Files, wanted: Wanted) -> None:
     data = {"pid": wanted.pid, "forced": wanted.forced, "ran": dict(wanted.ran)}
     until = wanted.at + INTENT_SECONDS * SECOND
     marker = Marker(RESTART_NODE, wanted.by, wanted.why, wanted.at, until, CLEAR, data)
-    path = home.at(FOLDER)
-    files.make_folder(path)
-    folder = files.open_folder(path)
-    try:
-        files.replace(folder, f"{RESTART_NODE}.json", encode(marker))
-    finally:
-        files.close(folder)
+    Markers(home, files).put(marker, durable=True)
 
 
 def read_intent(markers: Markers, now: int) -> Wanted | None:

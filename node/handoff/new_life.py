@@ -43,7 +43,6 @@ class NewLife:
         self.lines: list[Line] = []
         self.state = "unasked"
         """unasked (nobody asked for this life), starting, proved, wanting"""
-        self._ignored: Wanted | None = None
         node.complaints.append(self._complain)
 
     def begin(self) -> None:
@@ -144,14 +143,12 @@ class NewLife:
         """One that speaks of this very life, and that nobody carries out: it is told, and goes."""
         wanted = read_intent(self._node.markers, now)
         if wanted is None or wanted.pid != self._node.pid:
-            self._ignored = None
             return
         if now - wanted.at < CARRIED_OUT_SECONDS * SECOND:
             return
         said = "it was asked for, and the node was never stopped"
         await self._node.group.write([handoffs.record(self._intent(wanted), "failed", now, said, True)])
         self._node.markers.clear(RESTART_NODE)
-        self._ignored = wanted
         self._node.log.event("node.restart_not_carried_out", level="warn", by=wanted.by, why=wanted.why)
         self._node.events.publish("restart_failed", actor=NODE, said=said)
 

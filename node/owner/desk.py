@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, Protocol
 
 import trio
+from netsky.envelope.address import whole
 from netsky.envelope.render import excerpt
 from netsky.envelope.wire import decode_body
 from netsky.node.bus.draft import Accepted, Draft, Via
@@ -285,7 +286,7 @@ class OwnerDesk:
     def _words(self, item: ItemRow) -> digest.Words:
         body = None if item.body is None else decode_body(item.body)
         ask = None if body is None else ask_in(body.data, item.ts)
-        sender = item.sender if "@" in item.sender else f"{item.sender}@{self._around.home}"
+        sender = whole(item.sender, self._around.home)
         text = "(what it said is no longer kept)" if body is None else body.text
         return digest.Words(item.id, sender, text, None if ask is None else ask.otherwise)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from netsky.envelope.address import whole as whole_address
 from netsky.envelope.fields import Body
 from netsky.envelope.wire import decode_body
 from netsky.node.db.owner import Item, ItemRow
@@ -20,7 +21,7 @@ def shown(row: ItemRow, home: str, *, whole: bool) -> dict[str, Any]:
     return {
         "id": row.id,
         "origin": row.origin.hex(),
-        "from": row.sender if "@" in row.sender else f"{row.sender}@{home}",
+        "from": whole_address(row.sender, home),
         "kind": row.kind or "text",
         "thread": row.thread,
         "in_reply_to": row.in_reply_to,

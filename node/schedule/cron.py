@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-import trio
 from netsky.node.db.schedules import ScheduleRow
 from netsky.node.errors import Conflict, NotFound, Usage
 from netsky.node.markers import FOLDER as STATE
@@ -21,8 +20,9 @@ from netsky.node.schedule.entries import (
     with_entry,
     without,
 )
-from netsky.node.schedule.firing import Breath, Fire, Firing, Sent, with_fault
+from netsky.node.schedule.firing import Breath, Fire, Sent, with_fault
 from netsky.node.schedule.limits import CRON_BYTES_MAX, LATE_NS
+from netsky.node.schedule.part import SchedulePart
 from netsky.node.schedule.reading import file_in
 from netsky.node.schedule.timetable import Due, Timetable
 from netsky.node.schedule.zones import UTC_NAME, NoZone, Zones
@@ -35,27 +35,20 @@ GOOD_COPY = "cron.good.toml"
 """In `state/`: the last good version, for a start while somebody's mistake stands in the file."""
 
 
-class Cron:
-    """A part of the ticker. One task at a time changes anything here."""
-
+class Cron(SchedulePart):
     name = "cron"
 
     def __init__(self, node: Node) -> None:
-        self.firing = Firing(node, "cron")
+        super().__init__(node, "cron")
         self.table = Timetable()
         self.zones = Zones()
         self.fault: Fault | None = None
         self.blocks: dict[str, Block] = {}
         """Where each entry stands in the file that is in force."""
-        self._node = node
         self._path = node.home.at(FILE)
         self._seen: tuple[int, int, int] | None = None
         self._seen_tz = ""
         self._in_force = b""
-        self._loaded = False
-        self._lock = trio.Lock()
-        node.complaints.append(self._complaints)
-        node.voices.hear(self.firing.voice, "error", self.firing.heard_error)
 
     @property
     def default_tz(self) -> str:
@@ -66,18 +59,6 @@ class Cron:
         except NoZone:
             return UTC_NAME
         return wanted
-
-    async def tick(self, now: int) -> Mapping[str, object]:
-        async with self._lock:
-            await self._look()
-            if self._node.halt.is_halted:  # as if it were asleep: what was due meanwhile was missed
-                return {"halted": True}
-            return await self._fire(now)
-
-    async def current(self) -> None:
-        """The file as it is now, for whoever shows it."""
-        async with self._lock:
-            await self._look()
 
     async def add(self, values: dict[str, object]) -> Entry:
         """One more entry, in the file and in force."""
@@ -192,7 +173,7 @@ class Cron:
             facts = self._node.seams.files.facts(folder, FILE)
         finally:
             self._node.seams.files.close(folder)
-        return None if facts is None else (facts.mtime_ns, facts.size, facts.mode)
+        return None if facts is None else facts.mark
 
     async def _take(self, data: bytes, path: str) -> None:
         """These entries are in force: those that are new or have another rule begin now, the others go on."""

@@ -6,13 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-import trio
 from netsky.node.db.schedules import ScheduleRow
 from netsky.node.errors import Conflict, NotFound, TryLater, Usage
 from netsky.node.schedule.entries import BadFile, Fault
-from netsky.node.schedule.firing import Breath, Fire, Firing, Sent, with_fault
+from netsky.node.schedule.firing import Breath, Fire, Sent, with_fault
 from netsky.node.schedule.limits import LOOP_BYTES_MAX, LOOPS_MAX
 from netsky.node.schedule.loop import FOLDER, Loop, due_by, loop_text, next_due, read_loop
+from netsky.node.schedule.part import SchedulePart
 from netsky.node.schedule.reading import SUFFIX, file_in, loop_names
 
 if TYPE_CHECKING:
@@ -31,20 +31,13 @@ class _File:
     fault: Fault | None
 
 
-class Loops:
-    """A part of the ticker. One task at a time changes anything here."""
-
+class Loops(SchedulePart):
     name = "loops"
 
     def __init__(self, node: Node) -> None:
-        self.firing = Firing(node, "loop")
+        super().__init__(node, "loop")
         self._files: dict[str, _File] = {}
-        self._node = node
         self._path = node.home.at(FOLDER)
-        self._loaded = False
-        self._lock = trio.Lock()
-        node.complaints.append(self._complaints)
-        node.voices.hear(self.firing.voice, "error", self.firing.heard_error)
 
     @property
     def in_force(self) -> dict[str, Loop]:
@@ -53,17 +46,6 @@ class Loops:
     @property
     def faults(self) -> list[Fault]:
         return [one.fault for _, one in sorted(self._files.items()) if one.fault is not None]
-
-    async def tick(self, now: int) -> Mapping[str, object]:
-        async with self._lock:
-            await self._look()
-            if self._node.halt.is_halted:  # as if it were asleep: what was due meanwhile was missed
-                return {"halted": True}
-            return await self._fire(now)
-
-    async def current(self) -> None:
-        async with self._lock:
-            await self._look()
 
     async def create(self, loop: Loop) -> ScheduleRow:
         """Its file, and in force; it is due at once."""
@@ -160,7 +142,7 @@ class Loops:
             facts = {name.removesuffix(SUFFIX): files.facts(folder, name) for name in names}
         finally:
             files.close(folder)
-        return {name: (one.mtime_ns, one.size, one.mode) for name, one in facts.items() if one is not None}
+        return {name: one.mark for name, one in facts.items() if one is not None}
 
     def _read(self, name: str, mark: Mark, good: Loop | None) -> _File:
         path = f"{self._path}/{name}{SUFFIX}"

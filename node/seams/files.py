@@ -29,6 +29,11 @@ class FileFacts:
     mode: int
     uid: int
 
+    @property
+    def mark(self) -> tuple[int, int, int]:
+        """Another one once somebody has touched the file."""
+        return (self.mtime_ns, self.size, self.mode)
+
 
 class Files(Protocol):
     def make_folder(self, path: str, mode: int = 0o700, under: int | None = None) -> None:

@@ -20,18 +20,16 @@ from netsky.node.errors import NetskyError
 from netsky.node.handoff.intent import DOWN, GAVE_UP, Wanted, ran_of, read_intent, write_intent
 from netsky.node.home import Home, check_permissions
 from netsky.node.limits import STOP_SECONDS
-from netsky.node.markers import FOLDER, Marker, Markers
-from netsky.node.seams.files import HostileFile
+from netsky.node.markers import FOLDER, TICK_FILE, Marker, Markers
 from netsky.node.seams.real import RealTime
 from netsky.node.seams.real_files import RealFiles
 from netsky.node.service import here, power
 from netsky.node.service.heart import Book, Decision, Facts, Sign, decide, is_old, read_book, read_sign, write_book
 from netsky.node.service.manager import ask
-from netsky.node.up import holder_pid, is_free
+from netsky.node.up import holder_pid, is_free, is_there
 
 HEART_FILE = "heart.json"
 LOCK_NAME = "heart.lock"
-TICK_FILE = "tick.json"
 BY = "the second heart"
 
 _ASK_SECONDS = 10.0
@@ -72,7 +70,7 @@ def beat(home: Home, *, end_seconds: float = _END_SECONDS) -> Beat:
 
 def _one(home: Home, files: RealFiles, time: RealTime, end_seconds: float) -> Beat:
     markers = Markers(home, files)
-    before = read_book(_read(files, home, HEART_FILE))
+    before = read_book(markers.read(HEART_FILE))
     facts = look(home, files, time, before)
     decision = decide(facts, before)
     book = decision.book
@@ -98,7 +96,7 @@ def _one(home: Home, files: RealFiles, time: RealTime, end_seconds: float) -> Be
 def look(home: Home, files: RealFiles, time: RealTime, book: Book) -> Facts:
     markers = Markers(home, files)
     holder = _holder(home)
-    sign = read_sign(_read(files, home, TICK_FILE))
+    sign = read_sign(markers.read(TICK_FILE))
     facts = Facts(time.wall(), time.monotonic(), holder, sign, None, None)
     wanted = read_intent(markers, facts.wall)
     unwanted = markers.get(DOWN, facts.wall) is not None
@@ -118,14 +116,6 @@ def _holder(home: Home) -> int | None:
     to look would, at the wrong moment, keep a node from starting."""
     pid = holder_pid(home)
     return pid if pid is not None and is_there(pid) else None
-
-
-def is_there(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except (ProcessLookupError, PermissionError, OverflowError):  # gone, or somebody else's by now
-        return False
-    return pid > 1
 
 
 def _service(home: Home) -> tuple[str | None, str]:
@@ -258,16 +248,3 @@ def _page(home: Home, markers: Markers, book: Book, decision: Decision, subject:
         return Beat(decision, "", f"{decision.said}; the owner could not be told: {error.message}")
     word = "the owner was told" if told.code == 0 else f"the owner could not be told: {told.said}"
     return Beat(decision, "", f"{decision.said}; {word}")
-
-
-def _read(files: RealFiles, home: Home, name: str) -> bytes:
-    try:
-        folder = files.open_folder(home.at(FOLDER))
-    except (OSError, HostileFile):
-        return b""
-    try:
-        return files.read(folder, name, 64 * 1024)
-    except (OSError, HostileFile):
-        return b""
-    finally:
-        files.close(folder)

@@ -16,6 +16,7 @@ from netsky.node.handoff.new_life import LIFE_SIGNAL
 from netsky.node.handoff.restarts import RESTARTS_SIGNAL
 from netsky.node.limits import LIST_ROWS_MAX, WAIT_SECONDS_MAX
 from netsky.node.verbs.actors import local_name
+from netsky.node.verbs.control import until
 
 if TYPE_CHECKING:
     from netsky.node.daemon.caller import Caller
@@ -86,14 +87,14 @@ async def handoff_wait(node: Node, caller: Caller, args: Args) -> dict[str, Any]
     number = args.whole("id", 0, 1, _NUMBER_MAX)
     seconds = args.seconds("timeout", PROVE_SECONDS, WAIT_SECONDS_MAX)
     args.nothing_else()
-    with trio.move_on_after(seconds):
-        while True:
-            heard = node.signals.count(RESTARTS_SIGNAL)
-            row = await _row(node, caller, number)
-            if row.ended is not None:
-                return shown(row)
-            with trio.move_on_after(1.0):
-                await node.signals.wait_beyond(RESTARTS_SIGNAL, heard)
+
+    async def ended() -> dict[str, Any] | None:
+        row = await _row(node, caller, number)
+        return None if row.ended is None else shown(row)
+
+    found = await until(node, ended, RESTARTS_SIGNAL, seconds)
+    if found is not None:
+        return found
     row = await _row(node, caller, number)
     raise TimedOut(
         f"the restart of {row.actor} is not proved yet after {seconds:g} s: it is {row.state}",

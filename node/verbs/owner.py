@@ -10,7 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
-from netsky.envelope.address import parse_address
+from netsky.envelope.address import parse_address, whole
 from netsky.envelope.wire import decode_body
 from netsky.node.bus.draft import Accepted, Draft, Via
 from netsky.node.db import messages
@@ -31,9 +31,9 @@ from netsky.node.owner.limits import LIST_MAX, THREAD_BYTES, TOOK_MAX
 from netsky.node.owner.shown import own_ask, shown
 from netsky.node.verbs.control import readable, until
 from netsky.node.verbs.look import is_party, visible_rows
-from netsky.node.verbs.send import accepted_data, sender_of
+from netsky.node.verbs.send import accepted_data, sender_of, tell_accepted
 from netsky.relay.acks import ack_id
-from netsky.relay.authority import ROOT
+from netsky.relay.authority import ROOT, ROOT_MANAGER
 
 if TYPE_CHECKING:
     from netsky.node.daemon.caller import Caller
@@ -44,8 +44,6 @@ if TYPE_CHECKING:
     from netsky.node.verbs.args import Args
 
 Do = Callable[["Node", "Caller", "Args"], Awaitable[dict[str, Any]]]
-
-_AGENT0 = "agent0"
 
 
 async def owner(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
@@ -71,8 +69,8 @@ async def _send(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         answers, thread = item.id, thread or item.thread
     if thread is None:
         thread = f"owner-{node.seams.chance.token(THREAD_BYTES).hex()}" if key is None else key
-    draft = Draft(_AGENT0, text, in_reply_to=answers, thread=thread, idempotency_key=key)
-    return {**await _accepted(node, rows.OWNER, "operator", draft), "thread": thread, "to": f"{_AGENT0}@{ROOT}"}
+    draft = Draft(ROOT_MANAGER, text, in_reply_to=answers, thread=thread, idempotency_key=key)
+    return {**await _accepted(node, rows.OWNER, "operator", draft), "thread": thread, "to": f"{ROOT_MANAGER}@{ROOT}"}
 
 
 async def _reply(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
@@ -83,8 +81,13 @@ async def _reply(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
     _check_text(text)
     item = await item_named(node, desk, said)
     answer = await reply_to(node, desk, item, text)
-    _told(node, Draft(item.sender, "", kind="reply"), rows.OWNER, "operator", answer)
-    return {**accepted_data(answer), "answers": item.id, "to": _whole(item.sender, node), "thread": item.thread}
+    tell_accepted(node, Draft(item.sender, "", kind="reply"), rows.OWNER, "operator", answer)
+    return {
+        **accepted_data(answer),
+        "answers": item.id,
+        "to": whole(item.sender, node.identity.name),
+        "thread": item.thread,
+    }
 
 
 # What the owner gets.
@@ -192,7 +195,7 @@ async def _asks(node: Node, caller: Caller, args: Args) -> dict[str, Any]:
         found = rows.item_rows(await _ask(node, rows.asks(limit, everything=everything)))
         asks = [_as_ask(shown(row, node.identity.name, whole=False)) for row in found]
     else:
-        me = caller.actor or _AGENT0
+        me = caller.actor or ROOT_MANAGER
         own = await _ask(node, rows.asked_by([me, f"{me}@{node.identity.name}"], limit))
         asks = [ask for ask in map(own_ask, own) if ask is not None and (everything or ask["answer"] is None)]
         asks = [{**ask, "from": f"{me}@{node.identity.name}"} for ask in asks]
@@ -251,7 +254,7 @@ def _desk(node: Node, caller: Caller, what: str, *, agent0: bool = False) -> Own
             next="there: netsky owner inbox; from here: netsky owner ask QUESTION --deadline 2h --otherwise TEXT",
             code="not_the_root",
         )
-    if not caller.is_operator and not (agent0 and caller.actor == _AGENT0):
+    if not caller.is_operator and not (agent0 and caller.actor == ROOT_MANAGER):
         others = "the owner and agent0 do" if agent0 else "the owner does, at the operator's socket"
         raise Refused(
             f"you are {caller.name} and cannot {what}: {others}",
@@ -270,14 +273,8 @@ async def _accepted(node: Node, sender: str, via: Via, draft: Draft) -> dict[str
     [answer] = await node.bus.accept(sender, via, [draft])
     if not isinstance(answer, Accepted):
         raise answer
-    _told(node, draft, sender, via, answer)
+    tell_accepted(node, draft, sender, via, answer)
     return accepted_data(answer)
-
-
-def _told(node: Node, draft: Draft, sender: str, via: Via, answer: Accepted) -> None:
-    if not answer.duplicate:
-        facts = {"id": answer.id, "from": sender, "to": draft.to, "message_kind": draft.kind or "text"}
-        node.events.publish("accepted", **facts, via=via)
 
 
 async def _with_questions(node: Node, items: list[dict[str, Any]]) -> None:
@@ -296,10 +293,6 @@ def _as_ask(item: dict[str, Any]) -> dict[str, Any]:
 
 def _open_asks(items: list[ItemRow]) -> list[dict[str, Any]]:
     return [{"id": one.id, "deadline": one.deadline} for one in items if one.deadline and one.answered_at is None]
-
-
-def _whole(sender: str, node: Node) -> str:
-    return sender if "@" in sender else f"{sender}@{node.identity.name}"
 
 
 async def _ask(node: Node, statement: Any) -> list[Any]:

@@ -18,14 +18,13 @@ from netsky.node.schedule.firing import Breath, through_root
 from netsky.node.schedule.limits import DYNAMIC_S, INTERVAL_MOST_S, OWN_MAX
 from netsky.node.schedule.loop import Loop
 from netsky.node.schedule.zones import NoZone
-from netsky.relay.authority import role_of
+from netsky.relay.authority import ROOT_MANAGER, role_of
 
 if TYPE_CHECKING:
     from netsky.node.daemon.caller import Caller
     from netsky.node.daemon.node import Node
     from netsky.node.verbs.args import Args
 
-ROOT_MANAGER = "agent0"
 FIRES_SHOWN = 3
 FIRES_MAX = 100
 

@@ -117,11 +117,17 @@ async def _accept(node: Node, caller: Caller, spoken: list[Spoken]) -> list[Acce
             together.append(one.draft)
         answers = await node.bus.accept(sender, via, together)
         for draft, answer in zip(together, answers, strict=True):
-            if isinstance(answer, Accepted) and not answer.duplicate:
-                facts = {"id": answer.id, "from": sender, "to": draft.to, "message_kind": draft.kind or "text"}
-                node.events.publish("accepted", **facts, via=via)
+            if isinstance(answer, Accepted):
+                tell_accepted(node, draft, sender, via, answer)
         results += answers
     return results
+
+
+def tell_accepted(node: Node, draft: Draft, sender: str, via: Via, answer: Accepted) -> None:
+    """An event for whoever listens; a second answer to the same is none."""
+    if not answer.duplicate:
+        facts = {"id": answer.id, "from": sender, "to": draft.to, "message_kind": draft.kind or "text"}
+        node.events.publish("accepted", **facts, via=via)
 
 
 async def _with_patience(

@@ -13,7 +13,8 @@ from netsky.node.markers import Marker
 from netsky.node.watch.alarms import Alarm, Decision
 from netsky.node.watch.limits import MARKER_SECONDS, REVIVE_WAIT_SECONDS, SAY_SECONDS
 from netsky.node.watch.progress import SECOND
-from netsky.node.watch.troubles import ROOT_MANAGER, minutes
+from netsky.node.watch.troubles import minutes
+from netsky.relay.authority import ROOT_MANAGER, WATCHDOG
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,7 +22,6 @@ if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
 
 
-WATCHDOG = "agentinfinity"
 PREFIX = "alarm."
 
 

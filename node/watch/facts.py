@@ -13,8 +13,7 @@ from netsky.node.seams.ledger import NO_ROWS, LedgerBroken
 from netsky.node.watch.limits import READ_SECONDS
 from netsky.node.watch.memory import KEY
 from netsky.node.watch.progress import SECOND, Newest, Seen, Watched
-from netsky.node.watch.troubles import ROOT_MANAGER
-from netsky.relay.authority import VOICES
+from netsky.relay.authority import ROOT_MANAGER, VOICES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

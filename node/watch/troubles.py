@@ -8,8 +8,8 @@ from netsky.node.db.limits import WATCHED_ROWS
 from netsky.node.watch.alarms import Alarm, Trouble
 from netsky.node.watch.limits import SETTLED_SECONDS, SILENT_ROUNDS, STARTING_SECONDS
 from netsky.node.watch.progress import SECOND, Seen, Watched
+from netsky.relay.authority import ROOT_MANAGER
 
-ROOT_MANAGER = "agent0"
 DATABASE = "database"
 TICKER = "ticker"
 WITH_PROGRAM = frozenset({"resident", "per_envelope"})

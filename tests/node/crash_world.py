@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -123,21 +123,26 @@ class Client:
         self._sockets = sockets
 
     async def call(self, verb: str, **args: Any) -> dict[str, Any]:
-        stream = await self._sockets.connect(self._path)
-        try:
-            await stream.send(json.dumps({"n": 1, "verb": verb, "args": args}).encode() + b"\n")
-            data = b""
-            while not data.endswith(b"\n"):
-                more = await stream.receive(65_536)
-                if not more:
-                    raise ConnectionResetError
-                data += more
-        finally:
-            stream.close()
-        answer = json.loads(data)
-        assert answer["ok"], answer
-        found: dict[str, Any] = answer["data"]
-        return found
+        return await asked(self._sockets, self._path, verb, args)
+
+
+async def asked(sockets: MemorySockets, path: str, verb: str, args: Mapping[str, Any]) -> dict[str, Any]:
+    """The answer's data; a refusal is a failure of the test, a node that dies meanwhile a ConnectionResetError."""
+    stream = await sockets.connect(path)
+    try:
+        await stream.send(json.dumps({"n": 1, "verb": verb, "args": args}).encode() + b"\n")
+        data = b""
+        while not data.endswith(b"\n"):
+            more = await stream.receive(65_536)
+            if not more:
+                raise ConnectionResetError
+            data += more
+    finally:
+        stream.close()
+    answer = json.loads(data)
+    assert answer["ok"], answer
+    found: dict[str, Any] = answer["data"]
+    return found
 
 
 def file_at(path: str) -> FileEnvelope:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -15,7 +14,7 @@ from netsky.node.home import Home
 from netsky.node.lab.virtual import MemorySockets
 from netsky.node.seams.processes import CannotStart, Exit
 
-from tests.node.crash_world import file_at
+from tests.node.crash_world import asked, file_at
 
 
 class World:
@@ -165,18 +164,4 @@ class Reader:
                 os.rename(claimed, os.path.join(folder, "archive", name))
 
     async def _ask(self, run: Running, verb: str, **args: Any) -> dict[str, Any]:
-        stream = await self._sockets().connect(self._home.actor_socket(run.actor))
-        try:
-            await stream.send(json.dumps({"n": 1, "verb": verb, "args": args}).encode() + b"\n")
-            data = b""
-            while not data.endswith(b"\n"):
-                more = await stream.receive(65_536)
-                if not more:
-                    raise ConnectionResetError
-                data += more
-        finally:
-            stream.close()
-        answer = json.loads(data)
-        assert answer["ok"], answer
-        found: dict[str, Any] = answer["data"]
-        return found
+        return await asked(self._sockets(), self._home.actor_socket(run.actor), verb, args)
