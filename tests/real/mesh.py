@@ -9,9 +9,9 @@ import signal
 import sqlite3
 import subprocess
 import sys
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
@@ -158,11 +158,9 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
 
 
 def together(todo: list[Callable[[], object]]) -> None:
-    threads = [threading.Thread(target=one) for one in todo]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    with ThreadPoolExecutor(len(todo)) as pool:
+        for running in [pool.submit(one) for one in todo]:
+            running.result()
 
 
 def until(told: Callable[[], Any], seconds: float = 30, what: str = "it") -> Any:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from netsky.node.client import Client
@@ -49,16 +50,19 @@ def test_what_was_accepted_arrives_once_and_in_order_whoever_is_killed(mesh: Mes
     [victim] = [machine for machine in mesh.machines if machine.name == killed]
     sent: list[str] = []
     died = threading.Event()
-    streaming = threading.Thread(target=lambda: stream(sender, actor, sent, died))
-    streaming.start()
-    until(lambda: len(receiver.rows(INBOX, actor)) > KILL_AT, what="the stream")
-    victim.kill()
-    died.set()
-    at_death = time.monotonic()
-    assert len(receiver.rows(INBOX, actor)) < STREAMED, "it was to be killed in the middle"
-    victim.up()
-    up_again = time.monotonic()
-    streaming.join(60)
+    with ThreadPoolExecutor() as pool:
+        streaming = pool.submit(stream, sender, actor, sent, died)
+        try:
+            until(lambda: len(receiver.rows(INBOX, actor)) > KILL_AT or streaming.done(), what="the stream")
+            victim.kill()
+        finally:
+            died.set()
+        at_death = time.monotonic()
+        there = len(receiver.rows(INBOX, actor))
+        victim.up()
+        up_again = time.monotonic()
+        streaming.result(60)
+    assert KILL_AT < there < STREAMED, "it was to be killed in the middle"
     assert len(sent) == STREAMED
 
     until(lambda: len(receiver.rows(INBOX, actor)) >= STREAMED, what="the arrival of all")
