@@ -7,7 +7,8 @@ given; what it raises happens instead of the call, and a process that ends itsel
 The state between two calls is the state after the first, so the calls are all the points there are.
 
 `Life` is the in-process form: it counts, kills at a chosen call, and after that the node is deaf: nothing that its
-`finally` blocks do is heard any more, its open files and locks are closed as a kernel would close them.
+`finally` blocks do is heard any more, its open files and locks are closed as a kernel would close them. A life that is
+paused finds each of its calls that wait held back until it goes on; plain calls of the turn in which it is pass.
 """
 
 from __future__ import annotations
@@ -17,9 +18,12 @@ from collections.abc import Callable, Coroutine
 from dataclasses import fields, replace
 from typing import Any
 
+import trio
 from netsky.node.seams import Seams
 
 Before = Callable[[str, tuple[Any, ...]], None]
+Held = Callable[[], trio.Event | None]
+"""What a call that waits has to wait for besides."""
 
 _PLAIN = (str, bytes, bytearray, int, float, bool, tuple, list, dict, type(None))
 
@@ -28,42 +32,56 @@ class Killed(BaseException):
     """This life of the node is over. Not an Exception: no task border may log it and go on."""
 
 
-def interpose(seams: Seams, before: Before) -> Seams:
+def interpose(seams: Seams, before: Before, held: Held = lambda: None) -> Seams:
     """The same seams, each call announced."""
     return replace(
-        seams, **{field.name: _Announced(getattr(seams, field.name), field.name, before) for field in fields(seams)}
+        seams,
+        **{field.name: _Announced(getattr(seams, field.name), field.name, before, held) for field in fields(seams)},
     )
 
 
 class _Announced:
     """Any object of a seam, its calls announced; what it hands out (streams, processes, …) is announced as well."""
 
-    def __init__(self, target: Any, name: str, before: Before) -> None:
+    def __init__(self, target: Any, name: str, before: Before, held: Held) -> None:
         self._target = target
         self._name = name
         self._before = before
+        self._held = held
 
     def __getattr__(self, attribute: str) -> Any:
         value = getattr(self._target, attribute)
         if not callable(value):
             return value
+        name, before = f"{self._name}.{attribute}", self._before
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            self._before(f"{self._name}.{attribute}", args)
+            before(name, args)
             result = value(*args, **kwargs)
-            if inspect.iscoroutine(result):
-                return self._finish(result)
-            return self._announce(result)
+            if isinstance(result, _PLAIN):
+                return result
+            return self._finish(result) if inspect.iscoroutine(result) else self._announce(result)
 
+        self.__dict__[attribute] = call  # found without us from now on: a simulated day has millions of calls
         return call
 
     async def _finish(self, pending: Coroutine[Any, Any, Any]) -> Any:
-        return self._announce(await pending)
+        try:
+            await self._wait()
+            result = await pending
+        finally:
+            pending.close()
+        await self._wait()
+        return self._announce(result)
+
+    async def _wait(self) -> None:
+        while (held := self._held()) is not None:
+            await held.wait()
 
     def _announce(self, result: Any) -> Any:
         if isinstance(result, _PLAIN) or hasattr(result, "__dataclass_fields__"):
             return result
-        return _Announced(result, type(result).__name__.lower(), self._before)
+        return _Announced(result, type(result).__name__.lower(), self._before, self._held)
 
 
 class Life:
@@ -78,12 +96,23 @@ class Life:
         self._kill_before = kill_before
         self._counted = counted
         self._descriptors = _Descriptors(seams)
-        self.seams = interpose(replace(seams, files=self._descriptors.files), self._before)
+        self._pause: trio.Event | None = None
+        self.seams = interpose(replace(seams, files=self._descriptors.files), self._before, lambda: self._pause)
 
     def kill(self) -> None:
         """From now on nothing of this life reaches the world."""
         self.dead = True
+        self.go_on()
         self._descriptors.close_all()
+
+    def pause(self) -> None:
+        if self._pause is None and not self.dead:
+            self._pause = trio.Event()
+
+    def go_on(self) -> None:
+        if self._pause is not None:
+            self._pause.set()
+            self._pause = None
 
     def _before(self, call: str, args: tuple[Any, ...]) -> None:
         del args

@@ -9,9 +9,9 @@ from typing import Any
 
 import trio
 from netsky.node.daemon.ticker import PART_SECONDS
+from netsky.node.lab.machine import Machine
+from netsky.node.lab.mesh import Mesh, open_mesh, until
 from trio.testing import MockClock
-
-from tests.node.whole_mesh import Whole, WholeMesh, until, whole_mesh
 
 
 class Slow:
@@ -37,12 +37,12 @@ class Broken:
         raise ValueError(f"at {now}")
 
 
-def sign_of(machine: Whole) -> dict[str, Any]:
+def sign_of(machine: Machine) -> dict[str, Any]:
     sign: dict[str, Any] = json.loads(Path(machine.home.at("state", "tick.json")).read_text())
     return sign
 
 
-async def rounds(machine: Whole, count: int) -> list[dict[str, object]]:
+async def rounds(machine: Machine, count: int) -> list[dict[str, object]]:
     async def look() -> list[dict[str, object]] | None:
         rows = await machine.rows("SELECT detail FROM ticks ORDER BY id")
         return [json.loads(str(row[0])) for row in rows] if len(rows) >= count else None
@@ -53,7 +53,7 @@ async def rounds(machine: Whole, count: int) -> list[dict[str, object]]:
 async def test_a_round_is_done_at_the_start_and_every_minute_and_leaves_a_row_and_a_sign(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    async with whole_mesh(tmp_path, 0) as mesh:
+    async with open_mesh(tmp_path, 0) as mesh:
         [root] = mesh.machines
         found = await rounds(root, 3)
         starts = [int(str(one["at"])) for one in found]
@@ -65,10 +65,10 @@ async def test_a_round_is_done_at_the_start_and_every_minute_and_leaves_a_row_an
 
 
 async def test_the_period_is_a_setting_and_a_round_can_be_asked_for(tmp_path: Path, jumping_clock: MockClock) -> None:
-    def prepare(mesh: WholeMesh) -> None:
+    def prepare(mesh: Mesh) -> None:
         mesh.machines[0].configure("tick", "seconds", 600)
 
-    async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+    async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
         [root] = mesh.machines
         first = (await rounds(root, 1))[0]["round"]
         assert (await root.ask("tick"))["round"] == int(str(first)) + 1
@@ -78,7 +78,7 @@ async def test_the_period_is_a_setting_and_a_round_can_be_asked_for(tmp_path: Pa
 async def test_a_part_that_fails_or_hangs_is_a_crash_row_and_the_others_are_asked_all_the_same(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    async with whole_mesh(tmp_path, 0) as mesh:
+    async with open_mesh(tmp_path, 0) as mesh:
         [root] = mesh.machines
         await rounds(root, 1)
         hangs = Slow(PART_SECONDS + 1)
@@ -95,10 +95,10 @@ async def test_a_part_that_fails_or_hangs_is_a_crash_row_and_the_others_are_aske
 async def test_a_round_that_overruns_is_seen_and_those_due_meanwhile_are_left_out(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    def prepare(mesh: WholeMesh) -> None:
+    def prepare(mesh: Mesh) -> None:
         mesh.machines[0].configure("tick", "seconds", 2)
 
-    async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+    async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
         [root] = mesh.machines
         slow = Slow(7)
         before = len(await rounds(root, 1))

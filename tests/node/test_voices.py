@@ -8,9 +8,8 @@ import pytest
 from netsky.node.actors.handover import Handed
 from netsky.node.bus.draft import Draft
 from netsky.node.errors import Refused, TryLater, Usage
+from netsky.node.lab.mesh import Mesh, open_mesh, until
 from trio.testing import MockClock
-
-from tests.node.whole_mesh import WholeMesh, until, whole_mesh
 
 
 class Heard:
@@ -24,7 +23,7 @@ class Heard:
             raise self.fails.pop(0)
 
 
-def handlers(mesh: WholeMesh, number: int, name: str, kind: str, heard: Heard) -> None:
+def handlers(mesh: Mesh, number: int, name: str, kind: str, heard: Heard) -> None:
     """In the place of whatever the node does with such an envelope."""
     mesh.machines[number].node.voices._handlers[name][kind] = heard
 
@@ -32,7 +31,7 @@ def handlers(mesh: WholeMesh, number: int, name: str, kind: str, heard: Heard) -
 async def test_a_voice_is_handed_what_another_nodes_voice_sent_it_and_takes_it(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    async with whole_mesh(tmp_path, 1) as mesh:
+    async with open_mesh(tmp_path, 1) as mesh:
         root, one = mesh.machines
         heard = Heard()
         handlers(mesh, 1, "agentinfinity", "control", heard)
@@ -51,7 +50,7 @@ async def test_a_voice_is_handed_what_another_nodes_voice_sent_it_and_takes_it(
 async def test_what_a_voice_cannot_do_yet_is_tried_again_and_what_it_refuses_is_told_its_sender(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    async with whole_mesh(tmp_path, 1) as mesh:
+    async with open_mesh(tmp_path, 1) as mesh:
         root, one = mesh.machines
         heard = Heard(TryLater("not now", next="later"), ValueError("ours"), Usage("never that", next="another"))
         handlers(mesh, 0, "agentcron", "cron", heard)
@@ -68,7 +67,7 @@ async def test_what_a_voice_cannot_do_yet_is_tried_again_and_what_it_refuses_is_
 
 
 async def test_nobody_but_the_node_says_what_daemons_alone_write(tmp_path: Path, jumping_clock: MockClock) -> None:
-    async with whole_mesh(tmp_path, 1) as mesh:
+    async with open_mesh(tmp_path, 1) as mesh:
         _, one = mesh.machines
         asked = {"to": "agentinfinity@netsky0", "kind": "control", "text": "x"}
         for who in ("agentinfinity", "agent0"):
@@ -81,7 +80,7 @@ async def test_nobody_but_the_node_says_what_daemons_alone_write(tmp_path: Path,
 async def test_the_owner_answers_whoever_asked_on_any_machine_and_nobody_else(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    async with whole_mesh(tmp_path, 1) as mesh:
+    async with open_mesh(tmp_path, 1) as mesh:
         root, one = mesh.machines
         asked = await one.ask("send", to="owner@netsky0", kind="question", text="may I?", **{"from": "agent0"})
 

@@ -6,19 +6,20 @@ import json
 import os
 import shutil
 import signal
-import sqlite3
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from netsky.node import up
 from netsky.node.config import with_line
 from netsky.node.home import Home
+from netsky.node.lab.books import reading
 
 NAMES = ("netsky0", "netsky1", "netsky2")
 COMMAND_SECONDS = 60
@@ -127,7 +128,7 @@ class Mesh:
         for sibling, ticket in zip(self.siblings, tickets, strict=True):  # in turn: the root gives out names in turn
             sibling.netsky("join", "--yes", ticket)
             self.ways.sibling_joined(sibling)
-        together([lambda sibling=sibling: sibling.up(self._actors) for sibling in self.siblings])
+        together([partial(sibling.up, self._actors) for sibling in self.siblings])
 
     def end(self) -> None:
         for machine in self.machines:
@@ -149,12 +150,6 @@ def _command(home: Home) -> list[str]:
 
 
 up._command = _command
-
-
-@contextmanager
-def reading(path: str) -> Iterator[sqlite3.Connection]:
-    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as database:
-        yield database
 
 
 def together(todo: list[Callable[[], object]]) -> None:

@@ -6,9 +6,10 @@ import os
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from netsky.node.lab.books import reading
 from netsky.node.lab.history import Appended, Writer
 
-from tests.real.mesh import Machine, reading
+from tests.real.mesh import Machine
 
 FOLDERS = ("inbox", "claimed", "archive", "quarantine")
 _FATES = "SELECT leaf, fate, code FROM outcomes WHERE fate != 'delivered'"

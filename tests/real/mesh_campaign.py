@@ -22,10 +22,11 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from netsky.node.lab import books
 from netsky.node.lab.checker.__main__ import text
 from netsky.node.lab.checker.rules import check
 
-from tests.real import mesh_after, mesh_books
+from tests.real import mesh_after
 from tests.real.mesh import Mesh, until
 from tests.real.mesh_client import Flow
 from tests.real.mesh_gauges import Gauges, counted
@@ -102,7 +103,7 @@ class Campaign:
         for machine in self.mesh.machines:
             self.keys[machine.name] = machine.netsky("status")["key"]
             self.trouble.note(machine.name, "start", key=self.keys[machine.name])
-        mesh_books.note_trust(self.folder / "trust.history", self.mesh.machines, self.keys, now)
+        books.note_trust(books.files_in(self.folder), self.mesh.machines, self.keys, now)
         names = {key: name for name, key in self.keys.items()}
         self.gauges = Gauges(str(self.folder / "gauges.history"), self.mesh.machines, names, self.options.envelopes)
         for machine in self.mesh.machines:
@@ -128,7 +129,7 @@ class Campaign:
         until(self.people.all_sent, 4 * self.options.seconds + 300, "the end of the senders")
         began = time.monotonic()
         self.trouble.note("netsky0", "heal", value=DRAIN_SECONDS)
-        while (open_ones := mesh_books.left(self.mesh.machines)) and time.monotonic() < began + DRAIN_SECONDS:
+        while (open_ones := books.left(self.mesh.machines)) and time.monotonic() < began + DRAIN_SECONDS:
             self.people.check()
             time.sleep(0.1)
         self.wrong += [f"after {DRAIN_SECONDS:.0f} s: {one}" for one in open_ones]
@@ -148,10 +149,10 @@ class Campaign:
             self.wrong += [f"{machine.name}: frozen {link}" for link in status["links"] if link["frozen"]]
             downs += machine.rows("SELECT count(*) FROM iroh_events WHERE event = 'down'")[0][0]
         self.people.stop()
-        hostile, now = self.trouble.hostile, time.time_ns()
-        mesh_books.note_backups(self.folder / "backups.history", self.trouble.backups)
-        mesh_books.note_books(self.folder, machines, self.keys)
-        self.wrong += mesh_books.note_hostile(self.folder / "hostile.history", machines, hostile, now)
+        hostile, now, lines = self.trouble.hostile, time.time_ns(), books.files_in(self.folder)
+        books.note_backups(lines, self.trouble.backups)
+        books.note_books(lines, machines, self.keys)
+        self.wrong += books.note_hostile(lines, machines, hostile, now)
         for machine in machines:
             self.wrong += mesh_after.not_delivered(machine, REFUSED, after_a_loss=losses > 0)
             evil = {name for node, _, name in hostile if node == machine.name}

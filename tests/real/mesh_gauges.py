@@ -17,10 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from netsky.node.db.limits import WAL_BYTES_MAX
+from netsky.node.lab.books import reading
 from netsky.node.lab.history import Appended, Writer
 from netsky.node.limits import LOG_BYTES_MAX, LOG_FILES_MAX
 
-from tests.real.mesh import Machine, reading
+from tests.real.mesh import Machine
 
 EVERY_SECONDS = 2.0
 IDLE_SECONDS = 3.0

@@ -17,9 +17,10 @@ from pathlib import Path
 from typing import Any
 
 from netsky.node.errors import NetskyError
+from netsky.node.lab.books import reading
 from netsky.node.lab.history import Appended, Writer
 
-from tests.real.mesh import Machine, Mesh, reading
+from tests.real.mesh import Machine, Mesh
 from tests.real.mesh_gauges import Gauges
 from tests.real.mesh_people import People
 from tests.real.mesh_proxy import ByProxy

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from netsky.node.lab.checker.rules import Report, check
 from netsky.node.lab.history import Appended, Writer, read_history
+from tests.real.mesh_books import left
 
 from tests.real.mesh import NAMES, Machine, together, until
-from tests.real.mesh_books import left
 from tests.real.mesh_client import Flow, send
 
 REPO = Path(__file__).resolve().parents[2]

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import trio
 from netsky.node.escalate.limits import AGAIN_NS, COOLDOWN_NS, MARK_TRIES, TRIES, TRY_SECONDS, WORST_SECONDS
+from netsky.node.lab.mesh import open_mesh
 from trio.testing import MockClock
 
 from tests.node.escalate.owner_channel import HANGS
 from tests.node.escalate.test_pager import channels, page, rows, state
-from tests.node.whole_mesh import whole_mesh
 
 COOLDOWN = COOLDOWN_NS / 1e9
 AGAIN = AGAIN_NS / 1e9
@@ -21,7 +21,7 @@ async def test_incident_1_what_was_detected_is_paged_by_code_without_any_actor_d
 ) -> None:
     """agent0 has no program here and takes nothing: nobody but code is there to page."""
     with channels(1) as ([channel], prepare):
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             page(root, "hang.agent0", subject="agent0 hangs")
             await trio.sleep(1)
@@ -30,7 +30,7 @@ async def test_incident_1_what_was_detected_is_paged_by_code_without_any_actor_d
 
 async def test_incident_1_what_was_not_detected_is_not_paged(tmp_path: Path, jumping_clock: MockClock) -> None:
     with channels(2) as (made, prepare):
-        async with whole_mesh(tmp_path, 1, prepare=prepare):
+        async with open_mesh(tmp_path, 1, prepare=prepare):
             await trio.sleep(400)
             assert [channel.tried for channel in made] == [[], []]
 
@@ -39,7 +39,7 @@ async def test_incident_2_a_cause_that_lasts_pages_once_in_a_cooldown_and_not_at
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     with channels(1) as ([channel], prepare):
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             began = trio.current_time()
             for _ in range(18):
@@ -53,7 +53,7 @@ async def test_incident_6_a_page_that_failed_is_tried_again_by_itself_until_it_g
 ) -> None:
     with channels(1) as ([channel], prepare):
         channel.ends.extend(["no line", "no line"])
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             page(root)
             await trio.sleep(3 * AGAIN + 5)
@@ -64,7 +64,7 @@ async def test_incident_6_a_page_that_failed_is_tried_again_by_itself_until_it_g
 
 async def test_incident_6_what_went_is_not_tried_again(tmp_path: Path, jumping_clock: MockClock) -> None:
     with channels(1) as ([channel], prepare):
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             page(mesh.machines[0])
             await trio.sleep(COOLDOWN + 60)
             assert len(channel.tried) == 1
@@ -75,7 +75,7 @@ async def test_incident_6_half_a_success_is_none_it_is_marked_past_a_threshold_a
 ) -> None:
     with channels(1) as ([channel], prepare):
         channel.always = "it was tried 3 times and did not take it: it ended with exit code 75"
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             page(root)
             await trio.sleep(AGAIN)
@@ -91,7 +91,7 @@ async def test_incident_5_the_mark_of_an_old_failure_stops_no_page_and_the_first
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     with channels(1) as ([channel], prepare):
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             channel.ends.extend(["no line"] * MARK_TRIES)
             for number in range(MARK_TRIES):
@@ -109,7 +109,7 @@ async def test_incident_7_every_run_of_the_program_is_bounded_and_ended(
 ) -> None:
     with channels(1) as ([channel], prepare):
         channel.ends.append(HANGS)
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             page(root)
             await trio.sleep(WORST_SECONDS + 11)
@@ -122,7 +122,7 @@ async def test_incident_7_a_run_that_takes_as_long_as_it_may_is_not_ended(
 ) -> None:
     with channels(1) as ([channel], prepare):
         channel.seconds = (TRIES * TRY_SECONDS) / 2  # to its answer, and to its end
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             page(mesh.machines[0])
             await trio.sleep(TRIES * TRY_SECONDS + 5)
             assert len(channel.told) == 1

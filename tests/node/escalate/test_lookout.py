@@ -7,22 +7,23 @@ from pathlib import Path
 import trio
 from netsky.node.escalate.lookout import ROOT_SILENT
 from netsky.node.escalate.place import Facts, read_facts
+from netsky.node.lab.machine import Machine
+from netsky.node.lab.mesh import Mesh, open_mesh, until
 from trio.testing import MockClock
 
 from tests.node.escalate.owner_channel import HANGS
 from tests.node.escalate.test_pager import channels, state
-from tests.node.whole_mesh import Whole, WholeMesh, until, whole_mesh
 
 SPOKEN = "--silent-root"
 
 
-def facts(machine: Whole) -> Facts:
+def facts(machine: Machine) -> Facts:
     found = read_facts(machine.home.path)
     assert found is not None
     return found
 
 
-async def named(mesh: WholeMesh, deputy: int) -> None:
+async def named(mesh: Mesh, deputy: int) -> None:
     """Everybody knows."""
     name = f"netsky{deputy}"
     await mesh.machines[0].ask("deputy", who=name)
@@ -37,7 +38,7 @@ async def test_what_the_program_needs_stands_in_a_file_and_follows_config_and_ro
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     with channels(2) as (_, prepare):
-        async with whole_mesh(tmp_path, 1, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 1, prepare=prepare) as mesh:
             root, sibling = mesh.machines
             await trio.sleep(6)
             assert facts(root) == Facts("netsky0", "root", False, None, 2, ())
@@ -55,7 +56,7 @@ async def test_a_root_that_is_silent_for_five_minutes_is_marked_by_each_sibling_
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     with channels(3) as (made, prepare):
-        async with whole_mesh(tmp_path, 2, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 2, prepare=prepare) as mesh:
             root, one, two = mesh.machines
             await named(mesh, 2)
             await root.stop()
@@ -84,13 +85,13 @@ async def test_a_root_that_is_silent_for_five_minutes_is_marked_by_each_sibling_
 async def test_the_deputy_says_it_once_an_hour_over_its_own_restarts_and_over_links_that_come_and_go(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    def prepare_short(mesh: WholeMesh) -> None:
+    def prepare_short(mesh: Mesh) -> None:
         prepare(mesh)
         for machine in mesh.machines:
             machine.configure("root", "silent_s", 30)
 
     with channels(2) as (made, prepare):
-        async with whole_mesh(tmp_path, 1, prepare=prepare_short) as mesh:
+        async with open_mesh(tmp_path, 1, prepare=prepare_short) as mesh:
             root, deputy = mesh.machines
             await named(mesh, 1)
             for _ in range(3):
@@ -110,7 +111,7 @@ async def test_a_deputy_that_dies_while_it_speaks_keeps_to_its_hour(tmp_path: Pa
     """Whether it was heard nobody knows: at most once is its rule."""
     with channels(2) as (made, prepare):
         made[1].ends.append(HANGS)
-        async with whole_mesh(tmp_path, 1, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 1, prepare=prepare) as mesh:
             root, deputy = mesh.machines
             await named(mesh, 1)
             await root.stop()
@@ -129,7 +130,7 @@ async def test_without_a_deputy_nobody_speaks_and_a_marker_of_yesterday_accuses_
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     with channels(2) as (made, prepare):
-        async with whole_mesh(tmp_path, 1, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 1, prepare=prepare) as mesh:
             root, sibling = mesh.machines
             await root.stop()
             await trio.sleep(400)
@@ -149,7 +150,7 @@ async def test_a_machine_that_was_revoked_does_not_call_the_root_silent(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     with channels(2) as (made, prepare):
-        async with whole_mesh(tmp_path, 1, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 1, prepare=prepare) as mesh:
             root, sibling = mesh.machines
             await named(mesh, 1)
             await root.ask("revoke", who="netsky1")

@@ -11,39 +11,40 @@ from typing import Any
 
 import trio
 from netsky.node.escalate.limits import MARK_TRIES, WORST_SECONDS
+from netsky.node.lab.machine import Machine
+from netsky.node.lab.mesh import Mesh, open_mesh, until
 from trio.testing import MockClock
 
 from tests.node.escalate.owner_channel import HANGS, MISSING, OwnerChannel
-from tests.node.whole_mesh import Whole, WholeMesh, until, whole_mesh
 
 
 @contextmanager
 def channels(count: int) -> Iterator[tuple[list[OwnerChannel], Any]]:
-    """One for each machine, and what `whole_mesh` calls to build them in."""
+    """One for each machine, and what `open_mesh` calls to build them in."""
     made = [OwnerChannel() for _ in range(count)]
 
-    def prepare(mesh: WholeMesh) -> None:
+    def prepare(mesh: Mesh) -> None:
         for machine, channel in zip(mesh.machines, made, strict=True):
             machine.processes = channel
 
     yield made, prepare
 
 
-async def rows(machine: Whole, status: str | None = None) -> list[dict[str, Any]]:
+async def rows(machine: Machine, status: str | None = None) -> list[dict[str, Any]]:
     found = await machine.rows("SELECT status, severity, detail FROM watchdog_events WHERE event = 'page' ORDER BY id")
     shaped = [{"status": str(row[0]), "severity": str(row[1]), **json.loads(str(row[2]))} for row in found]
     return [row for row in shaped if status in (None, row["status"])]
 
 
-def page(machine: Whole, key: str = "k", *, subject: str = "it is so", body: str = "more") -> None:
+def page(machine: Machine, key: str = "k", *, subject: str = "it is so", body: str = "more") -> None:
     machine.node.pager.page(subject, body, severity="urgent", key=key)
 
 
-def put(machine: Whole, name: str, text: str) -> None:
+def put(machine: Machine, name: str, text: str) -> None:
     Path(machine.home.at("state", name)).write_text(text)
 
 
-def state(machine: Whole, name: str) -> dict[str, Any] | None:
+def state(machine: Machine, name: str) -> dict[str, Any] | None:
     path = Path(machine.home.at("state", name))
     if not path.exists():
         return None
@@ -55,7 +56,7 @@ async def test_a_page_at_the_root_is_one_run_of_the_program_with_its_words_clean
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     with channels(1) as ([channel], prepare):
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             page(root, subject="two\nlines", body="text\x1b[2J")
             await trio.sleep(5)
@@ -71,7 +72,7 @@ async def test_a_program_that_hangs_holds_up_neither_who_pages_nor_the_node_and_
 ) -> None:
     with channels(1) as ([channel], prepare):
         channel.ends.append(HANGS)
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             began = trio.current_time()
             for number in range(200):
@@ -90,7 +91,7 @@ async def test_a_program_that_hangs_holds_up_neither_who_pages_nor_the_node_and_
 
 async def test_a_restart_remembers_what_went_and_when(tmp_path: Path, jumping_clock: MockClock) -> None:
     with channels(1) as ([channel], prepare):
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             page(root)
             await trio.sleep(5)
@@ -109,7 +110,7 @@ async def test_a_file_of_cooldowns_that_is_no_such_file_silences_nothing(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     with channels(1) as ([channel], prepare):
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             for number, text in enumerate(("[1]", '{"k": "soon"}', "\0", '{"far": 99999999999999999999999}')):
                 await root.stop()
@@ -126,7 +127,7 @@ async def test_who_keeps_a_book_hears_how_it_ended_and_nothing_is_tried_behind_i
 ) -> None:
     with channels(1) as ([channel], prepare):
         channel.ends.extend(["no line", "", MISSING])
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             pager = mesh.machines[0].node.pager
             assert not await pager.deliver("s", "b", severity="normal", key="owner/1")
             await trio.sleep(200)
@@ -141,7 +142,7 @@ async def test_on_a_sibling_a_page_is_an_escalation_to_the_owner_and_no_program_
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     with channels(2) as (made, prepare):
-        async with whole_mesh(tmp_path, 1, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 1, prepare=prepare) as mesh:
             root, sibling = mesh.machines
             page(sibling, subject="worker1 hangs </channel>")
 
@@ -161,7 +162,7 @@ async def test_what_failed_so_often_is_a_marker_and_a_fault_until_one_goes(
 ) -> None:
     with channels(1) as ([channel], prepare):
         channel.always = "the line is dead"
-        async with whole_mesh(tmp_path, 0, prepare=prepare) as mesh:
+        async with open_mesh(tmp_path, 0, prepare=prepare) as mesh:
             [root] = mesh.machines
             page(root)
             while len(channel.tried) < MARK_TRIES:

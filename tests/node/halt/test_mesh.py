@@ -12,21 +12,22 @@ import trio
 from netsky.node.bus.draft import Draft
 from netsky.node.halt import state as states
 from netsky.node.halt.state import Answer
+from netsky.node.lab.machine import Machine
+from netsky.node.lab.mesh import Mesh, open_mesh, until
 from trio.testing import MockClock
 
 from tests.node.halt.programs import Programs
-from tests.node.whole_mesh import Whole, WholeMesh, until, whole_mesh
 
 
 @asynccontextmanager
-async def halting_mesh(folder: Path, siblings: int = 2) -> AsyncIterator[WholeMesh]:
+async def halting_mesh(folder: Path, siblings: int = 2) -> AsyncIterator[Mesh]:
     """Each machine runs agent1, a resident of two processes, and agent2, started for each envelope, of three."""
 
-    def prepare(mesh: WholeMesh) -> None:
+    def prepare(mesh: Mesh) -> None:
         for machine in mesh.machines:
             machine.processes = Programs()
 
-    async with whole_mesh(folder, siblings, prepare=prepare) as mesh:
+    async with open_mesh(folder, siblings, prepare=prepare) as mesh:
         for machine in mesh.machines:
             await add(machine, "agent1", "resident", "2")
             await add(machine, "agent2", "per_envelope", "3")
@@ -36,21 +37,21 @@ async def halting_mesh(folder: Path, siblings: int = 2) -> AsyncIterator[WholeMe
             assert await machine.rows("SELECT task, detail FROM crashes") == []
 
 
-async def add(machine: Whole, name: str, mode: str, *words: str) -> None:
+async def add(machine: Machine, name: str, mode: str, *words: str) -> None:
     command = ["/bin/prog", *words]
     await machine.ask("agent_add", actor=name, command=command, mode=mode, unfenced=True, confirm=name, cwd="/")
 
 
-def programs(machine: Whole) -> Programs:
+def programs(machine: Machine) -> Programs:
     assert isinstance(machine.processes, Programs)
     return machine.processes
 
 
-async def send(machine: Whole, to: str, text: str, sender: str = "agent0", **more: Any) -> str:
+async def send(machine: Machine, to: str, text: str, sender: str = "agent0", **more: Any) -> str:
     return str((await machine.ask("send", to=to, text=text, **{"from": sender}, **more))["id"])
 
 
-async def waiting(machine: Whole, actor: str, count: int = 1) -> list[dict[str, Any]]:
+async def waiting(machine: Machine, actor: str, count: int = 1) -> list[dict[str, Any]]:
     async def look() -> list[dict[str, Any]] | None:
         found = await machine.inbox(actor)
         return found if len(found) == count and all(one["state"] == "projected" for one in found) else None
@@ -58,24 +59,24 @@ async def waiting(machine: Whole, actor: str, count: int = 1) -> list[dict[str, 
     return await until(look)
 
 
-async def starts(machine: Whole, actor: str, count: int = 1) -> None:
+async def starts(machine: Machine, actor: str, count: int = 1) -> None:
     async def look() -> bool | None:
         return len(programs(machine).running(actor)) == count or None
 
     await until(look)
 
 
-async def state_of(machine: Whole, actor: str) -> str:
+async def state_of(machine: Machine, actor: str) -> str:
     found = (await machine.ask("agent_ls"))["actors"]
     return str(next(one["state"] for one in found if one["name"] == actor))
 
 
-async def claim(machine: Whole, actor: str) -> dict[str, Any]:
+async def claim(machine: Machine, actor: str) -> dict[str, Any]:
     files = [one["file"] for one in await machine.inbox(actor)]
     return await machine.ask("claim", by=actor, files=files)
 
 
-async def answered(root: Whole, *names: str) -> dict[str, dict[str, Any]]:
+async def answered(root: Machine, *names: str) -> dict[str, dict[str, Any]]:
     async def look() -> dict[str, dict[str, Any]] | None:
         rows = (await root.ask("halted", nodes=list(names)))["nodes"]
         return {one["name"]: one for one in rows} if all(one["answered"] for one in rows) else None
@@ -224,7 +225,7 @@ async def test_who_joins_while_all_are_halted_is_halted(tmp_path: Path, jumping_
         root, one = mesh.machines
         await root.ask("halt", all=True)
         await answered(root, "netsky1")
-        late = Whole(tmp_path, mesh.network, 7, one.time)
+        late = Machine(tmp_path, mesh.network, 7, one.time)
         ticket = (await root.ask("invite", label="late"))["ticket"]
         await late.join(ticket)
         await late.start(mesh.nursery)
@@ -431,7 +432,7 @@ async def test_an_order_that_ended_without_an_answer_is_given_anew_when_the_node
 # Words that are nobody's.
 
 
-async def control(machine: Whole, to: str, data: dict[str, object]) -> str:
+async def control(machine: Machine, to: str, data: dict[str, object]) -> str:
     said = await machine.node.voices.say("agentinfinity", Draft(f"agentinfinity@{to}", "x", kind="control", data=data))
     return said.id
 

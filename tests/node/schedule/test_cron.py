@@ -8,18 +8,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from netsky.node.lab.clock import DAY, HOUR, MINUTE, MachineTime, moment
+from netsky.node.lab.machine import Machine
+from netsky.node.lab.mesh import Mesh, open_mesh, until
 from netsky.node.seams.ledger import Row
 from trio.testing import MockClock
 
-from tests.node.schedule.clock import DAY, HOUR, MINUTE, MovedTime, moment
-from tests.node.whole_mesh import Whole, WholeMesh, until, whole_mesh
+NOON = moment("2026-03-28T12:00:30")
 
 
-async def minutes(machine: Whole, count: int) -> None:
+async def minutes(machine: Machine, count: int) -> None:
     """So many minutes go by, each with its round: of cron alone, since nothing else of a node is asked here."""
     for _ in range(count):
         time = machine.time
-        assert isinstance(time, MovedTime)
+        assert isinstance(time, MachineTime)
         time.moved += MINUTE
         await machine.ask("cron_tick")
 
@@ -29,23 +31,23 @@ def entry(label: str, schedule: str, target: str = "agent0", **more: Any) -> str
     return "\n".join(["[[cron]]", f'label = "{label}"', f'schedule = "{schedule}"', f'target = "{target}"', *lines, ""])
 
 
-def write(machine: Whole, text: str) -> None:
+def write(machine: Machine, text: str) -> None:
     Path(machine.home.at("cron.toml")).write_text(text)
 
 
-def text_of(machine: Whole) -> str:
+def text_of(machine: Machine) -> str:
     path = Path(machine.home.at("cron.toml"))
     return path.read_text() if path.exists() else ""
 
 
-def written(text: str, number: int = 0) -> Callable[[WholeMesh], None]:
-    def prepare(mesh: WholeMesh) -> None:
+def written(text: str, number: int = 0) -> Callable[[Mesh], None]:
+    def prepare(mesh: Mesh) -> None:
         write(mesh.machines[number], text)
 
     return prepare
 
 
-async def fired(machine: Whole) -> list[str]:
+async def fired(machine: Machine) -> list[str]:
     """The due times of everything that agentcron sent here, as the clock of UTC shows them."""
     rows: list[Row] = await machine.rows(
         "SELECT key FROM idempotency JOIN messages USING (id) WHERE actor = 'agentcron' ORDER BY seq"
@@ -54,7 +56,7 @@ async def fired(machine: Whole) -> list[str]:
     return [datetime.fromtimestamp(at // 10**9, UTC).strftime("%m-%d %H:%M") for at in due]
 
 
-async def sent(machine: Whole) -> int:
+async def sent(machine: Machine) -> int:
     [(count,)] = await machine.rows("SELECT count(*) FROM messages WHERE kind = 'cron'")
     return int(str(count))
 
@@ -63,7 +65,7 @@ async def test_an_entry_fires_at_its_time_as_agentcron_with_the_kind_cron(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     text = entry("nightly", "0,30 13 * * *")
-    async with whole_mesh(tmp_path, 0, times=[MovedTime()], prepare=written(text)) as mesh:
+    async with open_mesh(tmp_path, 0, times=[MachineTime(NOON)], prepare=written(text)) as mesh:
         [root] = mesh.machines
         await minutes(root, 55)
         assert await root.inbox("agent0") == []
@@ -76,7 +78,9 @@ async def test_an_entry_fires_at_its_time_as_agentcron_with_the_kind_cron(
 
 async def test_a_day_in_berlin_fires_once_at_the_hour_that_is_skipped(tmp_path: Path, jumping_clock: MockClock) -> None:
     text = entry("nightly", "30 2 * * *", tz="Europe/Berlin") + entry("hours", "0 * * * *", tz="Europe/Berlin")
-    async with whole_mesh(tmp_path, 0, times=[MovedTime("2026-03-28T22:30:30")], prepare=written(text)) as mesh:
+    async with open_mesh(
+        tmp_path, 0, times=[MachineTime(moment("2026-03-28T22:30:30"))], prepare=written(text)
+    ) as mesh:
         [root] = mesh.machines
         await minutes(root, 240)
         rows = await root.rows("SELECT key FROM idempotency WHERE key LIKE 'cron/nightly/%'")
@@ -89,9 +93,9 @@ async def test_a_day_in_berlin_fires_once_at_the_hour_that_is_skipped(tmp_path: 
 async def test_what_a_node_slept_through_fires_by_its_rule(
     missed: str, hours: int, tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    time = MovedTime()
+    time = MachineTime(NOON)
     text = entry("hours", "20 * * * *", missed=missed) + entry("nightly", "30 2 * * *", missed=missed)
-    async with whole_mesh(tmp_path, 0, times=[time], prepare=written(text)) as mesh:
+    async with open_mesh(tmp_path, 0, times=[time], prepare=written(text)) as mesh:
         [root] = mesh.machines
         await minutes(root, 30)
         assert await fired(root) == ["03-28 12:20"]
@@ -112,8 +116,8 @@ async def test_a_node_that_was_down_for_a_day_fires_the_last_once_and_goes_on(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     text = entry("hours", "20 * * * *")
-    time = MovedTime()
-    async with whole_mesh(tmp_path, 0, times=[time], prepare=written(text)) as mesh:
+    time = MachineTime(NOON)
+    async with open_mesh(tmp_path, 0, times=[time], prepare=written(text)) as mesh:
         [root] = mesh.machines
         await minutes(root, 30)
         await root.stop()
@@ -128,8 +132,8 @@ async def test_a_node_that_was_down_for_a_day_fires_the_last_once_and_goes_on(
 async def test_a_clock_set_back_an_hour_fires_nothing_twice_and_loses_nothing(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    time = MovedTime()
-    async with whole_mesh(tmp_path, 0, times=[time], prepare=written(entry("often", "*/10 * * * *"))) as mesh:
+    time = MachineTime(NOON)
+    async with open_mesh(tmp_path, 0, times=[time], prepare=written(entry("often", "*/10 * * * *"))) as mesh:
         [root] = mesh.machines
         await minutes(root, 60)
         before = await fired(root)
@@ -146,9 +150,9 @@ async def test_a_clock_set_back_an_hour_fires_nothing_twice_and_loses_nothing(
 async def test_a_clock_that_jumps_a_day_ahead_and_back_fires_each_due_time_once(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    time = MovedTime()
+    time = MachineTime(NOON)
     text = entry("often", "*/10 * * * *") + entry("daily", "0 14 * * *")
-    async with whole_mesh(tmp_path, 0, times=[time], prepare=written(text)) as mesh:
+    async with open_mesh(tmp_path, 0, times=[time], prepare=written(text)) as mesh:
         [root] = mesh.machines
         await minutes(root, 15)
         assert await fired(root) == ["03-28 12:10"]
@@ -166,8 +170,8 @@ async def test_a_clock_that_jumps_a_day_ahead_and_back_fires_each_due_time_once(
 async def test_a_clock_that_was_years_ahead_silences_nothing_for_years(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    time = MovedTime()
-    async with whole_mesh(tmp_path, 0, times=[time], prepare=written(entry("often", "*/10 * * * *"))) as mesh:
+    time = MachineTime(NOON)
+    async with open_mesh(tmp_path, 0, times=[time], prepare=written(entry("often", "*/10 * * * *"))) as mesh:
         [root] = mesh.machines
         await minutes(root, 5)
         time.moved += 3 * 365 * DAY
@@ -186,7 +190,7 @@ async def test_a_file_that_is_broken_by_hand_leaves_the_last_good_schedule_in_fo
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     good = "# mine\n" + entry("often", "*/10 * * * *")
-    async with whole_mesh(tmp_path, 0, times=[MovedTime()], prepare=written(good)) as mesh:
+    async with open_mesh(tmp_path, 0, times=[MachineTime(NOON)], prepare=written(good)) as mesh:
         [root] = mesh.machines
         path = root.home.at("cron.toml")
         await minutes(root, 15)
@@ -217,7 +221,7 @@ async def test_commands_change_one_entry_and_leave_every_other_line_as_it_was(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     text = "# top\n\n# about often\n" + entry("often", "*/10 * * * *") + "# about last\n" + entry("last", "0 0 1 * *")
-    async with whole_mesh(tmp_path, 0, times=[MovedTime()], prepare=written(text)) as mesh:
+    async with open_mesh(tmp_path, 0, times=[MachineTime(NOON)], prepare=written(text)) as mesh:
         [root] = mesh.machines
         added = await root.ask("cron_add", **ADD, tz="Europe/Berlin")
         assert added["words"] == "At 03:30 every day"
@@ -256,7 +260,7 @@ async def test_commands_change_one_entry_and_leave_every_other_line_as_it_was(
 async def test_what_could_never_fire_is_refused_when_it_is_added(
     change: dict[str, str], said: str, tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    async with whole_mesh(tmp_path, 0) as mesh:
+    async with open_mesh(tmp_path, 0) as mesh:
         [root] = mesh.machines
         error = await root.refusal("cron_add", **(ADD | change))
         assert said in error["message"]
@@ -264,7 +268,7 @@ async def test_what_could_never_fire_is_refused_when_it_is_added(
 
 
 async def test_an_actor_that_leads_schedules_itself_and_nobody_else(tmp_path: Path, jumping_clock: MockClock) -> None:
-    async with whole_mesh(tmp_path, 0) as mesh:
+    async with open_mesh(tmp_path, 0) as mesh:
         [root] = mesh.machines
         for name in ("agent1", "worker1"):
             await root.ask("agent_add", actor=name, mode="none")
@@ -287,7 +291,7 @@ async def test_a_target_that_is_gone_is_shown_and_the_next_due_time_tries_again(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
     text = entry("often", "*/10 * * * *", "agent1") + entry("other", "*/10 * * * *")
-    async with whole_mesh(tmp_path, 0, times=[MovedTime()], prepare=written(text)) as mesh:
+    async with open_mesh(tmp_path, 0, times=[MachineTime(NOON)], prepare=written(text)) as mesh:
         [root] = mesh.machines
         await minutes(root, 15)
         assert await sent(root) == 1
@@ -304,11 +308,11 @@ async def test_a_target_that_is_gone_is_shown_and_the_next_due_time_tries_again(
 
 
 async def test_what_finds_no_room_waits_for_the_next_round(tmp_path: Path, jumping_clock: MockClock) -> None:
-    def prepare(mesh: WholeMesh) -> None:
+    def prepare(mesh: Mesh) -> None:
         written(entry("often", "10 * * * *"))(mesh)
         mesh.machines[0].configure("bus", "inbox_max", 1)
 
-    async with whole_mesh(tmp_path, 0, times=[MovedTime()], prepare=prepare) as mesh:
+    async with open_mesh(tmp_path, 0, times=[MachineTime(NOON)], prepare=prepare) as mesh:
         [root] = mesh.machines
         await root.ask("send", to="agent0", text="in the way", **{"from": "agent0"})
         await minutes(root, 15)
@@ -321,7 +325,7 @@ async def test_what_finds_no_room_waits_for_the_next_round(tmp_path: Path, jumpi
         assert (await root.ask("status"))["faults"] == []
 
 
-async def until_inbox(machine: Whole, actor: str, count: int) -> list[dict[str, Any]]:
+async def until_inbox(machine: Machine, actor: str, count: int) -> list[dict[str, Any]]:
     async def look() -> list[dict[str, Any]] | None:
         found = await machine.inbox(actor)
         return found if len(found) >= count else None
@@ -330,8 +334,11 @@ async def until_inbox(machine: Whole, actor: str, count: int) -> list[dict[str, 
 
 
 async def test_a_schedule_of_a_sibling_starts_work_through_the_root(tmp_path: Path, jumping_clock: MockClock) -> None:
-    async with whole_mesh(
-        tmp_path, 1, times=[MovedTime()] * 2, prepare=written(entry("often", "*/10 * * * *"), 1)
+    async with open_mesh(
+        tmp_path,
+        1,
+        times=[MachineTime(NOON)] * 2,
+        prepare=written(entry("often", "*/10 * * * *"), 1),
     ) as mesh:
         root, one = mesh.machines
         await minutes(one, 10)
@@ -347,11 +354,11 @@ async def test_a_schedule_of_a_sibling_starts_work_through_the_root(tmp_path: Pa
 
 
 async def test_with_local_work_a_siblings_schedule_goes_straight(tmp_path: Path, jumping_clock: MockClock) -> None:
-    def prepare(mesh: WholeMesh) -> None:
+    def prepare(mesh: Mesh) -> None:
         written(entry("often", "*/10 * * * *"), 1)(mesh)
         mesh.machines[1].configure("node", "local_work", True)
 
-    async with whole_mesh(tmp_path, 1, times=[MovedTime()] * 2, prepare=prepare) as mesh:
+    async with open_mesh(tmp_path, 1, times=[MachineTime(NOON)] * 2, prepare=prepare) as mesh:
         _, one = mesh.machines
         await minutes(one, 10)
         [found] = await until_inbox(one, "agent0", 1)
@@ -363,7 +370,7 @@ async def test_the_root_sends_a_siblings_schedule_to_actors_of_that_sibling_alon
 ) -> None:
     from netsky.node.bus.draft import Draft
 
-    async with whole_mesh(tmp_path, 2) as mesh:
+    async with open_mesh(tmp_path, 2) as mesh:
         root, one, two = mesh.machines
         wrong = ("agent0@netsky2", "agent0@netsky0", "worker1", "owner", "nobody", "", None, 7)
         for number, target in enumerate(wrong):
@@ -381,10 +388,10 @@ async def test_the_root_sends_a_siblings_schedule_to_actors_of_that_sibling_alon
 
 
 async def test_a_refusal_of_the_root_is_a_fault_of_the_schedule(tmp_path: Path, jumping_clock: MockClock) -> None:
-    def prepare(mesh: WholeMesh) -> None:
+    def prepare(mesh: Mesh) -> None:
         written(entry("often", "*/10 * * * *", "worker1"), 1)(mesh)
 
-    async with whole_mesh(tmp_path, 1, times=[MovedTime()] * 2, prepare=prepare) as mesh:
+    async with open_mesh(tmp_path, 1, times=[MachineTime(NOON)] * 2, prepare=prepare) as mesh:
         _, one = mesh.machines
         await one.ask("agent_add", actor="worker1", mode="none")
         await minutes(one, 10)
@@ -402,7 +409,7 @@ async def test_a_refusal_of_the_root_is_a_fault_of_the_schedule(tmp_path: Path, 
 
 async def test_the_roots_own_schedule_reaches_another_machine(tmp_path: Path, jumping_clock: MockClock) -> None:
     text = entry("often", "*/10 * * * *", "agent0@netsky1")
-    async with whole_mesh(tmp_path, 1, times=[MovedTime()] * 2, prepare=written(text)) as mesh:
+    async with open_mesh(tmp_path, 1, times=[MachineTime(NOON)] * 2, prepare=written(text)) as mesh:
         root, one = mesh.machines
         await minutes(root, 10)
         [found, *_] = await until_inbox(one, "agent0", 1)

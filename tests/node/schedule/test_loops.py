@@ -5,22 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+from netsky.node.lab.clock import HOUR, MINUTE, MachineTime, moment
+from netsky.node.lab.machine import Machine
+from netsky.node.lab.mesh import open_mesh, until
 from trio.testing import MockClock
 
-from tests.node.schedule.clock import HOUR, MINUTE, MovedTime, moment
-from tests.node.whole_mesh import Whole, until, whole_mesh
+NOON = moment("2026-03-28T12:00:30")
 
 START = moment("2026-03-28T12:00:30")
 
 
-async def minutes(machine: Whole, count: int) -> None:
+async def minutes(machine: Machine, count: int) -> None:
     for _ in range(count):
-        assert isinstance(machine.time, MovedTime)
+        assert isinstance(machine.time, MachineTime)
         machine.time.moved += MINUTE
         await machine.ask("loop_tick")
 
 
-async def fired(machine: Whole, id_: str) -> list[int]:
+async def fired(machine: Machine, id_: str) -> list[int]:
     """The minutes after the start of the due times that were sent."""
     rows = await machine.rows(
         "SELECT key FROM idempotency JOIN messages USING (id) WHERE actor = 'agentloop' ORDER BY seq"
@@ -29,15 +31,15 @@ async def fired(machine: Whole, id_: str) -> list[int]:
     return [round((int(due) - START) / MINUTE) for _, which, due in keys if which == id_]
 
 
-async def create(machine: Whole, **args: Any) -> dict[str, Any]:
+async def create(machine: Machine, **args: Any) -> dict[str, Any]:
     return await machine.ask("loop_create", **{"id": "watch", "target": "agent0", "prompt": "look", **args})
 
 
 async def test_a_fixed_loop_fires_at_once_and_keeps_its_step_over_sleep_and_restart(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    time = MovedTime()
-    async with whole_mesh(tmp_path, 0, times=[time]) as mesh:
+    time = MachineTime(NOON)
+    async with open_mesh(tmp_path, 0, times=[time]) as mesh:
         [root] = mesh.machines
         made = await create(root, every=600)
         assert (made["mode"], made["interval_s"]) == ("fixed", 600)
@@ -59,7 +61,7 @@ async def test_a_fixed_loop_fires_at_once_and_keeps_its_step_over_sleep_and_rest
 async def test_a_dynamic_loop_fires_and_waits_for_word_or_for_25_minutes(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    async with whole_mesh(tmp_path, 0, times=[MovedTime()]) as mesh:
+    async with open_mesh(tmp_path, 0, times=[MachineTime(NOON)]) as mesh:
         [root] = mesh.machines
         await root.ask("agent_add", actor="agent1", mode="none")
         await create(root, target="agent1")
@@ -82,7 +84,7 @@ async def test_a_dynamic_loop_fires_and_waits_for_word_or_for_25_minutes(
 
 
 async def test_only_the_one_it_is_for_and_the_operator_have_a_say(tmp_path: Path, jumping_clock: MockClock) -> None:
-    async with whole_mesh(tmp_path, 0) as mesh:
+    async with open_mesh(tmp_path, 0) as mesh:
         [root] = mesh.machines
         for name in ("agent1", "worker1"):
             await root.ask("agent_add", actor=name, mode="none")
@@ -106,7 +108,7 @@ async def test_only_the_one_it_is_for_and_the_operator_have_a_say(tmp_path: Path
 async def test_a_file_that_is_broken_by_hand_leaves_its_last_good_loop_in_force(
     tmp_path: Path, jumping_clock: MockClock
 ) -> None:
-    async with whole_mesh(tmp_path, 0, times=[MovedTime()]) as mesh:
+    async with open_mesh(tmp_path, 0, times=[MachineTime(NOON)]) as mesh:
         [root] = mesh.machines
         await create(root, every=600)
         await create(root, id="other", every=600)
@@ -130,13 +132,13 @@ async def test_a_file_that_is_broken_by_hand_leaves_its_last_good_loop_in_force(
         assert [len(await fired(root, id_)) for id_ in ("watch", "other")] == [3, 6]
 
 
-def change(machine: Whole, id_: str, old: str, new: str) -> None:
+def change(machine: Machine, id_: str, old: str, new: str) -> None:
     path = Path(machine.home.at("loops", f"{id_}.toml"))
     path.write_text(path.read_text().replace(f"interval_s = {old}\n", f"interval_s = {new}\n"))
 
 
 async def test_a_loop_of_a_sibling_goes_through_the_root(tmp_path: Path, jumping_clock: MockClock) -> None:
-    async with whole_mesh(tmp_path, 1, times=[MovedTime()] * 2) as mesh:
+    async with open_mesh(tmp_path, 1, times=[MachineTime(NOON)] * 2) as mesh:
         _, one = mesh.machines
         made = await create(one, every=600)
         assert made["through_root"] is True
@@ -150,7 +152,7 @@ async def test_a_loop_of_a_sibling_goes_through_the_root(tmp_path: Path, jumping
 
 
 async def test_a_target_that_is_gone_is_a_fault_that_heals(tmp_path: Path, jumping_clock: MockClock) -> None:
-    async with whole_mesh(tmp_path, 0, times=[MovedTime()]) as mesh:
+    async with open_mesh(tmp_path, 0, times=[MachineTime(NOON)]) as mesh:
         [root] = mesh.machines
         await root.ask("agent_add", actor="agent1", mode="none")
         await create(root, target="agent1", every=600)

@@ -8,14 +8,14 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Protocol, Self
 
 from netsky.envelope.batch import VERSION, Batch, encode_batch
+from netsky.node.home import Home
 from netsky.node.lab.history import Appended, Writer
-
-from tests.real.mesh import Machine, reading
 
 LEAF_BYTES = 32
 
@@ -46,22 +46,47 @@ _SEAL = "SELECT type, mesh, signer, signature, leaves FROM seals WHERE seal = ?"
 _ROUTE = "SELECT sealed FROM routes WHERE id = ?"
 
 
-def left(machines: list[Machine]) -> list[str]:
+class Place(Protocol):
+    """A machine, and what databases it has had."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def home(self) -> Home: ...
+
+    @property
+    def databases(self) -> list[tuple[str, int]]:
+        """The one in use last; before it those that a restore set aside. Each with the time at which its use began."""
+
+
+@contextmanager
+def reading(path: str) -> Iterator[sqlite3.Connection]:
+    with closing(sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=10)) as database:
+        yield database
+
+
+def left(machines: Sequence[Place]) -> list[str]:
     """What is not at its end yet, a sentence each."""
     found = []
     for machine in machines:
-        for what, sql in LEFT.items():
-            count = machine.rows(sql)[0][0]
-            if count:
-                found.append(f"{machine.name}: {count} {what}")
+        with reading(machine.home.database) as database:
+            for what, sql in LEFT.items():
+                [(count,)] = database.execute(sql)
+                if count:
+                    found.append(f"{machine.name}: {count} {what}")
     return found
 
 
-class Lines:
-    """A file of events that come in the order of their times, written in large pieces."""
+OpenLines = Callable[[str], "Lines"]
+"""By what they are about."""
 
-    def __init__(self, path: Path) -> None:
-        self._appended = Appended(str(path))
+
+class Lines:
+    """Events that come in the order of their times, written in large pieces."""
+
+    def __init__(self, write: Callable[[bytes], object], close: Callable[[], None] = lambda: None) -> None:
+        self._write, self._close = write, close
         self._held: list[bytes] = []
 
     def note(self, at: int, node: str, ev: str, by: Any = "test", **fields: Any) -> None:
@@ -70,7 +95,7 @@ class Lines:
             self.flush()
 
     def flush(self) -> None:
-        self._appended(b"".join(self._held))
+        self._write(b"".join(self._held))
         self._held.clear()
 
     def __enter__(self) -> Self:
@@ -78,26 +103,36 @@ class Lines:
 
     def __exit__(self, *_: object) -> None:
         self.flush()
-        self._appended.close()
+        self._close()
 
 
-def note_trust(path: Path, machines: list[Machine], keys: Mapping[str, str], now: int) -> None:
+def files_in(folder: Path) -> OpenLines:
+    """A file for each."""
+
+    def lines(name: str) -> Lines:
+        appended = Appended(str(folder / f"{name}.history"))
+        return Lines(appended, appended.close)
+
+    return lines
+
+
+def note_trust(lines_of: OpenLines, machines: Sequence[Place], keys: Mapping[str, str], now: int) -> None:
     """At the beginning: who is the root, and who is enrolled."""
-    with Lines(path) as lines:
+    with lines_of("trust") as lines:
         for machine in machines:
             lines.note(now, machine.name, "trust_set", key=keys["netsky0"], reason="root", epoch=1)
             for key in keys.values():
                 lines.note(now, machine.name, "trust_set", key=key, reason="enrolled")
 
 
-def note_backups(path: Path, backups: list[tuple[int, str, str]]) -> None:
+def note_backups(lines_of: OpenLines, backups: list[tuple[int, str, str]]) -> None:
     """Each at the time of the newest thing that it holds."""
-    with Lines(path) as lines:
+    with lines_of("backups") as lines:
         for at, node, file in sorted(backups):
             lines.note(at, node, "backup", key=file)
 
 
-def note_books(folder: Path, machines: list[Machine], keys: Mapping[str, str]) -> None:
+def note_books(lines_of: OpenLines, machines: Sequence[Place], keys: Mapping[str, str]) -> None:
     names = {key: name for name, key in keys.items()}
     losses = [since for machine in machines for _, since in machine.databases[1:]]
     numbered_until = min(losses, default=1 << 62)
@@ -105,15 +140,15 @@ def note_books(folder: Path, machines: list[Machine], keys: Mapping[str, str]) -
         for at, (path, since) in enumerate(machine.databases):
             with reading(path) as database:
                 books = Book(f"{machine.name}-{at}", machine.name, database, since, names)
-                with Lines(folder / f"delivered-{books.name}.history") as lines:
+                with lines_of(f"delivered-{books.name}") as lines:
                     books.delivered(lines, numbered_until)
-                with Lines(folder / f"passed-{books.name}.history") as lines:
+                with lines_of(f"passed-{books.name}") as lines:
                     books.passed(lines, numbered_until)
-                with Lines(folder / f"daemon-{books.name}.history") as lines:
+                with lines_of(f"daemon-{books.name}") as lines:
                     books.said_by_the_daemon(lines)
-                with Lines(folder / f"outcomes-{books.name}.history") as lines:
+                with lines_of(f"outcomes-{books.name}") as lines:
                     books.outcomes(lines)
-                with Lines(folder / f"dead-{books.name}.history") as lines:
+                with lines_of(f"dead-{books.name}") as lines:
                     books.dead(lines)
 
 
@@ -195,11 +230,13 @@ class Book:
         return name
 
 
-def note_hostile(path: Path, machines: list[Machine], dropped: list[tuple[str, str, str]], now: int) -> list[str]:
+def note_hostile(
+    lines_of: OpenLines, machines: Sequence[Place], dropped: list[tuple[str, str, str]], now: int
+) -> list[str]:
     """The test looks with its own eyes: gone from where it lay, and kept with a reason beside it."""
     homes = {machine.name: machine.home for machine in machines}
     wrong = []
-    with Lines(path) as lines:
+    with lines_of("hostile") as lines:
         for node, actor, name in dropped:
             channel = Path(homes[node].channel(actor))
             if (channel / "outbox" / name).is_symlink() or (channel / "outbox" / name).exists():
