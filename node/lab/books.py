@@ -152,6 +152,14 @@ def note_books(lines_of: OpenLines, machines: Sequence[Place], keys: Mapping[str
                     books.dead(lines)
 
 
+def note_ends(lines_of: OpenLines, machines: Sequence[Place], keys: Mapping[str, str], now: int) -> None:
+    """What those databases that are in use say of ends, all at one time: for whoever saw the rest as it happened."""
+    names = {key: name for name, key in keys.items()}
+    for machine in machines:
+        with reading(machine.home.database) as database, lines_of(machine.name) as lines:
+            Book(machine.name, machine.name, database, 0, names).outcomes(lines, now)
+
+
 class Book:
     """One database, and since when it was in use."""
 
@@ -196,9 +204,10 @@ class Book:
             for id_ in ids.split():
                 lines.note(at, self._node, "accept", id=id_, origin=origin.hex(), dest=recipient)
 
-    def outcomes(self, lines: Lines) -> None:
+    def outcomes(self, lines: Lines, now: int | None = None) -> None:
+        """Each at its own time, or all at that one."""
         for at, fields in sorted(self._outcomes(), key=lambda one: one[0]):
-            lines.note(at, self._node, "outcome", **fields)
+            lines.note(now or at, self._node, "outcome", **fields)
 
     def _outcomes(self) -> Iterator[tuple[int, dict[str, str]]]:
         for id_, origin, done_at, fate, code, _, _ in self._database.execute(

@@ -1,11 +1,12 @@
-"""Trouble on the simulated network by a seed: what, between whom, when and for how long are draws of one chance.
+"""Trouble by a seed: what, to whom, when and for how long are draws of one chance.
 
-Each fault and its end is an event of the history, so that the checker knows when a standstill is nobody's fault.
+Each fault and its end is an event of the history, so that the checker knows when a standstill is nobody's fault. What
+can happen on the network is here; what befalls machines is in `mishaps.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import trio
@@ -18,6 +19,20 @@ STORM_CUTS = 20
 
 
 @dataclass(frozen=True, slots=True)
+class Fault:
+    """One that was drawn."""
+
+    where: str
+    """As the history says it: a link, or a node."""
+    happen: Callable[[float], Awaitable[None]]
+    """From its beginning to its end, of so many seconds."""
+
+
+Draw = Callable[[str, Chance], Fault | None]
+"""A fault of this kind, or None if there is none to be had just now."""
+
+
+@dataclass(frozen=True, slots=True)
 class Faults:
     every: float = 5.0  # seconds between two beginnings, on average
     lasting: tuple[float, float] = (0.01, 60.0)  # seconds; most are short
@@ -25,64 +40,70 @@ class Faults:
 
 
 async def trouble(
-    network: MemoryNetwork,
-    nodes: Mapping[str, bytes],
-    faults: Faults,
-    chance: Chance,
-    history: Writer,
-    *,
-    seconds: float,
+    draws: Mapping[str, Draw], faults: Faults, chance: Chance, history: Writer, *, seconds: float
 ) -> None:
-    """Makes trouble between these nodes (name → key) for so long. When it returns everything has healed."""
+    """Makes trouble for so long. When it returns every fault is over."""
     ends = trio.current_time() + seconds
     number = 0
     async with trio.open_nursery() as nursery:
-        while True:
+        while faults.kinds:
             await trio.sleep(2 * faults.every * chance.fraction())
             if trio.current_time() >= ends:
                 break
-            number += 1
-            one, other = _two(sorted(nodes), chance)
+            kind = faults.kinds[int(chance.fraction() * len(faults.kinds))]
             low, high = faults.lasting
             lasting = min(low * (high / low) ** chance.fraction(), ends - trio.current_time())
-            kind = faults.kinds[int(chance.fraction() * len(faults.kinds))]
-            fault = _Fault(network, nodes, kind, (one, other), lasting)
-            nursery.start_soon(fault.happen, history, f"fault {number}")
+            fault = draws[kind](kind, chance)
+            if fault is not None:
+                number += 1
+                nursery.start_soon(_happen, fault, kind, lasting, history, f"fault {number}")
+        await trio.sleep_until(ends)
 
 
-def _two(names: list[str], chance: Chance) -> tuple[str, str]:
-    one = names.pop(int(chance.fraction() * len(names)))
-    return one, names[int(chance.fraction() * len(names))]
+async def _happen(fault: Fault, kind: str, lasting: float, history: Writer, key: str) -> None:
+    history.note("fault", key=key, reason=kind, link=fault.where)
+    await fault.happen(lasting)
+    history.note("heal", key=key, reason=kind, link=fault.where)
 
 
-@dataclass(frozen=True, slots=True)
-class _Fault:
-    network: MemoryNetwork
-    nodes: Mapping[str, bytes]
-    kind: str
-    ends: tuple[str, str]
-    lasting: float
+class NetworkFaults:
+    """Between these nodes (name → key)."""
 
-    async def happen(self, history: Writer, key: str) -> None:
-        history.note("fault", key=key, reason=self.kind, link=">".join(self.ends))
-        one, other = (self.nodes[name] for name in self.ends)
-        if self.kind == "storm":
-            await self.network.storm(one, other, STORM_CUTS, self.lasting)
-        elif self.kind == "cut":
-            self.network.cut(one, other)
+    def __init__(self, network: MemoryNetwork, nodes: Mapping[str, bytes]) -> None:
+        self._network, self._nodes = network, nodes
+
+    def draws(self) -> dict[str, Draw]:
+        return dict.fromkeys(KINDS, self.draw)
+
+    def draw(self, kind: str, chance: Chance) -> Fault:
+        one, other = two(sorted(self._nodes), chance)
+        ends = (self._nodes[one], self._nodes[other])
+
+        async def happen(lasting: float) -> None:
+            await self._happen(kind, ends, lasting)
+
+        return Fault(f"{one}>{other}", happen)
+
+    async def _happen(self, kind: str, ends: tuple[bytes, bytes], lasting: float) -> None:
+        network, (one, other) = self._network, ends
+        if kind == "storm":
+            await network.storm(one, other, STORM_CUTS, lasting)
+        elif kind == "cut":
+            network.cut(one, other)
+        elif kind == "isolate":
+            network.isolate(one)
+            await trio.sleep(lasting)
+            network.heal(one)
         else:
-            self._begin(one, other)
-            await trio.sleep(self.lasting)
-            if self.kind == "isolate":
-                self.network.heal(one)
+            if kind == "clog":
+                network.clog(one, other)
             else:
-                self.network.heal(one, other)
-        history.note("heal", key=key, link=">".join(self.ends))
+                network.part(one, other, one_way=kind == "one_way")
+            await trio.sleep(lasting)
+            network.heal(one, other)
 
-    def _begin(self, one: bytes, other: bytes) -> None:
-        if self.kind == "isolate":
-            self.network.isolate(one)
-        elif self.kind == "clog":
-            self.network.clog(one, other)
-        else:
-            self.network.part(one, other, one_way=self.kind == "one_way")
+
+def two(names: Sequence[str], chance: Chance) -> tuple[str, str]:
+    left = list(names)
+    one = left.pop(int(chance.fraction() * len(left)))
+    return one, left[int(chance.fraction() * len(left))]

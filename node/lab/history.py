@@ -48,6 +48,10 @@ class Writer:
         self._write, self._now = write, now
         self.node, self.by, self.boot = node, by, boot
 
+    def seen_by(self, by: By, node: str | None = None) -> Writer:
+        """Another witness of the same place and life, or of another place."""
+        return Writer(self._write, self._now, node=node or self.node, by=by, boot=0 if node else self.boot)
+
     def note(self, ev: str, **fields: Any) -> None:
         self.note_all(ev, [fields])
 

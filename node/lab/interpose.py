@@ -89,10 +89,20 @@ class Life:
     chosen one (1 is the first)."""
 
     def __init__(
-        self, seams: Seams, kill_before: int | None = None, counted: Callable[[str], bool] = lambda _: True
+        self,
+        seams: Seams,
+        kill_before: int | None = None,
+        counted: Callable[[str], bool] = lambda _: True,
+        *,
+        remembers: bool = True,
+        killed: Callable[[], None] = lambda: None,
     ) -> None:
+        """`remembers` the names of its calls; `killed` is called in the moment of its death."""
+        self.count = 0
         self.calls: list[str] = []
         self.dead = False
+        self._remembers = remembers
+        self._killed = killed
         self._kill_before = kill_before
         self._counted = counted
         self._descriptors = _Descriptors(seams)
@@ -101,9 +111,16 @@ class Life:
 
     def kill(self) -> None:
         """From now on nothing of this life reaches the world."""
+        if self.dead:
+            return
         self.dead = True
         self.go_on()
         self._descriptors.close_all()
+        self._killed()
+
+    def kill_in(self, calls: int) -> None:
+        """Before the so-manieth call from now."""
+        self._kill_before = self.count + calls
 
     def pause(self) -> None:
         if self._pause is None and not self.dead:
@@ -120,8 +137,10 @@ class Life:
             raise Killed(call)
         if not self._counted(call):
             return
-        self.calls.append(call)
-        if self._kill_before is not None and len(self.calls) >= self._kill_before:
+        self.count += 1
+        if self._remembers:
+            self.calls.append(call)
+        if self._kill_before is not None and self.count >= self._kill_before:
             self.kill()
             raise Killed(call)
 

@@ -10,6 +10,7 @@ machine.pause(), machine.go_on()               every seam call that waits is hel
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.home import Home, take_lock
 from netsky.node.identity import public_key, read_key
 from netsky.node.init import init_home
+from netsky.node.lab.clock import MachineTime
 from netsky.node.lab.interpose import Killed, Life
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance
@@ -31,12 +33,14 @@ from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.processes import Processes
 from netsky.node.seams.real_files import RealFiles
-from netsky.node.seams.time import Time
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node, Watch
     from netsky.node.seams.files import Files
     from netsky.node.seams.ledger import OpenLedger
+
+CRASH_SECONDS = 5.0
+"""An idle node makes hundreds of seam calls in this time."""
 
 BIND = "127.0.0.1:{}"
 FIRST_PORT = 7000
@@ -49,25 +53,31 @@ class Down(Exception):
 class Machine:
     """Its home outlives the lives of its node."""
 
-    def __init__(self, folder: Path, network: MemoryNetwork, number: int, time: Time, *, seed: int = 0) -> None:
+    def __init__(self, folder: Path, network: MemoryNetwork, number: int, time: MachineTime, *, seed: int = 0) -> None:
         self.number = number
         self.name = f"netsky{number}"
         self.home = Home(str(folder / f"home{number}"))
         self.files: Files = RealFiles()
         self.ledgers: OpenLedger = SqliteLedgers()
+        self.disk: Any = None
         self.sockets = MemorySockets()
         self.processes: Processes = NoPrograms()
         self.time = time
         self.watch: Watch | None = None
         """Who writes down what its node stores."""
+        self.service: Callable[[BaseException], None] | None = None
+        """Hears why its node ended by itself; without one that ends the whole run."""
         self.lives = 0
         self.life: Life | None = None
         """The one that is being lived."""
+        self.databases: list[tuple[str, int]] = [(self.home.database, 0)]
+        """The one in use last; before it those that a restore set aside. Each with the time at which its use began."""
         self.fell: BaseException | None = None
         """What ended the last life, if that was neither an order nor a crash."""
         self._seed = seed
         self._network = network
         self._node: Node | None = None
+        self._key: bytes | None = None
         self._stop = trio.Event()
         self._ended = trio.Event()
         self._scope = trio.CancelScope()
@@ -86,7 +96,9 @@ class Machine:
 
     @property
     def key(self) -> bytes:
-        return public_key(read_key(self.home, self.files))
+        if self._key is None:
+            self._key = public_key(read_key(self.home, self.files))
+        return self._key
 
     def configure(self, section: str, name: str, value: object) -> None:
         config = Path(self.home.config)
@@ -107,7 +119,9 @@ class Machine:
                 transport=self._network,
                 time=self.time,
                 chance=SeededChance(self._seed + self.number * 1_000 + self.lives),
-            )
+            ),
+            remembers=False,
+            killed=self._died,
         )
         ready = trio.Event()
         nursery.start_soon(self._live, life, ready)
@@ -127,30 +141,41 @@ class Machine:
                 await run(self.home, life.seams, around, ready=serves, stop=self._stop)
         except BaseException as error:
             if not (life.dead and was_killed(error)):
+                if _is_over(error):
+                    raise
                 self.fell = error
-                if ready.is_set():
+                if ready.is_set() and self.service is None:
                     raise
         finally:
-            if life is self.life:
-                self._node = None
+            started = ready.is_set()
+            self._node = None
             self.sockets.cut()
             self._ended.set()
             ready.set()
+        if started and self.service is not None and self.fell is not None:
+            self.service(self.fell)
 
     async def stop(self) -> None:
         """In order."""
         self._stop.set()
         await self._ended.wait()
 
-    async def crash(self) -> None:
-        """Nothing of it reaches the world any more, and what it had sent is on its way still."""
+    async def crash(self, calls: int = 0) -> None:
+        """Nothing of it reaches the world any more, and what it had sent is on its way still. With `calls`, before its
+        so-manieth seam call from now."""
         assert self.life is not None
+        if calls:
+            self.life.kill_in(calls)
+            with trio.move_on_after(CRASH_SECONDS):
+                await self._ended.wait()
         self.life.kill()
+        await self._ended.wait()
+
+    def _died(self) -> None:
         self._network.kill(self.key)
         self._node = None
         self.sockets.cut()
         self._scope.cancel()
-        await self._ended.wait()
 
     def pause(self) -> None:
         assert self.life is not None
@@ -218,6 +243,13 @@ class Machine:
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = map(json.loads, Path(self.home.node_log).read_text().splitlines())
         return [line for line in lines if line["event"] == event]
+
+
+def _is_over(error: BaseException) -> bool:
+    """The whole run ends."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(_is_over(part) for part in error.exceptions)
+    return isinstance(error, trio.Cancelled | KeyboardInterrupt)
 
 
 def was_killed(error: BaseException) -> bool:

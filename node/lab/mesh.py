@@ -20,7 +20,6 @@ import trio
 from netsky.node.lab.clock import MachineTime
 from netsky.node.lab.machine import Machine
 from netsky.node.lab.network import MemoryNetwork
-from netsky.node.seams.time import Time
 
 PATIENCE = 3_600
 """Seconds of virtual time that nothing here takes."""
@@ -34,7 +33,7 @@ class Mesh:
         folder: Path,
         siblings: int,
         *,
-        times: Sequence[Time] | None = None,
+        times: Sequence[MachineTime] | None = None,
         network: MemoryNetwork | None = None,
         seed: int = 0,
     ) -> None:
@@ -75,7 +74,7 @@ async def open_mesh(
     folder: Path,
     siblings: int = 2,
     *,
-    times: Sequence[Time] | None = None,
+    times: Sequence[MachineTime] | None = None,
     network: MemoryNetwork | None = None,
     seed: int = 0,
     prepare: Callable[[Mesh], None] = lambda _: None,

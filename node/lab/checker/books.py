@@ -102,6 +102,15 @@ def consumes(event: Event) -> bool:
     return "n" in event and "link" in event and event.get("reason") != "duplicate"
 
 
+def ordered_number(event: Event) -> int | None:
+    """The number by which a delivery is in order: `n`, or `number` where not every number of its stream is told."""
+    if not consumes(event):
+        value = event.get("value")
+        return value.get("number") if isinstance(value, dict) and "link" in event else None
+    n: int = event["n"]
+    return n
+
+
 class Books:
     def __init__(self) -> None:
         self.line = 0
@@ -169,6 +178,8 @@ class Books:
             handler(self, event)
         if "n" in event and "link" in event and kind in _NUMBERED:
             self._enter_number(event, kind)
+        if kind == "deliver" and (number := ordered_number(event)) is not None:
+            self.stream(event).delivered = number
 
     def _enter_number(self, event: Event, kind: str) -> None:
         stream, n = self.stream(event), event["n"]
@@ -187,8 +198,6 @@ class Books:
             elif n > stream.mark:
                 stream.mark = n
                 stream.decided += 1
-            if kind == "deliver":
-                stream.delivered = n
 
     def _submit_call(self, event: Event) -> None:
         if event.get("reason") != "hostile":

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netsky.node.lab.checker.books import Books, consumes, number_of
+from netsky.node.lab.checker.books import Books, consumes, number_of, ordered_number
 from netsky.node.lab.checker.lines import Event
 from netsky.node.lab.checker.story import Violation
 
@@ -20,13 +20,14 @@ def _words(event: Event) -> str:
 
 
 def i4_order(books: Books, event: Event) -> Violation | None:
-    if not consumes(event):
+    n = ordered_number(event)
+    if n is None:
         return None
-    stream, n = books.stream(event), event["n"]
+    stream = books.stream(event)
     if n > stream.delivered:
         return None
     sentence = f"{_words(event)}: number {n} was delivered after number {stream.delivered}"
-    numbers = (_number(event), _number(event, stream.delivered))
+    numbers = (_number(event, n), _number(event, stream.delivered))
     return Violation("I4", sentence, numbers=numbers, kinds=frozenset(("deliver",)), lines=(books.line,))
 
 

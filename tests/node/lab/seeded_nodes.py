@@ -23,7 +23,7 @@ from netsky.node.bus.draft import Draft
 from netsky.node.errors import TryLater
 from netsky.node.lab.checker.__main__ import text
 from netsky.node.lab.checker.rules import Report, check
-from netsky.node.lab.faults import Faults, trouble
+from netsky.node.lab.faults import Faults, NetworkFaults, trouble
 from netsky.node.lab.history import By, Writer, digest
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.scheduler import run_seeded
@@ -69,7 +69,9 @@ async def play(run: Run) -> bytes:
                 nursery.start_soon(listener, run, name)
                 nursery.start_soon(sender, run, name, SeededChance(2_000 * run.seed + int(name[-1])))
             history = run.witness("network", "network")
-            await trouble(net, NODES, Faults(every=2.5), chance, history, seconds=TROUBLE_SECONDS)
+            await trouble(
+                NetworkFaults(net, NODES).draws(), Faults(every=2.5), chance, history, seconds=TROUBLE_SECONDS
+            )
             net.heal()
             history.note("heal", value=DRAIN_SECONDS)
             await drained(run)

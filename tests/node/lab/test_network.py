@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 import trio
 from netsky.mesh.transport import Connection, PeerAddress, TransportError, TransportOptions, TransportStream
-from netsky.node.lab.faults import Faults, trouble
+from netsky.node.lab.faults import Faults, NetworkFaults, trouble
 from netsky.node.lab.history import Writer
 from netsky.node.lab.interpose import Killed
 from netsky.node.lab.network import DIAL_SECONDS, IDLE_SECONDS, KNOCKS_MAX, MemoryNetwork, MemoryTransport
@@ -399,7 +399,9 @@ def one_run(seed: int) -> bytes:
         async with chatter(net, history) as nodes:
             chance = SeededChance(seed + 1)
             names = {f"netsky{at}": node.key for at, node in enumerate(nodes)}
-            await trouble(net, names, Faults(every=2, lasting=(0.1, 40)), chance, history, seconds=400)
+            await trouble(
+                NetworkFaults(net, names).draws(), Faults(every=2, lasting=(0.1, 40)), chance, history, seconds=400
+            )
             healed = len(lines)
             await trio.sleep(60)
             assert len(lines) > healed + 3 * 50, "after the trouble everything moves"

@@ -1,0 +1,273 @@
+"""What befalls the machines of a simulated mesh, and those who work on them: crashes, pauses, lost power, bad disks,
+wrong clocks, restores, actors that hang or lie. Each kind is a method that lasts as long as its trouble.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import closing
+from pathlib import Path
+
+import trio
+from netsky.node.backup import Asked, make_backup, put_back
+from netsky.node.errors import NetskyError
+from netsky.node.lab.faults import Draw, Fault
+from netsky.node.lab.history import Writer
+from netsky.node.lab.machine import Machine
+from netsky.node.lab.people import Habits
+from netsky.node.seams.chance import Chance
+from netsky.node.seams.ledger import LedgerBroken
+from netsky.node.seams.real_files import RealFiles
+from netsky.node.supervise import MustStop
+
+DOWN_SECONDS_MAX = 20.0
+SERVICE_SECONDS = 1.0
+"""After this long the service starts a node again that ended by itself."""
+START_TRIES_SECONDS = 2.0
+CALLS_MAX = 400
+"""A crash falls before one of so many seam calls from now."""
+JUMP_SECONDS = 200.0
+FAR_JUMP_SECONDS = 3_600.0
+DRIFT = 0.01
+SLOW_SECONDS = 3.0
+BACKUP_SHARE = 0.5
+"""Of a restore's time passes between the backup and the loss."""
+
+Happen = Callable[[Machine, Chance, float], Awaitable[None]]
+HOSTILE: Mapping[str, Callable[[Path], object]] = {
+    "fifo": os.mkfifo,
+    "link": lambda path: path.symlink_to("/etc/passwd"),
+    "folder": lambda path: path.mkdir(),
+    "garbage": lambda path: path.write_bytes(b'{"from": "agent0@netsky0", "text": "\xff'),
+}
+
+
+class Mishaps:
+    def __init__(
+        self,
+        machines: Sequence[Machine],
+        habits: Mapping[str, Sequence[Habits]],
+        folder: Path,
+        witness: Callable[[str], Writer],
+        nursery: trio.Nursery,
+    ) -> None:
+        self._machines, self._habits, self._folder = machines, habits, folder
+        self._witness = witness
+        self._nursery = nursery
+        self._busy: set[str] = set()
+        self._losses = 0
+        self._disk_troubles: set[str] = set()
+        self.hostile: list[tuple[str, str, str]] = []
+        """Node, actor, name of the file."""
+        self.fell: list[str] = []
+        """What ended a node that nothing was done to."""
+        for machine in machines:
+            machine.service = self._service_of(machine)
+
+    def draws(self) -> dict[str, Draw]:
+        found: dict[str, Draw] = {}
+        for kind, happen in self._kinds().items():
+            found[kind] = self._drawn(happen)
+        return found
+
+    def _kinds(self) -> dict[str, Happen]:
+        return {
+            "crash": self._crash, "pause": self._pause, "power": self._power,
+            "disk_slow": self._disk_slow, "disk_full": self._disk_full, "disk_fails": self._disk_fails,
+            "clock_jump": self._clock_jump, "clock_drift": self._clock_drift, "clock_freeze": self._clock_freeze,
+            "restore": self._restore, "behind": self._behind,
+            "hang": self._hang, "die": self._die, "lie": self._lie, "hostile": self._drop,
+        }  # fmt: skip
+
+    def _drawn(self, happen: Happen) -> Draw:
+        def draw(kind: str, chance: Chance) -> Fault | None:
+            """One thing at a time for one machine; and no machine forgets what another has forgotten too."""
+            free = [one for one in self._machines if one.name not in self._busy and one.is_up]
+            if kind == "behind":
+                free = [one for one in free if one.number]
+            if not free or (kind in {"restore", "behind"} and self._losses):
+                return None
+            self._losses += kind in {"restore", "behind"}
+            machine = free[int(chance.fraction() * len(free))]
+            self._busy.add(machine.name)
+
+            async def run(lasting: float) -> None:
+                try:
+                    await happen(machine, chance, lasting)
+                finally:
+                    self._busy.discard(machine.name)
+
+            return Fault(machine.name, run)
+
+        return draw
+
+    # The process.
+
+    async def _crash(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        await machine.crash(1 + int(CALLS_MAX * chance.fraction()))
+        self._say(machine, "crash")
+        await trio.sleep(min(lasting, DOWN_SECONDS_MAX))
+        await self._up(machine)
+
+    async def _pause(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        del chance
+        life = machine.life
+        machine.pause()
+        await trio.sleep(lasting)
+        if life is not None:
+            life.go_on()
+
+    # The disk.
+
+    async def _power(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        await machine.crash(1 + int(CALLS_MAX * chance.fraction()))
+        self._say(machine, "power_cut")
+        machine.disk.power_cut()
+        await trio.sleep(min(lasting, DOWN_SECONDS_MAX))
+        await self._up(machine)
+
+    async def _disk_slow(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        machine.disk.sync_seconds = SLOW_SECONDS * chance.fraction()
+        await trio.sleep(lasting)
+        machine.disk.sync_seconds = 0.0
+
+    async def _disk_full(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        del chance
+        self._disk_troubles.add(machine.name)
+        machine.disk.full = True
+        await trio.sleep(lasting)
+        machine.disk.full = False
+        self._disk_troubles.discard(machine.name)
+        await self._up(machine)
+
+    async def _disk_fails(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        self._disk_troubles.add(machine.name)
+        machine.disk.fail_syncs = 1 + int(2 * chance.fraction())
+        await trio.sleep(lasting)
+        machine.disk.fail_syncs = 0
+        self._disk_troubles.discard(machine.name)
+        await self._up(machine)
+
+    # The clock.
+
+    async def _clock_jump(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        far = FAR_JUMP_SECONDS if chance.fraction() < 0.1 else JUMP_SECONDS
+        machine.time.moved += int((2 * chance.fraction() - 1) * far * 1e9)
+        await trio.sleep(lasting)
+        machine.time.set_right()
+
+    async def _clock_drift(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        machine.time.drift((2 * chance.fraction() - 1) * DRIFT)
+        await trio.sleep(lasting)
+        machine.time.drift(0.0)
+
+    async def _clock_freeze(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        del chance
+        machine.time.freeze()
+        await trio.sleep(lasting)
+        machine.time.set_right()
+
+    # Forgetting.
+
+    async def _restore(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        """As `netsky backup` and `netsky restore` do it."""
+        del chance
+        file = str(self._folder / f"{machine.name}.tar")
+        asked = Asked(path=file, with_key=False, now=machine.time.wall(), name=machine.name)
+        make_backup(machine.home, RealFiles(), asked, lambda to: _copy(machine.home.database, to))
+        self._say(machine, "backup", key="backup")
+        await trio.sleep(lasting * BACKUP_SHARE)
+        await self._lose(machine)
+        put_back(machine.home, RealFiles(), file, machine.time.wall())
+        os.unlink(file)
+        await trio.sleep(min(lasting * (1 - BACKUP_SHARE), DOWN_SECONDS_MAX))
+        self._say(machine, "start", reason="restored", key="backup")
+        await self._up(machine)
+
+    async def _behind(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        """Its home is put back to an older state, and nobody says so to the node."""
+        del chance
+        older = str(self._folder / f"older-{machine.name}")
+        machine.disk.copy(older)
+        self._say(machine, "backup", key="older")
+        await trio.sleep(lasting * BACKUP_SHARE)
+        await self._lose(machine)
+        machine.disk.put_back(older)
+        self._say(machine, "start", reason="restored", key="older")
+        await self._up(machine)
+
+    async def _lose(self, machine: Machine) -> None:
+        if machine.is_up:
+            await machine.crash()
+        self._say(machine, "crash")
+
+    # Those who work there.
+
+    async def _hang(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        await self._habit(machine, chance, lasting, "hangs")
+
+    async def _die(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        await self._habit(machine, chance, lasting, "dies")
+
+    async def _lie(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        await self._habit(machine, chance, lasting, "lies")
+
+    async def _habit(self, machine: Machine, chance: Chance, lasting: float, habit: str) -> None:
+        some = self._habits[machine.name]
+        of = some[int(chance.fraction() * len(some))]
+        setattr(of, habit, True)
+        await trio.sleep(lasting)
+        setattr(of, habit, False)
+
+    async def _drop(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        del lasting
+        await trio.lowlevel.checkpoint()
+        shapes = sorted(HOSTILE)
+        shape = shapes[int(chance.fraction() * len(shapes))]
+        name = f"evil-{len(self.hostile)}-{shape}.json"
+        self._witness(machine.name).seen_by("client").note("submit_call", key=name, reason="hostile")
+        HOSTILE[shape](Path(machine.home.channel("agent1"), "outbox", name))
+        self.hostile.append((machine.name, "agent1", name))
+
+    # Coming back.
+
+    async def _up(self, machine: Machine) -> None:
+        """As a service does it: again and again, as long as its disk is in trouble."""
+        while not machine.is_up:
+            try:
+                await machine.start(self._nursery)
+            except (NetskyError, OSError, LedgerBroken) as error:
+                if machine.name not in self._disk_troubles:
+                    self.fell.append(f"{machine.name} does not start: {error!r}")
+                    return
+                await trio.sleep(START_TRIES_SECONDS)
+
+    def _service_of(self, machine: Machine) -> Callable[[BaseException], None]:
+        def fell(error: BaseException) -> None:
+            self._say(machine, "crash")
+            if machine.name not in self._disk_troubles or not _is_of_the_disk(error):
+                self.fell.append(f"{machine.name} fell: {error!r}")
+            self._nursery.start_soon(self._served, machine)
+
+        return fell
+
+    async def _served(self, machine: Machine) -> None:
+        await trio.sleep(SERVICE_SECONDS)
+        if machine.name in self._disk_troubles:
+            await self._up(machine)
+
+    def _say(self, machine: Machine, ev: str, **fields: object) -> None:
+        self._witness(machine.name).note(ev, **fields)
+
+
+def _is_of_the_disk(error: BaseException) -> bool:
+    if isinstance(error, BaseExceptionGroup):
+        return all(_is_of_the_disk(part) for part in error.exceptions)
+    return isinstance(error, LedgerBroken | MustStop | OSError | trio.Cancelled)
+
+
+def _copy(database: str, to: str) -> None:
+    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as source, closing(sqlite3.connect(to)) as copy:
+        source.backup(copy)

@@ -1,0 +1,262 @@
+"""Those around a simulated machine: clients that send, actors that take, and what they saw as lines of the history.
+
+A client asks again with the same keys when its node dies before it answers. An actor reads, does, says that it has it;
+and, where its habits say so, hangs, dies in the middle, or lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from hashlib import sha256
+from typing import Any, Self
+
+import trio
+from netsky.envelope.file import FileEnvelope, read_file
+from netsky.envelope.limits import FILE_BYTES_MAX
+from netsky.node.lab.history import Writer, digest
+from netsky.node.lab.machine import Down, Machine
+from netsky.node.lab.virtual import SeededChance
+from netsky.node.seams.chance import Chance
+from netsky.node.seams.files import HostileFile
+
+ANSWER_SECONDS = 60.0
+"""Whoever waits longer for an answer asks again: the node is paused, or its disk is."""
+AGAIN_SECONDS = 1.0
+LOOK_SECONDS = 1.0
+IN_HAND = 32
+NO_ROOM = frozenset(
+    {"inbox_full", "outbox_full", "dest_held", "dest_share_full", "disk_full", "disk_low", "halted", "node_stopped"}
+)
+"""Refusals that pass."""
+
+Between = Callable[[], None]
+"""Called between two steps of an actor: where it may die."""
+
+
+class Died(Exception):
+    """An actor's process ended in the middle of what it did."""
+
+
+def chance_of(seed: int, what: str) -> SeededChance:
+    """One for each who draws, so that one more draw here changes nothing there."""
+    return SeededChance(int.from_bytes(sha256(f"{seed} {what}".encode()).digest()[:8]))
+
+
+@dataclass(slots=True)
+class Habits:
+    """How an actor is just now. Whoever makes trouble changes it."""
+
+    hangs: bool = False
+    dies: bool = False
+    lies: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Traffic:
+    """What one client sends."""
+
+    sender: str
+    to: tuple[str, ...]
+    every: float
+    """Seconds between two calls on average."""
+    together: int = 1
+    """Drafts in one call, at most."""
+    kinds: tuple[str, ...] = ("text",)
+    chars: int = 200
+    twice: float = 0.0
+    """How often it asks a second time with the same keys although it was answered."""
+
+
+class Client:
+    def __init__(self, machine: Machine, said: Writer, chance: Chance, traffic: Traffic) -> None:
+        self._machine, self._said, self._chance, self._traffic = machine, said, chance, traffic
+        self._number = 0
+        self.strange: list[str] = []
+        """Refusals that nobody expects."""
+        self.open: list[str] = []
+        """Ids whose outcome it asks for."""
+
+    async def send_until(self, ends: float) -> None:
+        traffic = self._traffic
+        while True:
+            await trio.sleep(2 * traffic.every * self._chance.fraction())
+            if trio.current_time() >= ends:
+                return
+            await self.send(1 + int(traffic.together * self._chance.fraction() ** 2))
+
+    async def send(self, count: int) -> None:
+        drafts = [self._draft() for _ in range(count)]
+        said = [{"key": f"{draft['from']} {draft['idempotency_key']}", "dest": draft["to"]} for draft in drafts]
+        self._said.note_all("submit_call", said)
+        results = await self._submit(drafts)
+        for what, draft, result in zip(said, drafts, results, strict=True):
+            if result["ok"]:
+                got = result["data"]
+                self._said.note(
+                    "submit_ok", **what, id=got["id"], origin=self._machine.name, hash=got["leaf"],
+                    value=digest(draft["text"]),
+                )  # fmt: skip
+                if ord(got["id"][-1]) % 4 == 0:  # of some it wants to know
+                    self.open.append(got["id"])
+            else:
+                code = result["error"]["code"]
+                self._said.note("submit_refused", **what, reason=code)
+                if code not in NO_ROOM:
+                    self.strange.append(f"{self._machine.name} refused {draft['kind']} to {draft['to']}: {code}")
+        if self._chance.fraction() < self._traffic.twice:
+            await self._submit(drafts)
+
+    async def hear(self) -> None:
+        """As `netsky wait` would: what became of those that it wants to know of."""
+        while True:
+            await trio.sleep(2 * AGAIN_SECONDS * (0.5 + self._chance.fraction()))
+            for id_ in self.open[:IN_HAND]:
+                answer = await self._ask("wait", id=id_, what="outcome", timeout=0.01)
+                if answer is None:
+                    break
+                self._heard(id_, answer)
+
+    def _heard(self, id_: str, answer: dict[str, Any]) -> None:
+        if not answer["ok"]:
+            if answer["error"]["code"] == "not_found":  # its node was put back to a time before
+                self.open.remove(id_)
+            return
+        fate, code = answer["data"]["fate"], answer["data"]["code"]
+        self._said.note("outcome", id=id_, origin=self._machine.name, reason=f"{fate}({code})" if code else fate)
+        self.open.remove(id_)
+
+    def _draft(self) -> dict[str, Any]:
+        chance, traffic = self._chance, self._traffic
+        self._number += 1
+        key = f"{traffic.sender}-{self._number}"
+        return {
+            "to": traffic.to[int(chance.fraction() * len(traffic.to))],
+            "from": traffic.sender,
+            "kind": traffic.kinds[int(chance.fraction() * len(traffic.kinds))],
+            "text": f"{key} " + "x" * int(traffic.chars * chance.fraction() ** 3),
+            "idempotency_key": key,
+        }
+
+    async def _submit(self, drafts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """Answered at last, however often its node dies."""
+        while True:
+            answer = await self._ask("send", drafts=drafts)
+            if answer is not None:
+                if answer["ok"]:
+                    results: list[dict[str, Any]] = answer["data"]["results"]
+                    if not any(not one["ok"] and one["error"]["code"] == "node_stopped" for one in results):
+                        return results
+                elif answer["error"]["code"] not in NO_ROOM:
+                    return [answer] * len(drafts)
+            await trio.sleep(AGAIN_SECONDS)
+
+    async def _ask(self, verb: str, **args: Any) -> dict[str, Any] | None:
+        with trio.move_on_after(ANSWER_SECONDS), suppress(Down):
+            return await self._machine.answer(verb, **args)
+        return None
+
+
+class Actor:
+    """One mailbox and who reads it, by the machine's own files."""
+
+    def __init__(self, machine: Machine, name: str, said: Writer, chance: Chance) -> None:
+        self._machine, self._name, self._said, self._chance = machine, name, said, chance
+        self.habits = Habits()
+
+    async def take(self) -> None:
+        while True:
+            await trio.sleep(LOOK_SECONDS * (0.5 + self._chance.fraction()))
+            if self.habits.hangs or not self._machine.is_up:
+                continue
+            try:
+                with trio.move_on_after(ANSWER_SECONDS):
+                    await self._turn()
+            except (Down, Died, FileNotFoundError, HostileFile):
+                continue
+
+    async def _turn(self) -> None:
+        if self.habits.lies:
+            await self._lie()
+        with _Folders(self._machine, self._name) as at:
+            for place in ("claimed", "inbox"):
+                names = [one for one in at.names(place) if not one.startswith(".")]
+                for first in range(0, len(names), IN_HAND):
+                    await self._take(at, place, names[first : first + IN_HAND])
+
+    async def _take(self, at: _Folders, place: str, names: Sequence[str]) -> None:
+        answer = await self._machine.answer("claim", actor=self._name, files=list(names))
+        if not answer["ok"]:
+            return
+        states = answer["data"]["files"]
+        mine = [name for name in names if states[name] == "ok" and at.move(name, place, "claimed")]
+        self._may_die()
+        read = [(name, self._read(at, name)) for name in mine]
+        for name in (one for one in names if states[one] == "taken"):
+            at.move(name, place, "archive")
+        if not read:
+            return
+        here = self._machine.name
+        which = [{"id": one.id, "origin": one.proof.origin.hex() if one.proof else here} for _, one in read]
+        dest = f"{self._name}@{self._machine.name}"
+        shown = [{"dest": dest, "value": digest(one.text)} for _, one in read]
+        self._said.note_all("claim", [name | what for name, what in zip(which, shown, strict=True)])
+        self._may_die()
+        if self._chance.fraction() < 0.01:  # it thinks
+            await trio.sleep(5 * self._chance.fraction())
+        answer = await self._machine.answer("ack", actor=self._name, ids=mine)
+        if not answer["ok"]:
+            return
+        taken = set(answer["data"]["taken"])
+        self._said.note_all("archive", [one for name, one in zip(mine, which, strict=True) if name in taken])
+        self._may_die()
+        for name in mine:
+            if name in taken:
+                at.move(name, "claimed", "archive")
+
+    def _read(self, at: _Folders, name: str) -> FileEnvelope:
+        return read_file(at.read("claimed", name))
+
+    def _may_die(self) -> None:
+        if self.habits.dies and self._chance.fraction() < 0.3:
+            raise Died
+
+    async def _lie(self) -> None:
+        """Says that it has what it never got, gives back what it never had, speaks as another."""
+        answers: list[Callable[[], Awaitable[Any]]] = [
+            lambda: self._machine.answer("ack", actor=self._name, ids=["never-there"]),
+            lambda: self._machine.answer("release", actor=self._name, files=["never-there.json"]),
+            lambda: self._machine.answer(
+                "send", by=self._name, to="agent0@netsky0", text="from another", **{"from": "agent0@netsky0"}
+            ),
+        ]
+        await answers[int(self._chance.fraction() * len(answers))]()
+
+
+class _Folders:
+    """An actor's folders, by the files of its machine: so a lost power undoes what it did as well."""
+
+    def __init__(self, machine: Machine, actor: str) -> None:
+        self._files = machine.files
+        self._path = machine.home.channel(actor)
+        self._open: dict[str, int] = {}
+
+    def __enter__(self) -> Self:
+        self._open["."] = self._files.open_folder(self._path)
+        for name in ("inbox", "claimed", "archive"):
+            self._open[name] = self._files.open_folder(name, self._open["."])
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        while self._open:
+            self._files.close(self._open.popitem()[1])
+
+    def names(self, place: str) -> list[str]:
+        return self._files.names(self._open[place], 1_000)
+
+    def read(self, place: str, name: str) -> bytes:
+        return self._files.read(self._open[place], name, FILE_BYTES_MAX)
+
+    def move(self, name: str, place: str, to: str) -> bool:
+        return place == to or self._files.move(self._open[place], name, self._open[to], name)

@@ -1,0 +1,272 @@
+"""One simulated run: a mesh of whole nodes with people around it, trouble by the seed, then peace, and the checker.
+
+    result = run(Plan(seed=7))
+    python -m netsky.node.lab.sim --seed 7 --nodes 5 --seconds 600 --faults medium --history FILE
+
+First a phase of faults in which safety is judged at every instant; then everything heals and drains, and within a bound
+every accepted envelope has its outcome and its sender knows it. The same plan is the same history, byte for byte.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import trio
+from netsky.node.config import with_line
+from netsky.node.identity import Identity
+from netsky.node.lab import books
+from netsky.node.lab.checker.__main__ import text
+from netsky.node.lab.checker.rules import Report, check
+from netsky.node.lab.clock import MachineTime
+from netsky.node.lab.deliveries import DeliveringLedgers
+from netsky.node.lab.faults import Faults, NetworkFaults, trouble
+from netsky.node.lab.history import By, Writer
+from netsky.node.lab.machine import Machine
+from netsky.node.lab.mesh import Mesh, open_mesh
+from netsky.node.lab.mishaps import Mishaps
+from netsky.node.lab.network import MemoryNetwork
+from netsky.node.lab.people import Actor, Client, Habits, Traffic, chance_of
+from netsky.node.lab.profile import LEVELS, Profile, draw
+from netsky.node.lab.scheduler import run_seeded
+from netsky.node.lab.virtual import VirtualTime
+from netsky.node.lab.witness import stores_of
+from netsky.node.links.store import MakeStore
+from netsky.node.seams.time import Time
+
+ACTORS = ("agent0", "agent1")
+DRAIN_SECONDS = 180.0
+"""Within this after the last fault everything has its end: backoffs, holds and clocks that were wrong included."""
+SETTLE_SECONDS = 3.0
+MEMORY = Path("/dev/shm")  # noqa: S108 - only where a folder of our own is made
+
+
+@dataclass(frozen=True)
+class Plan:
+    seed: int
+    nodes: int = 5
+    seconds: float = 600.0
+    faults: str = "medium"
+    every: float = 8.0
+    """Seconds between two calls of one sender, on average."""
+    without: tuple[str, ...] = ()
+    """Fault classes that were drawn and are left out."""
+
+    def profile(self) -> Profile:
+        return draw(self.seed, self.faults).without(self.without)
+
+
+@dataclass
+class Result:
+    plan: Plan
+    history: bytes
+    report: Report | None
+    """None if the run did not come to its end."""
+    wrong: list[tuple[str, str]]
+    """(class, sentence): crash, safety or liveness."""
+    cpu_seconds: float
+    simulated_seconds: float
+
+    @property
+    def classes(self) -> set[str]:
+        return {what for what, _ in self.wrong}
+
+
+def run(plan: Plan, progress: Callable[[float], None] = lambda _: None) -> Result:
+    began = time.process_time()
+    thresholds = gc.get_threshold()
+    gc.set_threshold(100_000, 50, 100)  # millions of small objects, few circles
+    try:
+        with tempfile.TemporaryDirectory(prefix="netsky-sim-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
+            simulation = Simulation(plan, Path(folder), progress)
+            try:
+                run_seeded(simulation.play, seed=plan.seed)
+            except Exception:  # noqa: BLE001 - whatever it is, it is what this run has to tell
+                simulation.wrong.append(("crash", traceback.format_exc()))
+    finally:
+        gc.set_threshold(*thresholds)
+    history = b"".join(simulation.lines)
+    report = None if simulation.wrong and not simulation.ended else _judged(history, simulation.wrong)
+    return Result(plan, history, report, simulation.wrong, time.process_time() - began, simulation.simulated)
+
+
+def _judged(history: bytes, wrong: list[tuple[str, str]]) -> Report:
+    with tempfile.NamedTemporaryFile(suffix=".history") as file:
+        file.write(history)
+        file.flush()
+        report = check([file.name])
+    if report.violations:
+        wrong.append(("safety", text(report)))
+    return report
+
+
+@dataclass
+class Simulation:
+    plan: Plan
+    folder: Path
+    progress: Callable[[float], None]
+    lines: list[bytes] = field(default_factory=list)
+    wrong: list[tuple[str, str]] = field(default_factory=list)
+    ended: bool = False
+    simulated: float = 0.0
+
+    def witness(self, node: str, by: By, boot: int = 0) -> Writer:
+        return Writer(self.lines.append, VirtualTime().wall, node=node, by=by, boot=boot)
+
+    async def play(self) -> None:
+        seed, profile = self.plan.seed, self.plan.profile()
+        self._names: dict[bytes, str] = {}
+        network = MemoryNetwork(chance_of(seed, "network"), latency=profile.latency)
+        nodes = self.plan.nodes
+        times = [MachineTime() for _ in range(nodes)]
+        given: dict[str, Any] = {"times": times, "network": network, "seed": seed * 100_000}
+        async with open_mesh(self.folder, nodes - 1, prepare=self._prepare, **given) as mesh:
+            for machine in mesh.machines:
+                await machine.ask("agent_add", actor="agent1", mode="none")
+            await self._live(mesh, profile)
+            self.ended = True
+
+    def _prepare(self, mesh: Mesh) -> None:
+        root, *siblings = mesh.machines
+        config = Path(root.home.config)
+        names = [one.name for one in siblings]
+        lines = [(one, other) for one in names for other in names if one != other]
+        told = config.read_text()
+        for one, other in lines:
+            told = with_line(told, "routes", f"{one}_{other}", f"*@{one} -> *@{other}: text reply question")
+        config.write_text(told)
+        for machine in mesh.machines:
+            self._names[machine.key] = machine.name
+            machine.watch = partial(self._watch, machine)
+            said = partial(self._said_by, machine)
+            machine.ledgers = DeliveringLedgers(machine.ledgers, said, self._names.__getitem__)
+            self.witness(machine.name, "test").note("start", key=machine.key.hex())
+
+    def _watch(self, machine: Machine, identity: Identity, now: Time) -> MakeStore:
+        del now  # its own clock may be wrong
+        return stores_of(identity, self.witness(machine.name, "node", machine.lives))
+
+    def _said_by(self, machine: Machine) -> Writer:
+        return self.witness(machine.name, "test", machine.lives)
+
+    async def _live(self, mesh: Mesh, profile: Profile) -> None:
+        plan, seed = self.plan, self.plan.seed
+        began = trio.current_time()
+        habits: dict[str, list[Habits]] = {}
+        clients: list[Client] = []
+        network = self.witness("network", "network")
+        async with trio.open_nursery() as nursery, trio.open_nursery() as senders:
+            for machine in mesh.machines:
+                habits[machine.name] = self._actors(machine, nursery)
+                for client in self._clients(mesh, machine, profile):
+                    clients.append(client)
+                    senders.start_soon(client.send_until, began + plan.seconds)
+                    nursery.start_soon(client.hear)
+            mishaps = Mishaps(mesh.machines, habits, self.folder, lambda name: self.witness(name, "test"), nursery)
+            draws = NetworkFaults(mesh.network, {one.name: one.key for one in mesh.machines}).draws() | mishaps.draws()
+            faults = Faults(profile.every, profile.lasting, profile.kinds)
+            nursery.start_soon(self._say_progress, began)
+            await trouble(draws, faults, chance_of(seed, "trouble"), network, seconds=plan.seconds)
+            mesh.network.heal()
+            network.note("heal", value=DRAIN_SECONDS)
+            await self._drain(mesh)
+            senders.cancel_scope.cancel()
+            nursery.cancel_scope.cancel()
+        self.simulated = trio.current_time() - began
+        self.wrong += [("crash", one) for one in mishaps.fell]
+        self.wrong += [("safety", one) for client in clients for one in client.strange]
+        self._look_after(mesh, mishaps)
+
+    def _actors(self, machine: Machine, nursery: trio.Nursery) -> list[Habits]:
+        found = []
+        for name in ACTORS:
+            chance = chance_of(self.plan.seed, f"actor {name}@{machine.name}")
+            actor = Actor(machine, name, self.witness(machine.name, "actor"), chance)
+            nursery.start_soon(actor.take)
+            found.append(actor.habits)
+        return found
+
+    def _clients(self, mesh: Mesh, machine: Machine, profile: Profile) -> list[Client]:
+        """Each sibling sends to its own, to the others and to the root; the root to all."""
+        others = [one.name for one in mesh.machines if one is not machine]
+        to = tuple(f"agent{at % 2}@{name}" for at, name in enumerate(others))
+        if machine.number:
+            to = (*to[1:], *to[1:], "agent0@netsky0")
+        sender, neighbour = ("agent1", "agent0") if machine.number else ("agent0", "agent1")
+        traffic = Traffic(
+            sender=sender,
+            to=(*to, neighbour),
+            every=self.plan.every,
+            together=profile.together,
+            kinds=profile.kinds_sent,
+            chars=profile.chars,
+            twice=profile.twice,
+        )
+        chance = chance_of(self.plan.seed, f"client {machine.name}")
+        return [Client(machine, self.witness(machine.name, "client"), chance, traffic)]
+
+    async def _drain(self, mesh: Mesh) -> None:
+        """Everything that was accepted has its outcome, and every file was taken."""
+        left: list[str] = []
+        with trio.move_on_after(DRAIN_SECONDS):
+            while True:
+                left = [f"{one.name} is down" for one in mesh.machines if not one.is_up] or books.left(mesh.machines)
+                if not left:
+                    break
+                await trio.sleep(1)
+        self.wrong += [("liveness", f"{DRAIN_SECONDS:.0f} s after the last fault: {one}") for one in left]
+        await trio.sleep(SETTLE_SECONDS)
+
+    def _look_after(self, mesh: Mesh, mishaps: Mishaps) -> None:
+        """What stands in databases and folders at the end."""
+        now, keys = VirtualTime().wall(), {one.name: one.key.hex() for one in mesh.machines}
+
+        def lines_of(_: str) -> books.Lines:
+            return books.Lines(self.lines.append)
+
+        books.note_ends(lines_of, mesh.machines, keys, now)
+        for one in books.note_hostile(lines_of, mesh.machines, mishaps.hostile, now):
+            self.wrong.append(("safety", one))
+
+    async def _say_progress(self, began: float) -> None:
+        while True:
+            self.progress(trio.current_time() - began)
+            await trio.sleep(60)
+
+
+def main(words: list[str]) -> int:
+    asked = argparse.ArgumentParser(prog="python -m netsky.node.lab.sim", description=__doc__.split("\n")[0])
+    asked.add_argument("--seed", type=int, required=True)
+    asked.add_argument("--nodes", type=int, default=Plan.nodes)
+    asked.add_argument("--seconds", type=float, default=Plan.seconds)
+    asked.add_argument("--faults", choices=sorted(LEVELS), default=Plan.faults)
+    asked.add_argument("--every", type=float, default=Plan.every)
+    asked.add_argument("--history", type=Path)
+    args = asked.parse_args(words)
+    plan = Plan(args.seed, args.nodes, args.seconds, args.faults, args.every)
+    print(f"seed {plan.seed}: {plan.profile().text()}", flush=True)
+    result = run(plan)
+    if args.history is not None:
+        with suppress(FileNotFoundError):
+            args.history.unlink()
+        args.history.write_bytes(result.history)
+    for what, sentence in result.wrong:
+        print(f"{what}: {sentence}")
+    if result.report is not None and not result.report.violations:
+        print(text(result.report))
+    print(f"{result.simulated_seconds:.0f} s simulated in {result.cpu_seconds:.2f} s of CPU")
+    return 1 if result.wrong else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
