@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import heapq
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -36,18 +36,24 @@ class Tally:
     by_kind: dict[str, int] = field(default_factory=dict)
 
 
-def read(paths: Sequence[str], tally: Tally) -> Iterator[tuple[int, Event]]:
-    """Every event with its number, counted from 1 in the order in which they are judged."""
+def worth_judging(event: Event) -> None:
+    """Raises VoidHistory."""
+    if event.get("ev") not in KINDS:
+        raise VoidHistory(f"no such event: {str(event)[:200]}")
+    if event.get("by") == "node" and event["ev"] in WITNESSED and event.get("reason") != "daemon":
+        raise VoidHistory(f"a node bears witness for its clients: {str(event)[:200]}")
+
+
+def in_files(paths: Sequence[str], tally: Tally) -> Iterator[Event]:
+    """The events of these files in the order in which they are judged."""
     files = [_one(path, tally) for path in paths]
-    merged = files[0] if len(files) == 1 else heapq.merge(*files, key=_time)
-    by_kind = tally.by_kind
-    number = 0
-    for event in merged:
-        number += 1
-        kind = event["ev"]
-        by_kind[kind] = by_kind.get(kind, 0) + 1
-        yield number, event
-    tally.lines = number
+    return files[0] if len(files) == 1 else heapq.merge(*files, key=_time)
+
+
+def in_memory(lines: Iterable[bytes], tally: Tally) -> Iterator[Event]:
+    """The events of one history in its own order; a piece may hold several lines."""
+    for piece in lines:
+        yield from _events(piece.decode(errors="replace").split("\n"), tally, "the history")
 
 
 def _time(event: Event) -> int:
@@ -56,18 +62,17 @@ def _time(event: Event) -> int:
 
 
 def _one(path: str, tally: Tally) -> Iterator[Event]:
-    loads = json.loads
     with open(path, encoding="utf-8", errors="replace", newline="\n") as lines:
-        for line in lines:
-            try:
-                event = loads(line)
-            except ValueError:
-                tally.torn += line != "\n"
-                continue
-            if type(event) is not dict or type(event.get("t")) is not int:
-                raise VoidHistory(f"{path}: a line without a time: {line[:200]!r}")
-            if event.get("ev") not in KINDS:
-                raise VoidHistory(f"{path}: no such event: {line[:200]!r}")
-            if event.get("by") == "node" and event["ev"] in WITNESSED and event.get("reason") != "daemon":
-                raise VoidHistory(f"{path}: a node bears witness for its clients: {line[:200]!r}")
-            yield event
+        yield from _events(lines, tally, path)
+
+
+def _events(lines: Iterable[str], tally: Tally, where: str) -> Iterator[Event]:
+    for line in lines:
+        try:
+            event = json.loads(line)
+        except ValueError:
+            tally.torn += line.strip("\n") != ""
+            continue
+        if type(event) is not dict or type(event.get("t")) is not int:
+            raise VoidHistory(f"{where}: a line without a time: {line[:200]!r}")
+        yield event

@@ -1,102 +1,20 @@
-"""Which rule judges which events, and the one pass over a history in which they do."""
+"""The one pass over a history in which the rules judge it: line by line while it is written, or after the run."""
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 
-from netsky.node.lab.checker import delivery, gauges, progress, streams, trust
-from netsky.node.lab.checker.books import Books
-from netsky.node.lab.checker.lines import Event, Tally, read
-from netsky.node.lab.checker.story import Story, Violation, tell
+from netsky.node.lab.checker.branches import Branches
+from netsky.node.lab.checker.lines import Event, Tally, in_files, in_memory, worth_judging
+from netsky.node.lab.checker.story import Class, Story, Violation, tell
+from netsky.node.lab.checker.summary import Counting, Summary
+from netsky.node.lab.checker.table import Each, Rule, State
+from netsky.node.lab.checker.trust import Verify, ed25519
 
 TOLD_PER_RULE = 10
-
-Each = Callable[[Event], Violation | None]
-AtEnd = Callable[[], Iterator[Violation]]
-NUMBERS = ("accept", "deliver", "dead_letter", "refuse", "outcome")
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    id: str
-    name: str
-    judges: tuple[str, ...]  # in a history without any of these it has seen nothing
-    each: Each | None = None
-    at_end: AtEnd | None = None
-
-
-@dataclass
-class State:
-    books: Books = field(default_factory=Books)
-    gauges: gauges.Gauges = field(default_factory=gauges.Gauges)
-    progress: progress.Progress = field(default_factory=progress.Progress)
-    proofs: trust.Proofs = field(default_factory=trust.Proofs)
-
-    def rules(self) -> tuple[Rule, ...]:
-        books, proofs = self.books, self.proofs
-
-        def of(function: Callable[[Books, Event], Violation | None]) -> Each:
-            return partial(function, books)
-
-        def end(function: Callable[[Books], Iterator[Violation]]) -> AtEnd:
-            return partial(function, books)
-
-        def measured(function: Callable[[gauges.Gauges, Event, int], Violation | None]) -> Each:
-            return lambda event: function(self.gauges, event, books.line) if _figures(event) else None
-
-        trusted = ("accept", "deliver")
-        return (
-            Rule("I1", "no loss", ("archive",), of(delivery.i1_no_loss)),
-            Rule("I1", "no loss", ("submit_ok",), None, end(delivery.i1_no_loss_at_end)),
-            Rule("I2", "no duplicate", ("deliver", "claim"), of(delivery.i2_no_duplicate)),
-            Rule("I3", "one end", ("outcome",), of(delivery.i3_one_end), end(delivery.i3_one_end_at_end)),
-            Rule("I4", "order", ("deliver",), of(streams.i4_order)),
-            Rule("I5", "no gap", NUMBERS, of(streams.i5_no_gap)),
-            Rule("I6", "no invention", ("submit_ok", "deliver", "claim"), of(delivery.i6_no_invention),
-                 end(delivery.i6_no_invention_at_end)),
-            Rule("I7", "honest ack", ("start",), of(streams.i7_honest_ack)),
-            Rule("I8", "prune late", ("prune",), of(streams.i8_prune_late)),
-            Rule("I9", "replay", ("accept", "refuse"), of(delivery.i9_replay)),
-            Rule("I10", "origin", trusted, partial(trust.i10_origin, proofs, books)),
-            Rule("I11", "routed only", trusted, partial(trust.i11_routed_only, proofs, books)),
-            Rule("I12", "number used once", ("link_tx", "link_rx", "accept", "deliver"),
-                 of(streams.i12_number_used_once)),
-            Rule("I12b", "declared loss", ("backup",), None, end(delivery.i12b_declared_loss_at_end)),
-            Rule("I17", "memory", ("gauge",), measured(gauges.i17_memory),
-                 partial(gauges.i17_memory_at_end, self.gauges)),
-            Rule("I18", "disk", ("gauge",), measured(gauges.i18_disk)),
-            Rule("I19", "handles", ("gauge",), measured(gauges.i19_handles)),
-            Rule("I20", "books balance", (*NUMBERS, "gauge"), of(streams.i20_books_balance),
-                 end(streams.i20_books_balance_at_end)),
-            Rule("I21", "quarantine", ("quarantine", "gauge"), measured(gauges.i21_quarantine),
-                 partial(gauges.i21_quarantine_at_end, self.gauges)),
-            Rule("I22", "progress", ("deliver", "dead_letter"),
-                 partial(progress.i22_progress, self.progress, books)),
-        )  # fmt: skip
-
-    def enter(self, event: Event) -> None:
-        kind = event["ev"]
-        self.books.enter(event)
-        if kind in _PROGRESS:
-            self.progress.enter(self.books, event)
-        if kind in _GAUGES:
-            self.gauges.enter(event, self.books.line)
-        elif kind == "proof":
-            self.proofs.enter(event)
-
-
-_PROGRESS = frozenset(("fault", "heal", "crash", "power_cut", "start", "submit_ok", "deliver", "dead_letter"))
-_GAUGES = frozenset(("gauge", "quarantine", "submit_call"))
-
-
-def _figures(event: Event) -> bool:
-    """A quarantine, or a node's figures that may be judged; sums of a link and bounds are for others."""
-    if event["ev"] != "gauge":
-        return True
-    return "link" not in event and event.get("reason") != "bounds"
 
 
 @dataclass
@@ -104,53 +22,128 @@ class Report:
     tally: Tally
     stories: list[Story]
     violations: dict[str, int]  # rule -> how many, told or not
+    classes: dict[Class, int]  # class -> how many
     blind: list[str]  # rules that had nothing to judge
     exempt: int  # what only a destroyed disk knew
     without_proof: int
+    branches: dict[str, int]  # every known name, and how often this history reached it
+    summary: Summary
+
+    @property
+    def class_(self) -> Class | None:
+        """The worst of what was violated: what must not happen comes before what did not happen in time."""
+        return "safety" if "safety" in self.classes else "liveness" if self.classes else None
 
 
-def check(paths: Sequence[str]) -> Report:
-    """Judges a history that has ended: faults over, healed, drained. Raises VoidHistory, OSError."""
+class Checker:
+    """Judges event by event and touches nothing: `feed` says at once what broke, `end` what never came about.
+
+    checker = Checker()
+    for event in events:
+        for violation in checker.feed(event):
+            ...
+    checker.end()
+    report = checker.report(lambda: events)    # read again, for the stories
+    """
+
+    def __init__(self, verify: Verify = ed25519) -> None:
+        self._state = State(verify)
+        self._rules = self._state.rules()
+        self._each: dict[str, list[tuple[Rule, Each]]] = {}
+        for rule in self._rules:
+            for kind in rule.judges:
+                if rule.each is not None:
+                    self._each.setdefault(kind, []).append((rule, rule.each))
+        self._branches = Branches(self._state.books)
+        self._counting = Counting()
+        self._told: dict[str, list[Violation]] = {}
+        self._violations: dict[str, int] = {}
+        self._classes: dict[Class, int] = {}
+        self.tally = Tally()
+
+    def feed(self, event: Event) -> Sequence[Violation]:
+        """What this event broke. Raises VoidHistory."""
+        worth_judging(event)
+        state, kind, tally = self._state, event["ev"], self.tally
+        tally.lines += 1
+        tally.by_kind[kind] = tally.by_kind.get(kind, 0) + 1
+        state.books.line = tally.lines
+        found: Sequence[Violation] = ()
+        for rule, each in self._each.get(kind, ()):
+            violation = each(event)
+            if violation is not None:
+                found = (*found, self._keep(rule, violation))
+        self._branches.enter(event)
+        self._counting.enter(event)
+        state.enter(event)
+        return found
+
+    def end(self) -> Sequence[Violation]:
+        """What a history breaks that ends here: faults over, healed, drained. Once, after the last event."""
+        return [
+            self._keep(rule, violation)
+            for rule in self._rules
+            if rule.at_end is not None
+            for violation in rule.at_end()
+        ]
+
+    def _keep(self, rule: Rule, violation: Violation) -> Violation:
+        kept = replace(violation, class_=rule.class_)
+        self._violations[kept.rule] = self._violations.get(kept.rule, 0) + 1
+        self._classes[kept.class_] = self._classes.get(kept.class_, 0) + 1
+        told = self._told.setdefault(kept.rule, [])
+        if len(told) < TOLD_PER_RULE:
+            told.append(kept)
+        return kept
+
+    def report(self, again: Callable[[], Iterable[Event]]) -> Report:
+        """`again` gives the same events once more, if there is anything to tell: the books keep none."""
+        state, tally = self._state, self.tally
+        seeing = {rule.id for rule in self._rules for kind in rule.judges if tally.by_kind.get(kind)}
+        blind = sorted({f"{rule.id} {rule.name}" for rule in self._rules if rule.id not in seeing}, key=_by_number)
+        told = [violation for some in self._told.values() for violation in some]
+        return Report(
+            tally,
+            tell(told, again, state.books.names),
+            self._violations,
+            self._classes,
+            blind,
+            len(state.books.exempt),
+            state.proofs.without,
+            self._branches.reached(),
+            self._counting.summary(state.books),
+        )
+
+
+def check(paths: Sequence[str], verify: Verify = ed25519) -> Report:
+    """Judges the history in these files, one that has ended. Raises VoidHistory, OSError."""
+    return _check(lambda tally: in_files(paths, tally), verify)
+
+
+def check_lines(lines: Sequence[bytes], verify: Verify = ed25519) -> Report:
+    """The same of lines in memory, in their order; empty ones are none. Raises VoidHistory."""
+    return _check(lambda tally: in_memory(lines, tally), verify)
+
+
+def _check(read: Callable[[Tally], Iterator[Event]], verify: Verify) -> Report:
+    checker = Checker(verify)
+    with _no_collecting():
+        for event in read(checker.tally):
+            checker.feed(event)
+        checker.end()
+        return checker.report(lambda: read(Tally()))
+
+
+@contextmanager
+def _no_collecting() -> Iterator[None]:
+    """Millions of small records and no circle among them: looking for one takes half of the time."""
     collecting = gc.isenabled()
-    gc.disable()  # millions of small records and no circle among them: looking for one takes half of the time
+    gc.disable()
     try:
-        return _check(paths)
+        yield
     finally:
         if collecting:
             gc.enable()
-
-
-def _check(paths: Sequence[str]) -> Report:
-    tally, state = Tally(), State()
-    rules, books = state.rules(), state.books
-    by_kind: dict[str, list[Each]] = {}
-    for rule in rules:
-        for kind in rule.judges:
-            if rule.each is not None:
-                by_kind.setdefault(kind, []).append(rule.each)
-    found: dict[str, list[Violation]] = {}
-    counts: dict[str, int] = {}
-
-    def keep(violation: Violation) -> None:
-        counts[violation.rule] = counts.get(violation.rule, 0) + 1
-        told = found.setdefault(violation.rule, [])
-        if len(told) < TOLD_PER_RULE:
-            told.append(violation)
-
-    for line, event in read(paths, tally):
-        books.line = line
-        for each in by_kind.get(event["ev"], ()):
-            violation = each(event)
-            if violation is not None:
-                keep(violation)
-        state.enter(event)
-    for rule in rules:
-        for violation in rule.at_end() if rule.at_end is not None else ():
-            keep(violation)
-    stories = tell([violation for told in found.values() for violation in told], paths, books.names)
-    seeing = {rule.id for rule in rules for kind in rule.judges if tally.by_kind.get(kind)}
-    blind = sorted({f"{rule.id} {rule.name}" for rule in rules if rule.id not in seeing}, key=_by_number)
-    return Report(tally, stories, counts, blind, len(books.exempt), state.proofs.without)
 
 
 def _by_number(name: str) -> tuple[int, str]:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
+from typing import Literal
 
-from netsky.node.lab.checker.lines import Event, Tally, read
+from netsky.node.lab.checker.lines import Event
+
+Class = Literal["safety", "liveness"]
+"""What must never happen, whatever goes wrong; and what must happen in time once nothing goes wrong any more."""
 
 STORY_LINES_MAX = 24
 _DEATHS = frozenset(("crash", "power_cut", "start", "backup"))
@@ -20,6 +24,7 @@ class Violation:
     numbers: tuple[tuple[str, str, int, int], ...] = ()  # link, lane, life, number
     kinds: frozenset[str] | None = None  # of the events told; None: all
     lines: tuple[int, ...] = ()  # besides
+    class_: Class = "safety"  # of the rule that found it
 
 
 @dataclass
@@ -38,7 +43,7 @@ class Story:
         return "\n".join(lines + [_event_text(*one) for one in told])
 
 
-def tell(violations: Sequence[Violation], paths: Sequence[str], names: dict[str, str]) -> list[Story]:
+def tell(violations: Sequence[Violation], again: Callable[[], Iterable[Event]], names: dict[str, str]) -> list[Story]:
     """Reads the history once more and picks out what belongs to each; the books kept no events."""
     stories = [Story(violation) for violation in violations]
     if not stories:
@@ -48,7 +53,7 @@ def tell(violations: Sequence[Violation], paths: Sequence[str], names: dict[str,
         for key in (*story.violation.ids, *story.violation.numbers, *story.violation.lines):
             wanted.setdefault(key, []).append(story)
     deaths: list[tuple[int, Event]] = []
-    for line, event in read(paths, Tally()):
+    for line, event in enumerate(again(), 1):
         if event["ev"] in _DEATHS and "link" not in event:
             deaths.append((line, event))
         for key in _keys(line, event, names):

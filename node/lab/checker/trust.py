@@ -8,7 +8,7 @@ judged here; in one that has them, what came by a link without proof is a violat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 
@@ -22,6 +22,7 @@ from netsky.node.lab.checker.story import Violation
 LANES = {"reply": 1, "work": 2}
 KINDS = frozenset(("submit_ok", "accept"))
 SKEW_NS = 300 * 10**9
+Verify = Callable[[bytes, bytes, bytes], bool]  # key, signature, what was signed
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +34,15 @@ class Proof:
     valid: bool
 
 
-def open_proof(text: str) -> Proof | None:
+def ed25519(key: bytes, signature: bytes, signed: bytes) -> bool:
+    try:
+        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
+    except InvalidSignature:
+        return False
+    return True
+
+
+def open_proof(text: str, verify: Verify = ed25519) -> Proof | None:
     """None if these bytes are no batch."""
     try:
         version, type_, mesh, key, signature, statements = msgpack.unpackb(bytes.fromhex(text))
@@ -42,7 +51,7 @@ def open_proof(text: str) -> Proof | None:
         header = b"" if isinstance(statements[0], bytes) else statements[0][0]
         signed = b"netsky seal over a batch of statements\n" + bytes([version]) + _prefixed(type_.encode())
         signed += _prefixed(mesh) + len(leaves).to_bytes(4, "big") + sha256(b"".join(leaves)).digest()
-        return Proof(type_, key.hex(), leaves, header, _signed(key, signature, signed))
+        return Proof(type_, key.hex(), leaves, header, verify(key, signature, signed))
     except (ValueError, TypeError, AttributeError, IndexError, OverflowError, msgpack.UnpackException):
         return None
 
@@ -55,22 +64,15 @@ def _leaf(head: bytes, header: bytes, body: bytes) -> bytes:
     return sha256(head + _prefixed(header) + sha256(body).digest()).digest()
 
 
-def _signed(key: bytes, signature: bytes, signed: bytes) -> bool:
-    try:
-        Ed25519PublicKey.from_public_bytes(key).verify(signature, signed)
-    except InvalidSignature:
-        return False
-    return True
-
-
 class Proofs:
-    def __init__(self) -> None:
+    def __init__(self, verify: Verify = ed25519) -> None:
+        self._verify = verify
         self._known: dict[str, Proof | None] = {}
         self.without = 0  # accepts over a link that named none
 
     def enter(self, event: Event) -> None:
         if event["ev"] == "proof":
-            self._known[event["key"]] = open_proof(event["value"])
+            self._known[event["key"]] = open_proof(event["value"], self._verify)
 
     def named(self, event: Event, what: str) -> Proof | None:
         value = event.get("value")
