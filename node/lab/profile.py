@@ -21,7 +21,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "power": ("power",),
     "disk": ("disk_slow", "disk_full", "disk_fails"),
     "clock": ("clock_jump", "clock_drift", "clock_freeze"),
-    "loss": ("restore", "behind", "clone"),
+    "loss": ("restore", "behind"),
     "actor": ("hang", "die", "lie"),
     "hostile": ("hostile",),
 }

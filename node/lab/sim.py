@@ -27,7 +27,7 @@ from netsky.node.config import with_line
 from netsky.node.identity import Identity
 from netsky.node.lab import books
 from netsky.node.lab.checker.__main__ import text
-from netsky.node.lab.checker.rules import Report, check
+from netsky.node.lab.checker.rules import Report, check_lines
 from netsky.node.lab.clock import MachineTime
 from netsky.node.lab.deliveries import DeliveringLedgers
 from netsky.node.lab.faults import Faults, NetworkFaults, trouble
@@ -95,18 +95,15 @@ def run(plan: Plan, progress: Callable[[float], None] = lambda _: None) -> Resul
                 simulation.wrong.append(("crash", traceback.format_exc()))
     finally:
         gc.set_threshold(*thresholds)
+    report = _judged(simulation.lines, simulation.wrong) if simulation.ended else None
     history = b"".join(simulation.lines)
-    report = None if simulation.wrong and not simulation.ended else _judged(history, simulation.wrong)
     return Result(plan, history, report, simulation.wrong, time.process_time() - began, simulation.simulated)
 
 
-def _judged(history: bytes, wrong: list[tuple[str, str]]) -> Report:
-    with tempfile.NamedTemporaryFile(suffix=".history") as file:
-        file.write(history)
-        file.flush()
-        report = check([file.name])
+def _judged(lines: list[bytes], wrong: list[tuple[str, str]]) -> Report:
+    report = check_lines(lines)
     if report.violations:
-        wrong.append(("safety", text(report)))
+        wrong.append((report.class_ or "safety", text(report)))
     return report
 
 
