@@ -20,15 +20,15 @@ class Envelope:
     """Lines are numbers from 1, so 0 means never."""
 
     __slots__ = (
-        *("archived", "claimed", "dead", "dead_reason", "delivered", "delivered_at", "dest", "digest", "hash"),
-        *("judged", "outcome", "outcome_line", "outcome_t", "submitted", "submitted_at"),
+        *("archived", "claimed", "dead", "dead_reason", "delivered", "delivered_at", "dest", "digest", "digest_line"),
+        *("hash", "hash_line", "judged", "outcome", "outcome_line", "outcome_t", "submitted", "submitted_at"),
     )
 
     def __init__(self) -> None:
         self.submitted = self.delivered = self.dead = self.claimed = self.archived = 0
         self.outcome_line = self.outcome_t = 0
         self.submitted_at = self.delivered_at = self.dead_reason = self.outcome = self.dest = ""
-        self.hash = self.digest = 0
+        self.hash = self.hash_line = self.digest = self.digest_line = 0
         self.judged: tuple[str | int, ...] = ()  # what nodes did with it, flat: node, event, line, node, event, line …
 
     def decisions(self, node: str | None = None) -> list[tuple[str, str, int]]:
@@ -65,9 +65,13 @@ class Stream:
     receiver: str
     leaves: Numbers = field(default_factory=Numbers)
     sent: int = 0  # the highest number that the sender gave
+    sent_line: int = 0
     mark: int = 0  # everything up to this was consumed by the receiver
+    mark_line: int = 0
     delivered: int = 0  # the last number delivered
+    delivered_line: int = 0
     acked: int = 0  # the highest ack that the sender saw
+    acked_line: int = 0
     received: int = 0  # frames' envelopes that reached the receiver, in its present life
     decided: int = 0  # and what became of them
     received_line: int = 0
@@ -76,11 +80,14 @@ class Stream:
 @dataclass(slots=True)
 class Node:
     up: bool = True
+    down_line: int = 0
     restored: bool = False  # its last start was from a backup, or from nothing
     forgot: list[tuple[int, int]] = field(default_factory=list)  # lines between which it remembers nothing
     backups: dict[str, tuple[int, dict[StreamName, int]]] = field(default_factory=dict)
     enrolled: dict[str, bool] = field(default_factory=dict)  # key -> not revoked
     root: tuple[str, int] = ("", 0)  # key and reign in force there
+    root_line: int = 0
+    trust_lines: dict[str, int] = field(default_factory=dict)  # key -> where its standing was said last
     key: str = ""
 
 
@@ -179,24 +186,26 @@ class Books:
         if "n" in event and "link" in event and kind in _NUMBERED:
             self._enter_number(event, kind)
         if kind == "deliver" and (number := ordered_number(event)) is not None:
-            self.stream(event).delivered = number
+            stream = self.stream(event)
+            stream.delivered, stream.delivered_line = number, self.line
 
     def _enter_number(self, event: Event, kind: str) -> None:
         stream, n = self.stream(event), event["n"]
         if "hash" in event and event.get("reason") != "duplicate":
             stream.leaves.put(n, number_of(event["hash"]))
         if kind == "link_tx":
-            stream.sent = max(stream.sent, n)
+            stream.sent, stream.sent_line = max(stream.sent, n), self.line
         elif kind == "link_rx":
             stream.received += 1
             stream.received_line = self.line
         elif kind == "link_ack_rx":
-            stream.acked = max(stream.acked, n)
+            if n > stream.acked:
+                stream.acked, stream.acked_line = n, self.line
         elif event["node"] == stream.receiver:
             if event.get("reason") == "duplicate":
                 stream.decided += 1
             elif n > stream.mark:
-                stream.mark = n
+                stream.mark, stream.mark_line = n, self.line
                 stream.decided += 1
 
     def _submit_call(self, event: Event) -> None:
@@ -230,9 +239,9 @@ class Books:
 
     def _content(self, found: Envelope, event: Event) -> None:
         if "hash" in event:
-            found.hash = number_of(event["hash"])
+            found.hash, found.hash_line = number_of(event["hash"]), self.line
         if isinstance(event.get("value"), str):
-            found.digest = number_of(event["value"])
+            found.digest, found.digest_line = number_of(event["value"]), self.line
 
     def _outcome(self, event: Event) -> None:
         if event.get("by") == "node" and "link" in event:
@@ -253,9 +262,10 @@ class Books:
         node, reason = self.node(event["node"]), event.get("reason")
         if reason == "root":
             self.ends_for_good = self.ends_for_good or node.root[0] not in {"", event["key"]}
-            node.root = (event["key"], event.get("epoch", 0))
+            node.root, node.root_line = (event["key"], event.get("epoch", 0)), self.line
         else:
             node.enrolled[event["key"]] = reason == "enrolled"
+            node.trust_lines[event["key"]] = self.line
             self.ends_for_good = self.ends_for_good or reason in {"revoked", "replaced"}
 
     def _backup(self, event: Event) -> None:
@@ -270,6 +280,7 @@ class Books:
     def _down(self, event: Event) -> None:
         node = self.node(event["node"])
         node.up = node.restored = False
+        node.down_line = self.line
         self._begin_again(event["node"])
 
     def _start(self, event: Event) -> None:

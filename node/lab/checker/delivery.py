@@ -9,15 +9,14 @@ from netsky.node.lab.checker.books import Books, Envelope, number_of
 from netsky.node.lab.checker.lines import Event
 from netsky.node.lab.checker.story import Violation
 
-FATE = frozenset(("submit_ok", "deliver", "dead_letter", "outcome", "claim", "archive"))
-
 
 def i1_no_loss(books: Books, event: Event) -> Violation | None:
     """At an archive: an actor's folder holds as taken what its actor never saw."""
-    if books.envelope(event).claimed:
+    envelope = books.envelope(event)
+    if envelope.claimed:
         return None
-    name = books.name(event)
-    return Violation("I1", f"{name} lies in an archive and no actor was ever shown it", (name,), kinds=FATE)
+    sentence = f"{books.name(event)} lies in an archive and no actor was ever shown it"
+    return Violation("I1", sentence, (books.line,))
 
 
 def i1_no_loss_at_end(books: Books) -> Iterator[Violation]:
@@ -28,20 +27,32 @@ def i1_no_loss_at_end(books: Books) -> Iterator[Violation]:
             yield from _unended(books, name, envelope)
         elif books.stands(envelope) and envelope.dest in books.dests_watched:
             if not envelope.claimed:
-                yield Violation("I1", f"{name} was delivered and its actor never saw it", (name,), kinds=FATE)
+                sentence = f"{name} was delivered and its actor never saw it"
+                yield Violation("I1", sentence, (envelope.submitted, envelope.delivered))
             elif not envelope.archived:
-                yield Violation("I1", f"{name} was shown to its actor and never taken", (name,), kinds=FATE)
+                sentence = f"{name} was shown to its actor and never taken"
+                yield Violation("I1", sentence, (envelope.submitted, envelope.delivered, envelope.claimed))
+
+
+def i1_doubted_at_end(books: Books) -> Iterator[Violation]:
+    """In doubt is an end only where a machine was lost, or a link for good."""
+    if books.last_loss or books.ends_for_good:
+        return
+    for name, envelope in books.envelopes.items():
+        if envelope.submitted and not (envelope.delivered or envelope.dead) and envelope.outcome[:8] == "in_doubt":
+            why = "although no machine was lost and no link ended for good"
+            lines = (envelope.submitted, envelope.outcome_line)
+            yield Violation("I1", f"{name} ended as {envelope.outcome}, {why}", lines)
 
 
 def _unended(books: Books, name: str, envelope: Envelope) -> Iterator[Violation]:
     if envelope.outcome.startswith("in_doubt"):
-        if not (books.last_loss or books.ends_for_good):
-            why = "although no machine was lost and no link ended for good"
-            yield Violation("I1", f"{name} ended as {envelope.outcome}, {why}", (name,))
-    elif books.forgot(envelope.submitted_at, envelope.submitted) and not _known_elsewhere(books, envelope):
+        return
+    if books.forgot(envelope.submitted_at, envelope.submitted) and not _known_elsewhere(books, envelope):
         books.exempt.append(name)
     else:
-        yield Violation("I1", f"{name} was accepted and never ended", (name,))
+        last = max((line for _, _, line in envelope.decisions()), default=0)  # as far as it came
+        yield Violation("I1", f"{name} was accepted and never ended", (envelope.submitted, last))
 
 
 def _known_elsewhere(books: Books, envelope: Envelope) -> bool:
@@ -53,11 +64,9 @@ def i2_no_duplicate(books: Books, event: Event) -> Violation | None:
     envelope, name = books.envelope(event), books.name(event)
     if event["ev"] == "deliver":
         if books.stands(envelope):
-            kinds = frozenset(("deliver", "link_rx", "accept"))
-            return Violation("I2", f"{name} was delivered twice", (name,), kinds=kinds)
+            return Violation("I2", f"{name} was delivered twice", (envelope.delivered, books.line))
     elif envelope.archived and not books.forgot(event["node"], envelope.archived):
-        kinds = frozenset(("deliver", "claim", "archive"))
-        return Violation("I2", f"{name} was shown again after it was taken", (name,), kinds=kinds)
+        return Violation("I2", f"{name} was shown again after it was taken", (envelope.archived, books.line))
     return None
 
 
@@ -70,35 +79,41 @@ def i3_one_end(books: Books, event: Event) -> Violation | None:
         return None
     if told.startswith("in_doubt") and books.forgot(event["node"], envelope.outcome_line):
         return None  # its node has forgotten what it told, and is careful
-    name = books.name(event)
-    return Violation("I3", f"{name} ended as {envelope.outcome} and then as {told}", (name,), kinds=FATE)
+    sentence = f"{books.name(event)} ended as {envelope.outcome} and then as {told}"
+    return Violation("I3", sentence, (envelope.outcome_line, books.line))
 
 
 def i3_one_end_at_end(books: Books) -> Iterator[Violation]:
-    told = bool(books.kinds["outcome"])
     for name, envelope in books.envelopes.items():
         if envelope.dead and books.stands(envelope):
-            yield Violation("I3", f"{name} was delivered and died", (name,), kinds=FATE)
+            yield Violation("I3", f"{name} was delivered and died", (envelope.delivered, envelope.dead))
         elif envelope.outcome:
-            sentence = _told_otherwise(books, envelope)
-            if sentence is not None:
-                yield Violation("I3", f"{name}: {sentence}", (name,), kinds=FATE)
-        elif books.forgot(envelope.submitted_at, envelope.submitted):
-            continue  # its sender's node does not know it any more: nobody is left to be told
-        elif told and envelope.submitted and (envelope.dead or books.stands(envelope)):
-            yield Violation("I3", f"{name} ended and its sender was not told", (name,), kinds=FATE)
+            yield from _told_otherwise(books, name, envelope)
 
 
-def _told_otherwise(books: Books, envelope: Envelope) -> str | None:
-    told = envelope.outcome
+def _told_otherwise(books: Books, name: str, envelope: Envelope) -> Iterator[Violation]:
+    told, line = envelope.outcome, envelope.outcome_line
     if told == "delivered" and not envelope.delivered:
-        return "its sender was told delivered, and it was not"
-    if told.startswith("dead"):
-        if books.stands(envelope):
-            return f"its sender was told {told}, and it was delivered"
-        if envelope.dead and told != f"dead({envelope.dead_reason})":
-            return f"its sender was told {told}, and it died of {envelope.dead_reason}"
-    return None
+        sentence = f"{name}: its sender was told delivered, and it was not"
+        yield Violation("I3", sentence, (envelope.dead or envelope.submitted, line))
+    elif told.startswith("dead") and books.stands(envelope):
+        sentence = f"{name}: its sender was told {told}, and it was delivered"
+        yield Violation("I3", sentence, (envelope.delivered, line))
+    elif told.startswith("dead") and envelope.dead and told != f"dead({envelope.dead_reason})":
+        sentence = f"{name}: its sender was told {told}, and it died of {envelope.dead_reason}"
+        yield Violation("I3", sentence, (envelope.dead, line))
+
+
+def i3_told_at_end(books: Books) -> Iterator[Violation]:
+    """Whoever sent what has ended knows it; where clients say what they were told at all."""
+    if not books.kinds["outcome"]:
+        return
+    for name, envelope in books.envelopes.items():
+        if envelope.outcome or not envelope.submitted or books.forgot(envelope.submitted_at, envelope.submitted):
+            continue  # what its sender's node does not know any more, nobody is left to be told
+        ended = envelope.dead or (envelope.delivered if books.stands(envelope) else 0)
+        if ended:
+            yield Violation("I3", f"{name} ended and its sender was not told", (envelope.submitted, ended))
 
 
 def i6_no_invention(books: Books, event: Event) -> Violation | None:
@@ -107,11 +122,11 @@ def i6_no_invention(books: Books, event: Event) -> Violation | None:
     if event.get("reason") == "daemon" and books.forgot(event["node"], envelope.submitted):
         return None  # what a node says by itself, and said before in words that it has forgotten
     if "hash" in event and envelope.hash not in {0, number_of(event["hash"])}:
-        name = books.name(event)
-        return Violation("I6", f"{name} is {event['hash']} at {event['node']} and something else elsewhere", (name,))
+        sentence = f"{books.name(event)} is {event['hash'][:16]}… at {event['node']} and something else elsewhere"
+        return Violation("I6", sentence, (envelope.hash_line, books.line))
     if isinstance(value, str) and envelope.digest not in {0, number_of(value)}:
-        name = books.name(event)
-        return Violation("I6", f"{name} has other content at its actor than at its client", (name,))
+        sentence = f"{books.name(event)} has other content at its actor than at its client"
+        return Violation("I6", sentence, (envelope.digest_line, books.line))
     return None
 
 
@@ -124,7 +139,9 @@ def i6_no_invention_at_end(books: Books) -> Iterator[Violation]:
         origin = name.rpartition(" ")[0]
         unheard[origin] -= 1
         if unheard[origin] < 0:
-            yield Violation("I6", f"{name} was delivered and nobody submitted it", (name,))
+            yield Violation(
+                "I6", f"{name} was delivered and nobody submitted it", (envelope.delivered or envelope.claimed,)
+            )
 
 
 def i9_replay(books: Books, event: Event) -> Violation | None:
@@ -133,12 +150,13 @@ def i9_replay(books: Books, event: Event) -> Violation | None:
         return None
     envelope, node = books.envelope(event), event["node"]
     before = [(kind, line) for _, kind, line in envelope.decisions(node)]
-    name = books.name(event)
     if event["ev"] == "accept":
-        if any(kind == "accept" and line > books.last_loss for kind, line in before):
-            return Violation("I9", f"{node} accepted {name} twice", (name,), kinds=frozenset(("link_rx", "accept")))
+        first = next((line for kind, line in before if kind == "accept" and line > books.last_loss), 0)
+        if first:
+            return Violation("I9", f"{node} accepted {books.name(event)} twice", (first, books.line))
     elif event.get("reason") == "duplicate" and not before:
-        return Violation("I9", f"{node} called {name} a duplicate and had never decided on it", (name,))
+        sentence = f"{node} called {books.name(event)} a duplicate and had never decided on it"
+        return Violation("I9", sentence, (books.line,))
     return None
 
 
@@ -151,5 +169,4 @@ def i12b_declared_loss_at_end(books: Books) -> Iterator[Violation]:
             books.exempt.append(name)  # both ends were restored
         elif envelope.outcome != "in_doubt(restored)":
             loss = books.forgot(envelope.delivered_at, envelope.delivered)
-            sentence = f"{name} was lost by a restore and nobody was told"
-            yield Violation("I12b", sentence, (name,), kinds=FATE, lines=(loss,))
+            yield Violation("I12b", f"{name} was lost by a restore and nobody was told", (envelope.delivered, loss))

@@ -20,7 +20,9 @@ HANDLES = ("fds", "tasks", "threads", "children")
 @dataclass
 class Figures:
     bounds: dict[str, int] = field(default_factory=dict)
+    bounds_line: int = 0
     base: dict[str, int] = field(default_factory=dict)
+    base_line: int = 0
     idle: dict[str, int] | None = None
     # For the fit of rss over reconnects: count, sums, and the lines at its ends.
     fit: list[float] = field(default_factory=lambda: [0.0] * 5)
@@ -50,8 +52,9 @@ class Gauges:
             figures = self.of(event)
             if reason == "bounds":
                 figures.bounds.update(value)
+                figures.bounds_line = line
             elif reason == "base":
-                figures.base = value
+                figures.base, figures.base_line = value, line
             elif reason == "idle" and figures.idle is None:
                 figures.idle = {**value, "line": line}
             if "rss" in value and "reconnects" in value:
@@ -73,7 +76,7 @@ def i17_memory(gauges: Gauges, event: Event, line: int) -> Violation | None:
     if value["rss"] <= allowed:
         return None
     sentence = f"{event['node']} holds {value['rss']} bytes of memory; {value.get('links', 0)} links allow {allowed}"
-    return Violation("I17", sentence, lines=(line,))
+    return Violation("I17", sentence, (figures.bounds_line, line))
 
 
 def i17_memory_at_end(gauges: Gauges) -> Iterator[Violation]:
@@ -84,7 +87,7 @@ def i17_memory_at_end(gauges: Gauges) -> Iterator[Violation]:
         slope = (count * xy - x * y) / (count * xx - x * x)
         if slope > SLOPE_BYTES_PER_RECONNECT:
             sentence = f"the memory of {node} grows by {slope:.0f} bytes with each reconnect"
-            yield Violation("I17", sentence, lines=(figures.first[0], figures.last[0]))
+            yield Violation("I17", sentence, (figures.first[0], figures.last[0]))
 
 
 def i18_disk(gauges: Gauges, event: Event, line: int) -> Violation | None:
@@ -92,10 +95,11 @@ def i18_disk(gauges: Gauges, event: Event, line: int) -> Violation | None:
     for what in ("state", "wal"):
         cap = figures.bounds.get(f"{what}_cap")
         if cap is not None and value.get(what, 0) > cap:
-            return Violation("I18", f"{node} has {value[what]} bytes of {what}; its cap is {cap}", lines=(line,))
+            sentence = f"{node} has {value[what]} bytes of {what}; its cap is {cap}"
+            return Violation("I18", sentence, (figures.bounds_line, line))
     if event.get("reason") == "idle" and figures.idle is not None and value["state"] > figures.idle["state"]:
         sentence = f"{node} has nothing to do and grew from {figures.idle['state']} to {value['state']} bytes of state"
-        return Violation("I18", sentence, lines=(figures.idle["line"], line))
+        return Violation("I18", sentence, (figures.idle["line"], line))
     return None
 
 
@@ -105,26 +109,30 @@ def i19_handles(gauges: Gauges, event: Event, line: int) -> Violation | None:
     for what in HANDLES:
         have, cap, base = value.get(what, 0), figures.bounds.get(what), figures.base.get(what)
         if cap is not None and have > cap:
-            return Violation("I19", f"{event['node']} has {have} {what}; its cap is {cap}", lines=(line,))
+            sentence = f"{event['node']} has {have} {what}; its cap is {cap}"
+            return Violation("I19", sentence, (figures.bounds_line, line))
         if drained and base is not None and have > base:
-            return Violation("I19", f"{event['node']} kept {have} {what} after the drain, of {base}", lines=(line,))
+            sentence = f"{event['node']} kept {have} {what} after the drain, of {base}"
+            return Violation("I19", sentence, (figures.base_line, line))
     return None
 
 
 def i21_quarantine(gauges: Gauges, event: Event, line: int) -> Violation | None:
     name = (event["node"], event.get("key", ""))
     if event["ev"] == "gauge":
-        cap, have = gauges.of(event).bounds.get("quarantine"), event["value"].get("quarantine", 0)
+        figures, have = gauges.of(event), event["value"].get("quarantine", 0)
+        cap = figures.bounds.get("quarantine")
         if cap is not None and have > cap:
-            return Violation("I21", f"{name[0]} keeps {have} files in quarantine; its cap is {cap}", lines=(line,))
+            sentence = f"{name[0]} keeps {have} files in quarantine; its cap is {cap}"
+            return Violation("I21", sentence, (figures.bounds_line, line))
     elif name in gauges.kept and gauges.dropped.get(name, 0) < gauges.kept[name]:
-        return Violation("I21", f"{name[1]!r} was looked at again after it was quarantined", lines=(line,))
+        return Violation("I21", f"{name[1]!r} was looked at again after it was quarantined", (gauges.kept[name], line))
     elif not event.get("reason"):
-        return Violation("I21", f"{name[1]!r} was quarantined without a reason", lines=(line,))
+        return Violation("I21", f"{name[1]!r} was quarantined without a reason", (line,))
     return None
 
 
 def i21_quarantine_at_end(gauges: Gauges) -> Iterator[Violation]:
     for (node, name), line in gauges.dropped.items():
         if gauges.kept.get((node, name), 0) < line:
-            yield Violation("I21", f"the hostile file {name!r} at {node} was never quarantined", lines=(line,))
+            yield Violation("I21", f"the hostile file {name!r} at {node} was never quarantined", (line,))

@@ -90,9 +90,9 @@ def i22_progress(progress: Progress, books: Books, event: Event) -> Violation | 
     if waited > STUCK_NS:
         where = node_in(envelope.dest, envelope.submitted_at)
         sentence = f"{head.open} envelopes for {where} stood still for {waited / 1e9:.0f} s in good weather"
-        return Violation("I22", sentence, (name,), lines=(head.moved_line, books.line))
+        return Violation("I22", sentence, (head.moved_line, books.line))
     line, since, within = progress.healed
     if line and envelope.submitted < line and event["t"] > since + within:
         sentence = f"{name} ended {(event['t'] - since) / 1e9:.0f} s after all was healed"
-        return Violation("I22", sentence, (name,), lines=(line, books.line))
+        return Violation("I22", sentence, (envelope.submitted, line, books.line))
     return None

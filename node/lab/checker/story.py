@@ -1,4 +1,4 @@
-"""A violation, and how it is told: the invariant, a sentence, and the events that it is about, no others."""
+"""A violation, and how it is told: the invariant, a sentence, and the events without which the break is not seen."""
 
 from __future__ import annotations
 
@@ -12,92 +12,71 @@ from netsky.node.lab.checker.lines import Event
 Class = Literal["safety", "liveness"]
 """What must never happen, whatever goes wrong; and what must happen in time once nothing goes wrong any more."""
 
-STORY_LINES_MAX = 24
-_DEATHS = frozenset(("crash", "power_cut", "start", "backup"))
+_TOLD = ("id", "origin", "link", "ln", "epoch", "n", "dest", "reason", "key", "fence", "hash", "value")
+
+Number = tuple[str, str, int, int]
+"""Link, lane, life and number."""
 
 
 @dataclass(frozen=True, slots=True)
 class Violation:
     rule: str
     sentence: str
-    ids: tuple[str, ...] = ()  # envelopes, as (origin id)
-    numbers: tuple[tuple[str, str, int, int], ...] = ()  # link, lane, life, number
-    kinds: frozenset[str] | None = None  # of the events told; None: all
-    lines: tuple[int, ...] = ()  # besides
-    class_: Class = "safety"  # of the rule that found it
+    lines: tuple[int, ...] = ()
+    """Of the history, in any order; 0 is none."""
+    number: Number | None = None
+    """And the first line that gave this number to a leaf."""
+    class_: Class = "safety"
+    """Of the rule that found it."""
 
 
 @dataclass
 class Story:
     violation: Violation
     told: list[tuple[int, Event]] = field(default_factory=list)
+    names: dict[str, str] = field(default_factory=dict)  # key of a node -> its name
+    since: int = 0  # when the history began
 
     def text(self) -> str:
-        told = self.told
-        lines = [f"{self.violation.rule}: {self.violation.sentence}"]
-        if len(told) > STORY_LINES_MAX:
-            half = STORY_LINES_MAX // 2
-            lines += [_event_text(*one) for one in told[:half]]
-            lines.append(f"  … {len(told) - 2 * half} more …")
-            told = told[-half:]
-        return "\n".join(lines + [_event_text(*one) for one in told])
+        head = f"{self.violation.rule}: {self.violation.sentence}"
+        return "\n".join([head, *(self._line(*one) for one in self.told)])
+
+    def _line(self, line: int, event: Event) -> str:
+        seconds = (event["t"] - self.since) / 1e9
+        who = f"{event.get('node', '-')}/{event.get('boot', 0)} {event.get('by', '-')}"
+        words = " ".join(f"{name}={self._short(event[name])}" for name in _TOLD if name in event)
+        return f"  {line:>8} {seconds:>10.3f} {who:<18} {event['ev']:<12} {words}".rstrip()
+
+    def _short(self, value: object) -> str:
+        if isinstance(value, dict):
+            return json.dumps({name: self._short(one) for name, one in value.items()})
+        text = value if isinstance(value, str) else json.dumps(value)
+        text = self.names.get(text, text)
+        return ascii(text)[1:-1] if len(text) <= 48 else f"{text[:16]}…"
 
 
 def tell(violations: Sequence[Violation], again: Callable[[], Iterable[Event]], names: dict[str, str]) -> list[Story]:
     """Reads the history once more and picks out what belongs to each; the books kept no events."""
-    stories = [Story(violation) for violation in violations]
+    stories = [Story(violation, names=names) for violation in violations]
     if not stories:
         return stories
-    wanted: dict[object, list[Story]] = {}
+    by_line: dict[int, list[Story]] = {}
+    by_number: dict[Number, list[Story]] = {}
     for story in stories:
-        for key in (*story.violation.ids, *story.violation.numbers, *story.violation.lines):
-            wanted.setdefault(key, []).append(story)
-    deaths: list[tuple[int, Event]] = []
+        for line in sorted({*story.violation.lines} - {0}):
+            by_line.setdefault(line, []).append(story)
+        if story.violation.number is not None:
+            by_number.setdefault(story.violation.number, []).append(story)
+    since: int | None = None
     for line, event in enumerate(again(), 1):
-        if event["ev"] in _DEATHS and "link" not in event:
-            deaths.append((line, event))
-        for key in _keys(line, event, names):
-            for story in wanted.get(key, ()):
-                kinds = story.violation.kinds
-                if (key == line or kinds is None or event["ev"] in kinds) and (line, event) not in story.told[-1:]:
+        since = event["t"] if since is None else since
+        for story in by_line.get(line, ()):
+            story.told.append((line, event))
+        if by_number and "hash" in event and "n" in event and "link" in event:
+            found = by_number.pop((event["link"], event.get("ln", ""), event.get("epoch", 0), event["n"]), ())
+            for story in found:
+                if line not in story.violation.lines:
                     story.told.append((line, event))
     for story in stories:
-        _add_deaths(story, deaths)
+        story.since = since or 0
     return stories
-
-
-def _keys(line: int, event: Event, names: dict[str, str]) -> Iterable[object]:
-    yield line
-    if "id" in event:
-        origin = event.get("origin", "")
-        yield f"{names.get(origin, origin)} {event['id']}"
-    if "link" in event and "n" in event:
-        yield (event["link"], event.get("ln", ""), event.get("epoch", 0), event["n"])
-
-
-def _add_deaths(story: Story, deaths: list[tuple[int, Event]]) -> None:
-    """Nodes in the story that died in the middle of it."""
-    if not story.told:
-        return
-    nodes = {event["node"] for _, event in story.told if "node" in event}
-    first, last = story.told[0][0], story.told[-1][0]
-    known = {line for line, _ in story.told}
-    story.told += [
-        (line, event)
-        for line, event in deaths
-        if first < line < last and event.get("node") in nodes and line not in known
-    ]
-    story.told.sort(key=lambda one: one[0])
-
-
-def _event_text(line: int, event: Event) -> str:
-    rest = {name: value for name, value in event.items() if name not in {"t", "node", "ev", "by", "boot"}}
-    seconds = event["t"] / 1e9
-    who = f"{event.get('node', '-')}/{event.get('boot', 0)} {event.get('by', '-')}"
-    words = " ".join(f"{name}={_short(value)}" for name, value in rest.items())
-    return f"  {line:>8} {seconds:.6f} {who:<20} {event['ev']:<14} {words}"
-
-
-def _short(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value)
-    return text if len(text) <= 48 else text[:16] + "…"

@@ -48,9 +48,11 @@ class State:
         trusted = ("accept", "deliver")
         return (
             Rule("I1", "no loss", ("archive",), of(delivery.i1_no_loss)),
+            Rule("I1", "no loss", ("submit_ok",), None, end(delivery.i1_doubted_at_end)),
             Rule("I1", "no loss", ("submit_ok",), None, end(delivery.i1_no_loss_at_end), "liveness"),
             Rule("I2", "no duplicate", ("deliver", "claim"), of(delivery.i2_no_duplicate)),
             Rule("I3", "one end", ("outcome",), of(delivery.i3_one_end), end(delivery.i3_one_end_at_end)),
+            Rule("I3", "one end", ("outcome",), None, end(delivery.i3_told_at_end), "liveness"),
             Rule("I4", "order", ("deliver",), of(streams.i4_order)),
             Rule("I5", "no gap", NUMBERS, of(streams.i5_no_gap)),
             Rule("I6", "no invention", ("submit_ok", "deliver", "claim"), of(delivery.i6_no_invention),
@@ -67,10 +69,11 @@ class State:
                  partial(gauges.i17_memory_at_end, self.gauges)),
             Rule("I18", "disk", ("gauge",), measured(gauges.i18_disk)),
             Rule("I19", "handles", ("gauge",), measured(gauges.i19_handles)),
-            Rule("I20", "books balance", (*NUMBERS, "gauge"), of(streams.i20_books_balance),
-                 end(streams.i20_books_balance_at_end)),
-            Rule("I21", "quarantine", ("quarantine", "gauge"), measured(gauges.i21_quarantine),
-                 partial(gauges.i21_quarantine_at_end, self.gauges)),
+            Rule("I20", "books balance", (*NUMBERS, "gauge"), of(streams.i20_books_balance)),
+            Rule("I20", "books balance", ("link_rx",), None, end(streams.i20_books_balance_at_end), "liveness"),
+            Rule("I21", "quarantine", ("quarantine", "gauge"), measured(gauges.i21_quarantine)),
+            Rule("I21", "quarantine", ("quarantine", "gauge"), None,
+                 partial(gauges.i21_quarantine_at_end, self.gauges), "liveness"),
             Rule("I22", "progress", ("deliver", "dead_letter"),
                  partial(progress.i22_progress, self.progress, books), None, "liveness"),
         )  # fmt: skip
@@ -83,7 +86,7 @@ class State:
         if kind in _GAUGES:
             self.gauges.enter(event, self.books.line)
         elif kind == "proof":
-            self.proofs.enter(event)
+            self.proofs.enter(event, self.books.line)
 
 
 _PROGRESS = frozenset(("fault", "heal", "crash", "power_cut", "start", "submit_ok", "deliver", "dead_letter"))

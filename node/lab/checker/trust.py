@@ -20,7 +20,7 @@ from netsky.node.lab.checker.lines import Event
 from netsky.node.lab.checker.story import Violation
 
 LANES = {"reply": 1, "work": 2}
-KINDS = frozenset(("submit_ok", "accept"))
+REVOKED = "its origin's key was not enrolled then, or revoked"
 SKEW_NS = 300 * 10**9
 Verify = Callable[[bytes, bytes, bytes], bool]  # key, signature, what was signed
 
@@ -68,11 +68,16 @@ class Proofs:
     def __init__(self, verify: Verify = ed25519) -> None:
         self._verify = verify
         self._known: dict[str, Proof | None] = {}
+        self._lines: dict[str, int] = {}
         self.without = 0  # accepts over a link that named none
 
-    def enter(self, event: Event) -> None:
-        if event["ev"] == "proof":
-            self._known[event["key"]] = open_proof(event["value"], self._verify)
+    def enter(self, event: Event, line: int) -> None:
+        self._known[event["key"]] = open_proof(event["value"], self._verify)
+        self._lines[event["key"]] = line
+
+    def line(self, event: Event, what: str) -> int:
+        value = event.get("value")
+        return self._lines.get(value[what], 0) if isinstance(value, dict) and what in value else 0
 
     def named(self, event: Event, what: str) -> Proof | None:
         value = event.get("value")
@@ -85,11 +90,13 @@ def i10_origin(proofs: Proofs, books: Books, event: Event) -> Violation | None:
     if not books.kinds["proof"]:
         proofs.without += 1
         return None
-    sentence = _origin_fault(proofs.named(event, "seal"), books, event)
+    proof = proofs.named(event, "seal")
+    sentence = _origin_fault(proof, books, event)
     if sentence is None:
         return None
-    name = books.name(event)
-    return Violation("I10", f"{event['node']} accepted {name}: {sentence}", (name,), kinds=KINDS, lines=(books.line,))
+    said = books.node(event["node"]).trust_lines.get(proof.key, 0) if proof is not None and sentence == REVOKED else 0
+    sentence = f"{event['node']} accepted {books.name(event)}: {sentence}"
+    return Violation("I10", sentence, (proofs.line(event, "seal"), said, books.line))
 
 
 def _accepted_before(books: Books, event: Event) -> bool:
@@ -112,7 +119,7 @@ def _origin_fault(proof: Proof | None, books: Books, event: Event) -> str | None
         return "its leaf is not in the batch that was sealed"
     enrolled = books.node(event["node"]).enrolled
     if enrolled and not enrolled.get(proof.key, False):
-        return "its origin's key was not enrolled then, or revoked"
+        return REVOKED
     return None
 
 
@@ -126,8 +133,9 @@ def i11_routed_only(proofs: Proofs, books: Books, event: Event) -> Violation | N
     sentence = "there is no route for it" if route is None else _route_fault(route, seal, node, event)
     if sentence is None:
         return None
-    name = books.name(event)
-    return Violation("I11", f"{event['node']} accepted {name}: {sentence}", (name,), kinds=KINDS, lines=(books.line,))
+    by_batch = route is not None and _route_fault(route, None, node, event) != sentence
+    lines = (node.root_line, proofs.line(event, "seal") if by_batch else 0, proofs.line(event, "route"), books.line)
+    return Violation("I11", f"{event['node']} accepted {books.name(event)}: {sentence}", lines)
 
 
 def _route_fault(route: Proof, seal: Proof | None, node: Node, event: Event) -> str | None:
