@@ -247,7 +247,9 @@ class MemoryNetwork:
         self._timers.later(trio.current_time() + IDLE_SECONDS, partial(self._time_out, one, other))
 
     def isolate(self, node: bytes) -> None:
-        for other in sorted({one.key for one in self.places.values()} - {node}):
+        """From all whose way it ever was, be they down just now."""
+        known = {one.key for one in self.places.values()} | {end for ends in self._ways for end in ends}
+        for other in sorted(known - {node}):
             self.part(node, other)
 
     def clog(self, sender: bytes, receiver: bytes) -> None:

@@ -122,8 +122,8 @@ class Trouble:
             mark.touch()
             time.sleep(SLOW_DISK_SECONDS)
             self.count["killed with a slow disk"] += 1
-        self.note(machine.name, "crash")
         machine.kill()
+        self.note(machine.name, "crash")  # once it is dead: it says nothing after that
         mark.unlink(missing_ok=True)
         self.count[machine.name] += 1
         time.sleep(down_seconds)
@@ -168,8 +168,8 @@ class Trouble:
     def restore(self, machine: Machine, file: str) -> None:
         """The machine fails with all that is on it, and is put back from that backup; the rest of its home is there."""
         self._people.rest(machine.name)
-        self.note(machine.name, "crash")
         machine.kill()
+        self.note(machine.name, "crash")
         self._gauges.forget(machine)
         kept = machine.netsky("restore", file)["kept"]
         machine.set_aside(kept, time.time_ns())

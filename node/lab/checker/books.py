@@ -22,12 +22,13 @@ class Envelope:
     __slots__ = (
         *("archived", "claimed", "dead", "dead_reason", "delivered", "delivered_at", "dest", "digest", "digest_line"),
         *("hash", "hash_line", "judged", "outcome", "outcome_line", "outcome_t", "submitted", "submitted_at"),
+        *("word", "word_line"),
     )
 
     def __init__(self) -> None:
         self.submitted = self.delivered = self.dead = self.claimed = self.archived = 0
-        self.outcome_line = self.outcome_t = 0
-        self.submitted_at = self.delivered_at = self.dead_reason = self.outcome = self.dest = ""
+        self.outcome_line = self.outcome_t = self.word_line = 0
+        self.submitted_at = self.delivered_at = self.dead_reason = self.outcome = self.dest = self.word = ""
         self.hash = self.hash_line = self.digest = self.digest_line = 0
         self.judged: tuple[str | int, ...] = ()  # what nodes did with it, flat: node, event, line, node, event, line …
 
@@ -245,9 +246,19 @@ class Books:
 
     def _outcome(self, event: Event) -> None:
         if event.get("by") == "node" and "link" in event:
-            return  # on its way through; only what its sender was told counts
+            self._word(event)
+            return
         found = self.envelope(event)
         found.outcome, found.outcome_line, found.outcome_t = intern(event.get("reason", "")), self.line, event["t"]
+
+    def _word(self, event: Event) -> None:
+        """On its way through, or at the node of its sender; only what that was told by it counts as the outcome."""
+        origin, told = event["origin"], event.get("reason", "")
+        if self.names.get(origin, origin) != event["node"]:
+            return
+        found = self.envelope(event)
+        if told not in found.word.split():
+            found.word, found.word_line = intern(f"{found.word} {told}".strip()), self.line
 
     def _claim(self, event: Event) -> None:
         found = self.envelope(event)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
 
-from netsky.node.lab.checker import delivery, gauges, progress, streams, trust
+from netsky.node.lab.checker import delivery, gauges, progress, streams, trust, witnesses
 from netsky.node.lab.checker.books import Books
 from netsky.node.lab.checker.lines import Event
 from netsky.node.lab.checker.story import Class, Violation
@@ -32,6 +32,7 @@ class State:
         self.gauges = gauges.Gauges()
         self.progress = progress.Progress()
         self.proofs = trust.Proofs(verify)
+        self.witnesses = witnesses.Witnesses()
 
     def rules(self) -> tuple[Rule, ...]:
         books, proofs = self.books, self.proofs
@@ -44,6 +45,9 @@ class State:
 
         def measured(function: Callable[[gauges.Gauges, Event, int], Violation | None]) -> Each:
             return lambda event: function(self.gauges, event, books.line) if _figures(event) else None
+
+        def told(function: Callable[[witnesses.Witnesses, Books, Event], Violation | None]) -> Each:
+            return partial(function, self.witnesses, books)
 
         trusted = ("accept", "deliver")
         return (
@@ -76,6 +80,11 @@ class State:
                  partial(gauges.i21_quarantine_at_end, self.gauges), "liveness"),
             Rule("I22", "progress", ("deliver", "dead_letter"),
                  partial(progress.i22_progress, self.progress, books), None, "liveness"),
+            Rule("I31", "witnesses agree", _SPOKEN, told(witnesses.i31_dead_are_silent)),
+            Rule("I31", "witnesses agree", ("link_rx",), told(witnesses.i31_parted_carries_nothing)),
+            Rule("I31", "witnesses agree", ("deliver", "claim"), of(witnesses.i31_one_place)),
+            Rule("I31", "witnesses agree", ("submit_ok",), told(witnesses.i31_one_id_per_key)),
+            Rule("I31", "witnesses agree", ("outcome",), None, end(witnesses.i31_told_as_it_came_at_end)),
         )  # fmt: skip
 
     def enter(self, event: Event) -> None:
@@ -87,9 +96,13 @@ class State:
             self.gauges.enter(event, self.books.line)
         elif kind == "proof":
             self.proofs.enter(event, self.books.line)
+        if kind in _WITNESSES:
+            self.witnesses.enter(self.books, event)
 
 
 _PROGRESS = frozenset(("fault", "heal", "crash", "power_cut", "start", "submit_ok", "deliver", "dead_letter"))
+_WITNESSES = frozenset(("start", "crash", "power_cut", "submit_ok", "link_tx", "fault", "heal"))
+_SPOKEN = ("link_tx", "link_rx", "link_ack_tx", "link_ack_rx", "accept", "deliver", "refuse", "outcome", "trust_set")
 _GAUGES = frozenset(("gauge", "quarantine", "submit_call"))
 
 

@@ -147,11 +147,35 @@ def figures(**values: int) -> Spoil:
     return add(ev="gauge", node="netsky0", by="test", value=values)
 
 
+def forgetful(events: list[Event]) -> None:
+    """Nothing of the restore, nor of what comes after it."""
+    del events[where(events, ev="submit_ok", id="b0") :]
+
+
+def word(id_: str, reason: str) -> Spoil:
+    """The reply lane brings this to the node of its sender."""
+    return add(
+        {"ev": "submit_ok", "id": id_}, ev="outcome", node="netsky1", id=id_, origin=NAMES[1].hex(), reason=reason,
+        link="netsky0>netsky1", ln="reply", epoch=1,
+    )  # fmt: skip
+
+
+def later_life(node: str) -> Spoil:
+    """From its second start on, what this node says is said by life 2."""
+
+    def spoil(events: list[Event]) -> None:
+        for event in events[where(events, ev="start", node=node, boot=2) :]:
+            if event["node"] == node and event["by"] == "node":
+                event["boot"] = 2
+
+    return spoil
+
+
 PLANTED: dict[str, tuple[str, Spoil]] = {
     "an accepted envelope that goes nowhere": (
         "I1", add(ev="submit_ok", node="netsky1", by="client", id="lost", origin="netsky1", dest="agent0@netsky2")),
     "in doubt, and no machine was lost": (
-        "I1", both(lambda events: events.__delitem__(slice(where(events, ev="submit_ok", id="b0"), None)),
+        "I1", both(forgetful,
                    add(ev="submit_ok", node="netsky1", by="client", id="d", origin="netsky1", dest="agent0@netsky2"),
                    add(ev="outcome", node="netsky1", by="client", id="d", origin="netsky1", reason="in_doubt(lost)"))),
     "delivered, and its actor never saw it": (
@@ -257,4 +281,26 @@ PLANTED: dict[str, tuple[str, Spoil]] = {
         "I22", both(add({"ev": "submit_ok", "id": "a4"}, ev="fault", node="netsky1", by="network", key="storm"),
                     add({"ev": "fault", "key": "storm"}, ev="heal", node="netsky1", by="network", key="storm",
                         value=0.5))),
+    "a dead life that speaks": (
+        "I31", both(add({"ev": "submit_ok", "id": "a4"}, ev="crash", node="netsky0", by="test"),
+                    add({"ev": "submit_ok", "id": "a3"}, ev="start", node="netsky0"))),
+    "sent and come while the way was parted": (
+        "I31", both(add({"ev": "submit_ok", "id": "a4"}, ev="fault", node="network", by="network", key="part 1",
+                        reason="part", link="netsky1>netsky0"),
+                    add({"ev": "deliver", "id": "a4"}, ev="heal", node="network", by="network", key="part 1"))),
+    "come to a node that was cut off from all": (
+        "I31", both(add({"ev": "submit_ok", "id": "b1"}, ev="fault", node="network", by="network", key="off 1",
+                        reason="isolate", link="netsky2>netsky1"),
+                    add({"ev": "deliver", "id": "b1"}, ev="heal", node="network", by="network", key="off 1",
+                        reason="isolate", link="netsky2>netsky1"))),
+    "delivered at another node than it was sent to": (
+        "I31", change({"dest": "agent0@netsky1"}, ev="submit_ok", id="b1")),
+    "shown to another actor than it was sent to": ("I31", change({"dest": "agent7@netsky0"}, ev="claim", id="a1")),
+    "one key and two envelopes": ("I31", change({"key": "a1"}, ev="submit_ok", id="a3")),
+    "a client told of another end than its node": ("I31", both(forgetful, word("b1", "dead(expired)"))),
+    "told dead, and its actor has it": (
+        "I31", both(forgetful, drop(ev="deliver", id="a4"),
+                    add({"ev": "accept", "id": "a4"}, ev="dead_letter", node="netsky0", id="a4", origin="netsky1",
+                        reason="expired"),
+                    change({"reason": "dead(expired)"}, ev="outcome", id="a4"))),
 }  # fmt: skip

@@ -21,11 +21,15 @@ from tests.node.lab.spoiled import (
     add,
     again,
     both,
+    change,
     drop,
     everything_later,
+    forgetful,
     judged,
+    later_life,
     nothing,
     untold,
+    word,
     written,
 )
 
@@ -55,6 +59,7 @@ def restored(node: str, key: str) -> Spoil:
 
 
 LATE = {"node": "netsky1", "id": "c1", "origin": "netsky1", "hash": "66" * 32}
+CUT_OFF = {"node": "network", "by": "network", "key": "part 1", "reason": "part", "link": "netsky0>netsky1"}
 STORM = {"node": "netsky1", "by": "network", "key": "storm"}
 HONEST: dict[str, Spoil] = {
     "received by a process that died before it could decide": both(
@@ -93,13 +98,36 @@ HONEST: dict[str, Spoil] = {
     "a node that says again what it had said, and the fate of what it speaks of more carefully": both(
         add(ev="backup", node="netsky1", by="test", key="early"),
         add(ev="outcome", node="netsky1", by="client", id="a2", origin="netsky1", reason="dead(no_actor)"),
-        add(ev="submit_ok", **LATE | {"reason": "daemon", "dest": "agent0@netsky2"}),
+        add(ev="submit_ok", **LATE | {"reason": "daemon", "dest": "agent0@netsky1"}),
         add(ev="deliver", **LATE),
         restored("netsky1", "early"),
         add(ev="outcome", node="netsky1", by="client", id="a2", origin="netsky1", reason="in_doubt(no_actor)"),
-        add(ev="submit_ok", **LATE | {"reason": "daemon", "dest": "agent0@netsky2", "hash": "67" * 32}),
+        add(ev="submit_ok", **LATE | {"reason": "daemon", "dest": "agent0@netsky1", "hash": "67" * 32}),
         add(ev="deliver", **LATE | {"hash": "67" * 32}),
         add(ev="outcome", node="netsky1", by="client", id="c1", origin="netsky1", reason="delivered")),
+    "sent before the way was parted, and come after": both(
+        add({"ev": "link_tx", "id": "a4"}, ev="fault", **CUT_OFF),
+        add({"ev": "deliver", "id": "a4"}, ev="heal", **CUT_OFF)),
+    "sent over a way that is parted the other way": both(
+        add({"ev": "submit_ok", "id": "a4"}, ev="fault", **CUT_OFF | {"reason": "one_way", "link": "netsky0>netsky1"}),
+        add({"ev": "deliver", "id": "a4"}, ev="heal", **CUT_OFF)),
+    "parted, healed, and sent": both(
+        add({"ev": "submit_ok", "id": "a4"}, ev="heal", **CUT_OFF),
+        add({"ev": "submit_ok", "id": "a4"}, ev="fault", **CUT_OFF)),
+    "a second life that says its start": both(
+        add({"ev": "submit_ok", "id": "a1"}, ev="start", node="netsky0", boot=2),
+        add({"ev": "submit_ok", "id": "a1"}, ev="crash", node="netsky0", by="test"),
+        add({"ev": "submit_ok", "id": "a1"}, ev="start", node="netsky0"),
+        later_life("netsky0")),
+    "in doubt by what the node of its sender decided itself": both(forgetful,
+        word("a2", "delivered"), change({"reason": "in_doubt(restored)"}, ev="outcome", id="a2", by="client")),
+    "asked again with one key, of a node that forgot the first time": both(
+        add(ev="backup", node="netsky1", by="test", key="early"),
+        add(ev="submit_ok", **LATE | {"by": "client", "key": "again", "dest": "agent0@netsky2"}),
+        restored("netsky1", "early"),
+        add(ev="submit_ok", **LATE | {"id": "c2", "by": "client", "key": "again", "dest": "agent0@netsky2"}),
+        add(ev="deliver", **LATE | {"id": "c2", "node": "netsky2"}),
+        add(ev="outcome", node="netsky1", by="client", id="c2", origin="netsky1", reason="delivered")),
     "a stream of which not every number is told": lambda events: untold(events, 2),
     "a life that both ends forgot": both(
         *(add(ev="backup", node=node, by="test", key="early") for node in ("netsky0", "netsky2")),
@@ -116,7 +144,7 @@ def test_no_false_alarm(spoil: Spoil, tmp_path: Path) -> None:
 
 
 def test_every_invariant_has_something_planted() -> None:
-    wanted = [f"I{number}" for number in (*range(1, 13), *range(17, 23))]
+    wanted = [f"I{number}" for number in (*range(1, 13), *range(17, 23), 31)]
     assert {invariant for invariant, _ in PLANTED.values()} == {*wanted, "I12b"}
 
 
