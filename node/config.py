@@ -13,6 +13,7 @@ from typing import Any
 from netsky.mesh.addresses import parse_address, relay_place
 from netsky.mesh.transport import TransportOptions
 from netsky.node import limits
+from netsky.node.bus.limits import SWEEP_MS, SWEEP_MS_MAX
 from netsky.node.errors import Usage
 from netsky.node.escalate.limits import COMMAND_WORDS_MAX, SILENT_SECONDS
 from netsky.node.escalate.place import command_of
@@ -38,6 +39,7 @@ class Config:
     archive_days: int = limits.ARCHIVE_AGE_NS // (86_400 * 10**9)
     archive_mib_max: int = limits.ARCHIVE_BYTES_MAX >> 20
     quarantine_files_max: int = limits.QUARANTINE_FILES_MAX
+    sweep_ms: int = SWEEP_MS
     observe_days: int = 30
     log_mib: int = limits.LOG_BYTES_MAX >> 20
     log_files: int = limits.LOG_FILES_MAX
@@ -61,6 +63,10 @@ class Config:
     @property
     def free_bytes_floor(self) -> int:
         return self.free_mib_floor << 20
+
+    @property
+    def sweep_ns(self) -> int:
+        return self.sweep_ms * 10**6
 
     @property
     def archive_age_ns(self) -> int:
@@ -93,6 +99,12 @@ KEYS = (
     Key("bus", "archive_days", "archive_days", "how long taken files are kept", 1, 3_650),
     Key("bus", "archive_mib_max", "archive_mib_max", "and how many MiB of them at most", 1, 1 << 30),
     Key("bus", "quarantine_max", "quarantine_files_max", "files kept per quarantine folder", 1, 100_000),
+    Key(
+        *("bus", "sweep_ms", "sweep_ms"),
+        "between two looks at actors' folders, for programs that move files and say nothing; on a node with none, "
+        "longer saves power",
+        *(50, SWEEP_MS_MAX),
+    ),
     Key("observe", "days", "observe_days", "how long rows that only explain (crashes, calls) are kept", 1, 3_650),
     Key("log", "mib", "log_mib", "size of one log file in MiB", 1, 1_024),
     Key("log", "files", "log_files", "how many of them", 1, 64),

@@ -13,7 +13,7 @@ ACTORS_MAX = 8
 """Actors with a program on one node: a laptop melts long before it runs out of names."""
 
 ACTORS_KNOWN_MAX = 128
-"""With a program or without: each has a socket and a folder that is looked at four times a second."""
+"""With a program or without: each has a socket and a folder that is looked at every `[bus] sweep_ms`."""
 
 WORKERS_MAX = 6
 """Workers among them: managers must always find room."""

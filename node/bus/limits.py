@@ -32,8 +32,8 @@ PROJECT_YIELD = 32
 FRESH_BYTES_MAX = 16 << 20
 """Committed envelopes kept in memory until they are projected; beyond it their rows are read back."""
 
-RETRY_SWEEPS_MAX = 20
-"""After failures the projector tries again in 1, 2, 4 … sweeps, at most every five seconds."""
+RETRY_NS_MAX = 5 * 10**9
+"""After failures the projector tries again in 1, 2, 4 … sweeps, and no later than this, or in the next sweep."""
 
 SCAN = 4_096
 """Directory entries looked at in one turn: a folder of a million files costs no more than one of four thousand."""
@@ -50,8 +50,14 @@ STRAY_AGE_NS = 600 * 10**9
 RECEIPTS_MAX = 1_000
 """Receipts of published consumers are left where they put them, the newest so many."""
 
-SWEEP_NS = 250 * 10**6
+SWEEP_MS = 250
 """Published consumers look at their folders this often; so do we."""
+
+SWEEP_MS_MAX = 10_000
+"""No longer: so long waits whoever moves files without a word to the node, and a disk that is full is seen as late."""
+
+SWEEP_YIELD = 16
+"""Actors' folders looked at before other tasks get a turn: under a millisecond."""
 
 SWEEP_PAUSE_FACTOR = 20
 """After a sweep that took long, a pause this many times as long: looking at full folders costs a busy bus at most 5 %

@@ -26,7 +26,6 @@ from netsky.node.bus.limits import (
     PROJECT_MARKS,
     PROJECT_SYNC_NS,
     PROJECT_YIELD,
-    RETRY_SWEEPS_MAX,
 )
 from netsky.node.bus.sealing import Fresh
 from netsky.node.db import inbox
@@ -95,11 +94,11 @@ class Projector:
         self._failed_now = False
         self._wake.set()
 
-    def retry(self) -> None:
-        """Called by every sweep: after failures another try is made, less and less often."""
+    def retry(self, sweeps_max: int) -> None:
+        """Called by every sweep: after failures another try is made, less and less often, at last after so many."""
         if self.fault is None:
             return
-        self._sweeps_to_wait -= 1
+        self._sweeps_to_wait = min(self._sweeps_to_wait, sweeps_max) - 1
         if self._sweeps_to_wait <= 0:
             self.reload()
 
@@ -206,7 +205,7 @@ class Projector:
             self._failed_passes, self.fault = 0, None
             return
         self._failed_now = False
-        self._sweeps_to_wait = min(2**self._failed_passes, RETRY_SWEEPS_MAX)
+        self._sweeps_to_wait = 2**self._failed_passes
         self._failed_passes = min(self._failed_passes + 1, 16)
 
     async def _write(self, actor: str, batch: Sequence[Fresh], new: bool) -> list[int]:

@@ -1,4 +1,4 @@
-"""The sweep: every 250 ms a look at each actor's folder, and work only where time stamps say that something moved."""
+"""The sweep: at `[bus] sweep_ms` a look at each actor's folder, and work where time stamps say that something moved."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from netsky.node.bus import notice
 from netsky.node.bus.door import Door
 from netsky.node.bus.folders import FOLDERS, PROCESSED, Channel, open_channel
 from netsky.node.bus.intake import Intake, Taken
-from netsky.node.bus.limits import SCAN, SWEEP_NS, SWEEP_PAUSE_FACTOR, SWEEP_PAUSE_NS_MAX
+from netsky.node.bus.limits import RETRY_NS_MAX, SCAN, SWEEP_PAUSE_FACTOR, SWEEP_PAUSE_NS_MAX, SWEEP_YIELD
 from netsky.node.bus.project import Projector, Store, Told
 from netsky.node.config import Config
 from netsky.node.errors import NetskyError, TryLater
@@ -61,10 +61,12 @@ class Sweep:
     async def run(self) -> None:
         while True:
             began = self._time.monotonic()
-            if not await self.turn():
+            if await self.turn():
+                await trio.lowlevel.checkpoint()
+            else:
                 ended = self._time.monotonic()
                 pause = min((ended - began) * SWEEP_PAUSE_FACTOR, SWEEP_PAUSE_NS_MAX)
-                await self._time.sleep_until(max(began + SWEEP_NS, ended + pause))
+                await self._time.sleep_until(max(began + self._config().sweep_ns, ended + pause))
 
     @property
     def faults(self) -> dict[str, str]:
@@ -73,25 +75,20 @@ class Sweep:
 
     async def turn(self) -> bool:
         """One look at everything. True if there is more to do at once."""
-        self._projector.retry()
+        self._projector.retry(RETRY_NS_MAX // self._config().sweep_ns)
         try:
             self.look_at_disk()
-            actors = actors_with_folders(self._files, self._channels)
+            channels = self._files.open_folder(self._channels)
         except (OSError, HostileFile) as error:
             self._fault(self._channels, error)
             return False
-        self._forget_faults({self._channels} | self._faults.keys() - {self._path(actor) for actor in actors})
-        more = False
-        for actor in actors:
-            try:
-                more |= await self._look(actor)
-                self._forget_faults({self._path(actor)})
-            except TryLater:
-                more = False  # a full disk: the next turn tries again
-            except (OSError, HostileFile, NetskyError) as error:
-                self._fault(self._path(actor), error)
-            await trio.lowlevel.checkpoint()
-        return more
+        try:
+            return await self._look_at_all(channels)
+        except (OSError, HostileFile) as error:
+            self._fault(self._channels, error)
+            return False
+        finally:
+            self._files.close(channels)
 
     async def intake_of(self, actor: str) -> Taken:
         """For whoever asks at once."""
@@ -113,9 +110,29 @@ class Sweep:
             self._told.event("disk_low" if low else "disk_recovered", free=free, floor=floor)
         self._door.disk_low = low
 
-    async def _look(self, actor: str) -> bool:
+    async def _look_at_all(self, channels: int) -> bool:
+        actors = _actors_in(self._files, channels)
+        if self._faults:
+            self._forget_faults({self._channels} | self._faults.keys() - {self._path(actor) for actor in actors})
+        more = False
+        for count, actor in enumerate(actors, 1):
+            try:
+                more |= await self._look(actor, channels)
+                if self._faults:
+                    self._forget_faults({self._path(actor)})
+            except TryLater:
+                more = False  # a full disk: the next turn tries again
+            except (OSError, HostileFile, NetskyError) as error:
+                self._fault(self._path(actor), error)
+            if count % SWEEP_YIELD == 0:
+                await trio.lowlevel.checkpoint()
+        return more
+
+    async def _look(self, actor: str, channels: int) -> bool:
         look = self._looks.setdefault(actor, _Look())
-        marks = self._marks(actor)
+        marks = self._marks(actor, channels)
+        if marks == look.marks and not look.again and not look.waits:
+            return False
         changed = frozenset(folder for folder in marks if marks[folder] != look.marks.get(folder))
         due = changed | look.again
         if not due and not look.waits:
@@ -150,13 +167,9 @@ class Sweep:
                 self._projector.reload()
         return more
 
-    def _marks(self, actor: str) -> Marks:
+    def _marks(self, actor: str, channels: int) -> Marks:
         """Cheap enough for every turn: one folder opened, one look at each in it."""
-        channels = self._files.open_folder(self._channels)
-        try:
-            folder = self._files.open_folder(actor, channels)
-        finally:
-            self._files.close(channels)
+        folder = self._files.open_folder(actor, channels)
         try:
             found = {name: self._files.facts(folder, name) for name in (*FOLDERS, PROCESSED)}
         finally:
@@ -186,6 +199,10 @@ def actors_with_folders(files: Files, channels: str) -> list[str]:
     """Names under channels/ that are an actor's; anything else there is not ours to touch."""
     folder = files.open_folder(channels)
     try:
-        return [name for name in files.names(folder, SCAN, SCAN) if actor_invalid(name) is None]
+        return _actors_in(files, folder)
     finally:
         files.close(folder)
+
+
+def _actors_in(files: Files, channels: int) -> list[str]:
+    return [name for name in files.names(channels, SCAN, SCAN) if actor_invalid(name) is None]

@@ -64,6 +64,8 @@ def shown(limit: Limit) -> str:
         return f"{value} bytes"
     if limit.name.endswith("_NS"):
         return _span(value / 10**9)
+    if limit.name.endswith(("_MS", "_MS_MAX")):
+        return _span(value / 1_000)
     if "SECONDS" in limit.name:
         return _span(float(value))
     return str(value)

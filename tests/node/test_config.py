@@ -58,6 +58,7 @@ def test_every_key_stands_in_the_written_file_with_what_it_means() -> None:
         ("[bus]\ninbox_max = true", "[bus] inbox_max: must be a whole number"),
         ("[bus]\ninbox_max = 0", "[bus] inbox_max: must be from 1 to 100000"),
         ("[bus]\ninbox_max = 1.5", "[bus] inbox_max: must be a whole number"),
+        ("[bus]\nsweep_ms = 49", "[bus] sweep_ms: must be from 50 to 10000"),
         ("[link]\nbind = '127.0.0.1'", '[link] bind: must be "address:port"'),
         ("[link]\nbind = ':99999'", '[link] bind: must be "address:port"'),
         ("[link]\nbind = 'localhost:7000'", '[link] bind: must be "address:port" with an IP address'),

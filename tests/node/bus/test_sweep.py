@@ -1,4 +1,4 @@
-"""What a node notices by itself, at its start and four times a second."""
+"""What a node notices by itself, at its start and as often as its config says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from netsky.node.db import inbox
 from netsky.node.errors import Conflict, NotFound
 from netsky.node.seams.real_files import RealFiles
 
-from tests.node.bus.conftest import World, open_world
+from tests.node.bus.conftest import ShiftedTime, World, open_world
 
 OLD = (1_000_000_000, 1_000_000_000)
 
@@ -146,7 +146,7 @@ async def test_when_nothing_moved_nothing_is_opened(tmp_path: pathlib.Path) -> N
             await world.bus.sweep.turn()
         files.opened = 0
         await world.bus.sweep.turn()
-        assert files.opened == 3  # channels, and twice on the way to the one actor's folder
+        assert files.opened == 2  # channels, and the one actor's folder
 
 
 async def test_low_disk_is_told_once_and_its_end_too(tmp_path: pathlib.Path) -> None:
@@ -242,6 +242,33 @@ async def test_old_receipts_are_removed(world: World) -> None:
     await world.bus.prune()
     left = world.names("agent0", "outbox")
     assert (len(left), left[0]) == (1_000, "00010.receipt.json")
+
+
+class Slept(ShiftedTime):
+    """Nobody waits here: it is written down how long they would have."""
+
+    def __init__(self) -> None:
+        self.pauses: list[int] = []
+
+    def monotonic(self) -> int:
+        return 0
+
+    async def sleep_until(self, monotonic_ns: int) -> None:
+        self.pauses.append(monotonic_ns)
+        await trio.sleep_forever()
+
+
+@pytest.mark.parametrize(("config", "pause"), [(Config(), 250), (Config(sweep_ms=7_000), 7_000)])
+async def test_between_two_looks_passes_as_much_time_as_the_config_says(
+    tmp_path: pathlib.Path, config: Config, pause: int
+) -> None:
+    time = Slept()
+    async with open_world(tmp_path, config=config, time=time) as world, trio.open_nursery() as nursery:
+        nursery.start_soon(world.bus.sweep.run)
+        while not time.pauses:
+            await trio.lowlevel.checkpoint()
+        nursery.cancel_scope.cancel()
+    assert time.pauses == [pause * 10**6]
 
 
 async def test_projector_and_sweep_run_by_themselves(tmp_path: pathlib.Path) -> None:

@@ -308,7 +308,7 @@ class World:
 @pytest.fixture
 def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     """Looks that are about files and not about time come once a minute: these are stories of days."""
-    monkeypatch.setattr("netsky.node.bus.sweep.SWEEP_NS", 60 * QUICK)
+    monkeypatch.setattr("netsky.node.config.Config.sweep_ns", 60 * QUICK)
     monkeypatch.setattr("netsky.node.bus.sweep.SWEEP_PAUSE_NS_MAX", 60 * QUICK)
     monkeypatch.setattr("netsky.node.daemon.care.CONFIG_LOOK_NS", 600 * QUICK)
     monkeypatch.setattr("netsky.node.actors.hands.LOOK_SECONDS", 600.0)
