@@ -66,6 +66,9 @@ if TYPE_CHECKING:
     from netsky.node.config import Config
     from netsky.node.daemon.node import Watch
 
+_LOCK_PATIENCE_NS = 500_000_000
+_LOCK_POLL_NS = 20_000_000
+
 
 @dataclass(frozen=True, slots=True)
 class Surroundings:
@@ -82,7 +85,7 @@ async def open_node(home: Home, seams: Seams, around: Surroundings) -> AsyncIter
     """A node with its database open and its bus recovered, and no task running yet."""
     files = seams.files
     check_permissions(home, files)
-    lock = _locked(home, seams, around.pid)
+    lock = await _locked(home, seams, around.pid)
     try:
         live = LiveConfig(home, files)
         identity = read_identity(home, files, live.current)
@@ -107,10 +110,15 @@ async def open_node(home: Home, seams: Seams, around: Surroundings) -> AsyncIter
         _unlock(home, seams, lock)
 
 
-def _locked(home: Home, seams: Seams, pid: int) -> HomeLock:
-    lock = take_lock(home, seams.files)
-    if lock is None:
-        raise Conflict(f"a node runs already in {home.path}", next="netsky status", code="home_in_use")
+async def _locked(home: Home, seams: Seams, pid: int) -> HomeLock:
+    """Asked for a moment: `is_free` takes the lock to look, a child of whoever looks has it until its exec, and a
+    process that was killed until its last thread has ended."""
+    until = seams.time.monotonic() + _LOCK_PATIENCE_NS
+    while (lock := take_lock(home, seams.files)) is None:
+        now = seams.time.monotonic()
+        if now >= until:
+            raise Conflict(f"a node runs already in {home.path}", next="netsky status", code="home_in_use")
+        await seams.time.sleep_until(now + _LOCK_POLL_NS)
     text = json.dumps({"pid": pid, "started_at": seams.time.wall()})
     folder = seams.files.open_folder(home.path)
     try:

@@ -17,7 +17,7 @@ from netsky.node.daemon.node import Node
 from netsky.node.daemon.run import run
 from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.errors import Conflict
-from netsky.node.home import Home
+from netsky.node.home import Home, take_lock
 from netsky.node.init import init_home
 from netsky.node.lab.network import MemoryNetwork, MemoryTransport
 from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance, VirtualTime
@@ -236,6 +236,24 @@ async def test_a_second_node_on_the_same_home_is_refused_and_the_first_goes_on(
         first.set()
 
     await world.live_with(people)
+
+
+async def test_a_home_that_somebody_only_looks_at_is_waited_for(
+    world: World, autojump_clock: trio.testing.MockClock
+) -> None:
+    looking = take_lock(world.home, RealFiles())
+    assert looking is not None
+
+    async def people(node: Node) -> None:
+        del node
+        assert (await world.ask("ping"))["ok"]
+        world.stop.set()
+
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(world.live_with, people)
+        await trio.sleep(0.3)
+        assert world.node is None
+        looking.release()
 
 
 async def test_stop_is_answered_before_it_happens_and_ends_in_order(

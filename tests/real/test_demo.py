@@ -97,8 +97,6 @@ NOTHING: tuple[list[str], list[str], dict[int, str]] = ([], [], {})
 
 @pytest.fixture
 def place(tmp_path: Path) -> Iterator[Place]:
-    # A shell's background jobs ignore SIGINT and hand that down; a handler, which exec resets, undoes it.
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
     runtime = Path(tempfile.mkdtemp(prefix="demo-", dir="/tmp"))  # short: it is not used if it is not
     (tmp_path / "tmp").mkdir()
     made = Place(tmp_path / "tmp", runtime)
@@ -106,7 +104,6 @@ def place(tmp_path: Path) -> Iterator[Place]:
     for pid in made.processes():
         os.kill(pid, signal.SIGKILL)
     shutil.rmtree(runtime)
-    signal.signal(signal.SIGINT, before)
 
 
 def test_the_demo_counts_every_word_though_a_node_is_killed_and_leaves_nothing(place: Place) -> None:

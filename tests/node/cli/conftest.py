@@ -136,16 +136,21 @@ def run(home: Path, capsys: pytest.CaptureFixture[str]) -> Run:
 
 
 @pytest.fixture
-def spawn(home: Path) -> Callable[..., subprocess.Popen[str]]:
-    """A command in a process of its own."""
+def spawn(home: Path) -> Iterator[Callable[..., subprocess.Popen[str]]]:
+    """A command in a process of its own, which ends with the test: one left behind would fail a later test."""
+    started: list[subprocess.Popen[str]] = []
 
     def start(*words: str, **more: Any) -> subprocess.Popen[str]:
         streams: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-        return subprocess.Popen(
-            [sys.executable, "-m", "netsky.node.cli.main", *words], text=True, env=os.environ.copy(), **(streams | more)
-        )
+        command = [sys.executable, "-m", "netsky.node.cli.main", *words]
+        started.append(subprocess.Popen(command, text=True, env=os.environ.copy(), **(streams | more)))
+        return started[-1]
 
-    return start
+    yield start
+    for process in started:
+        process.kill()
+        with process:  # closes what it was spoken to by, and waits for it
+            pass
 
 
 @pytest.fixture(autouse=True)
