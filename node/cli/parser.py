@@ -56,6 +56,16 @@ def duration(text: str) -> float:
     return float(match[1]) * _UNIT_SECONDS[match[2]]
 
 
+def _number(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text!r} is no number above 0")
+    return number
+
+
 def _count(text: str) -> int:
     if not (text.isascii() and text.isdigit()) or len(text) > 9:
         raise argparse.ArgumentTypeError(f"{text!r} is no number; write 0 or more")
@@ -90,6 +100,7 @@ _FORMS: dict[str, Callable[[str], Any]] = {
     "text": str,
     "token": _token,
     "count": _count,
+    "number": _number,
     "duration": duration,
     "json": _json_object,
     "pairs": _pair,

@@ -26,9 +26,9 @@ class Option(NamedTuple):
     choices: tuple[str, ...] = ()
     completes: str = ""
     form: str = "text"
-    """How the value is read: text, token, count, duration (in seconds), json; pairs, words (may be repeated)."""
+    """How the value is read: text, token, count, number, duration (seconds), json; pairs, words (may be repeated)."""
     bare: str = ""  # the value when the flag stands alone (`--wait` beside `--wait=5`)
-    least: float = 0  # of a count or a duration
+    least: float = 0  # of a count, a number or a duration
     most: float | None = None
 
     @property

@@ -48,6 +48,9 @@ ACTORS = ("agent0", "agent1")
 DRAIN_SECONDS = 180.0
 """Within this after the last fault everything has its end: backoffs, holds and clocks that were wrong included."""
 SETTLE_SECONDS = 3.0
+PROGRESS_SECONDS = 10.0
+SWEEP_MS = 2_000
+"""Folders are looked at this seldom: those who work here tell their nodes by socket what they took."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - only where a folder of our own is made
 
 
@@ -82,13 +85,16 @@ class Result:
         return {what for what, _ in self.wrong}
 
 
-def run(plan: Plan, progress: Callable[[float], None] = lambda _: None) -> Result:
+def run(
+    plan: Plan, progress: Callable[[float], None] = lambda _: None, over: Callable[[], bool] = lambda: False
+) -> Result:
+    """`progress` hears of simulated seconds; a run that is `over` before its end is not judged."""
     began = time.process_time()
     thresholds = gc.get_threshold()
     gc.set_threshold(100_000, 50, 100)  # millions of small objects, few circles
     try:
         with tempfile.TemporaryDirectory(prefix="netsky-sim-", dir=MEMORY if MEMORY.is_dir() else None) as folder:
-            simulation = Simulation(plan, Path(folder), progress)
+            simulation = Simulation(plan, Path(folder), progress, over)
             try:
                 run_seeded(simulation.play, seed=plan.seed)
             except Exception:  # noqa: BLE001 - whatever it is, it is what this run has to tell
@@ -112,6 +118,7 @@ class Simulation:
     plan: Plan
     folder: Path
     progress: Callable[[float], None]
+    over: Callable[[], bool]
     lines: list[bytes] = field(default_factory=list)
     wrong: list[tuple[str, str]] = field(default_factory=list)
     ended: bool = False
@@ -127,11 +134,12 @@ class Simulation:
         nodes = self.plan.nodes
         times = [MachineTime() for _ in range(nodes)]
         given: dict[str, Any] = {"times": times, "network": network, "seed": seed * 100_000}
-        async with open_mesh(self.folder, nodes - 1, prepare=self._prepare, **given) as mesh:
-            for machine in mesh.machines:
-                await machine.ask("agent_add", actor="agent1", mode="none")
-            await self._live(mesh, profile)
-            self.ended = True
+        with trio.CancelScope() as self._scope:
+            async with open_mesh(self.folder, nodes - 1, prepare=self._prepare, **given) as mesh:
+                for machine in mesh.machines:
+                    await machine.ask("agent_add", actor="agent1", mode="none")
+                await self._live(mesh, profile)
+                self.ended = True
 
     def _prepare(self, mesh: Mesh) -> None:
         root, *siblings = mesh.machines
@@ -144,6 +152,7 @@ class Simulation:
         config.write_text(told)
         for machine in mesh.machines:
             self._names[machine.key] = machine.name
+            machine.configure("bus", "sweep_ms", SWEEP_MS)
             machine.watch = partial(self._watch, machine)
             said = partial(self._said_by, machine)
             machine.ledgers = DeliveringLedgers(machine.ledgers, said, self._names.__getitem__)
@@ -238,7 +247,9 @@ class Simulation:
     async def _say_progress(self, began: float) -> None:
         while True:
             self.progress(trio.current_time() - began)
-            await trio.sleep(60)
+            if self.over():
+                self._scope.cancel()
+            await trio.sleep(PROGRESS_SECONDS)
 
 
 def main(words: list[str]) -> int:

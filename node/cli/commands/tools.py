@@ -2,6 +2,27 @@
 
 from netsky.node.cli.table import Argument, Command, Option
 
+_SIM = (
+    Option(("--nodes",), "the root and its siblings (5)", value="N", form="count", least=2, most=1000),
+    Option(("--hours",), "simulated hours of trouble (1; each of a campaign: 10 minutes)", value="H", form="number"),
+    Option(("--seed",), "what decides everything (drawn if not said)", value="S", form="count"),
+    Option(
+        ("--faults",),
+        "how much goes wrong (medium)",
+        value="LEVEL",
+        choices=("none", "light", "medium", "heavy"),
+    ),
+    Option(("--without",), "leave out a class of faults; may be repeated", value="CLASS", form="words"),
+    Option(("--every",), "seconds between two calls of one sender (8)", value="SECONDS", form="number"),
+    Option(("--history",), "keep the history of the run here", value="FILE", completes="file"),
+    Option(("--replay",), "one seed of a campaign again", value="SEED", form="count"),
+    Option(("--shrink",), "look for a smaller run with the same violation"),
+    Option(("--campaign",), "so many seeds, on all cores", value="COUNT", form="count", least=1),
+    Option(("--twice",), "of a campaign: each seed in two processes, and their histories have to be the same"),
+    Option(("--workers",), "of a campaign: so many processes (one a core)", value="N", form="count", least=1),
+    Option(("--within",), "give up after this much real time: exit 6", value="DURATION", form="duration", least=1),
+)
+
 COMMANDS = (
     Command(
         ("demo",),
@@ -10,6 +31,21 @@ COMMANDS = (
         "help",
         ("netsky demo", "netsky demo --keep"),
         options=(Option(("--keep",), "leave the three nodes up for a look around; their homes are printed"),),
+    ),
+    Command(
+        ("sim",),
+        "whole meshes in one process, in trouble by a seed",
+        "netsky.node.cli.sim:sim",
+        "help",
+        (
+            "netsky sim --hours 2 --faults heavy",
+            "netsky sim --replay 4711 --history run.history",
+            "netsky sim --campaign 200 --twice",
+        ),
+        options=_SIM,
+        description="Nodes as they ship, with people who send and take around them; simulated are network, clocks, "
+        "power and disks. First trouble, then peace, and the checker judges the history (netsky help simulation). "
+        "Exit 1 if anything broke: a story for each violation, and the command that shows it again.",
     ),
     Command(
         ("bench", "seal"),
