@@ -104,7 +104,7 @@ TOPICS = (
 """The order of the overview."""
 
 LATER = (
-    ("root", "sim"),
+    ("root",),
     ("task", "note", "run", "clone", "ai", "gc", "commit"),
 )
 """First words that the design names and this version does not have."""

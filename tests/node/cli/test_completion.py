@@ -16,7 +16,7 @@ pytestmark = pytest.mark.real
 
 CASES = [
     ((), "chan", {"channel"}),
-    ((), "s", {"send", "service", "status"}),
+    ((), "s", {"send", "service", "sim", "status"}),
     (("service",), "", {"beat", "install", "status", "uninstall"}),
     (("channel",), "dr", {"drain"}),
     (("agent",), "", {"add", "ls", "rm", "logs"}),
