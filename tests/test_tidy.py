@@ -25,7 +25,10 @@ FUNCTION_LINES_MAX = 70
 # A module that must not be imported -> the only places where it may be, with the reason beside it.
 ONLY_IN = {
     "asyncio": ("mesh/trio_loop.py",),  # iroh and aiosqlite ask for a loop; one file knows how to answer
-    "sqlite3": ("node/db/", "node/lab/"),  # one package holds all SQL of a node; the lab looks into databases from outside
+    "sqlite3": (
+        "node/db/",
+        "node/lab/",
+    ),  # one package holds all SQL of a node; the lab looks into databases from outside
     "random": ("node/lab/",),  # chance is a seam; a simulation draws it from a seed
     "uuid": (),
     "secrets": ("node/seams/real.py",),

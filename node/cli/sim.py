@@ -19,6 +19,8 @@ HOURS = 1.0
 CAMPAIGN_HOURS = 1 / 6
 SHRINK_SECONDS = 300.0
 SEEDS = 1 << 32
+STORIES = 3
+"""Runs that broke whose stories are told in full; `--replay` shows the others, and `--json` has them all."""
 
 
 @dataclass
@@ -52,14 +54,15 @@ def sim(args: Any, out: Output) -> int:
     plan = Plan(seed, args.nodes or Plan.nodes, hours * 3_600, args.faults or Plan.faults, args.every or Plan.every)
     plan = replace(plan, without=tuple(args.without or ()))
     clock, totals = _Clock(RealTime().monotonic(), args.within), Totals()
-    out.line(_headline(plan, args.campaign))
+    if not out.json:
+        out.line(_headline(plan, args.campaign))
     if args.campaign:
         _many(plan, args, out, totals, clock)
     else:
         _one(plan, args, out, totals, clock)
     out.progress("")
     broken: list[Outcome] = totals.broken
-    for outcome in broken[:3]:
+    for outcome in [] if out.json else broken[:STORIES]:
         for what, sentence in outcome.wrong:
             out.line(f"\n{what}: {sentence}")
     smaller = None

@@ -133,7 +133,9 @@ def test_the_kinds_that_can_be_sent_are_those_of_the_code() -> None:
 
 def test_the_variables_are_those_of_the_code() -> None:
     documented = set(re.findall(r"^\| `([A-Z_]+)` \|", topics()["environment"], re.MULTILINE))
-    text = "\n".join(path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py") if "lab" not in path.relative_to(SOURCE).parts)
+    text = "\n".join(
+        path.read_text(encoding="utf-8") for path in SOURCE.rglob("*.py") if "lab" not in path.relative_to(SOURCE).parts
+    )
     in_code = set(re.findall(r'"(NETSKY_[A-Z]+|NO_COLOR|TERM|COLUMNS|TZ|XDG_RUNTIME_DIR)"', text))
     assert documented == in_code
 
