@@ -48,6 +48,10 @@ class RealFiles:
         """`inline`: even a long sync stays on this thread, because time is virtual and threads have none."""
         self._inline = inline
 
+    def _sync(self, descriptor: int) -> None:
+        """The one way to the disk from here; a simulated disk stands in it, and knows by that what is durable."""
+        os.fsync(descriptor)
+
     def make_folder(self, path: str, mode: int = 0o700, under: int | None = None) -> None:
         above = os.path.dirname(path) if under is None else ""
         if above and not os.path.isdir(above):
@@ -60,6 +64,19 @@ class RealFiles:
                 raise HostileFile(
                     "link" if kind == "link" else "not_a_folder", f"{path} is a {kind}, a folder belongs there"
                 ) from None
+        else:
+            self._sync_above(path, under)
+
+    def _sync_above(self, path: str, under: int | None) -> None:
+        """A file that is synced goes with its folder if the name of that is lost."""
+        if under is not None:
+            self._sync(under)
+            return
+        above = os.open(os.path.dirname(path) or ".", os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            self._sync(above)
+        finally:
+            os.close(above)
 
     def open_folder(self, path: str, under: int | None = None) -> int:
         try:
@@ -127,7 +144,7 @@ class RealFiles:
         if written is None:
             written = self._write_beside(folder, name, data, sync=sync, mode=mode)
         if written and sync:
-            os.fsync(folder)
+            self._sync(folder)
         return written
 
     def _write_nameless(self, folder: int, name: str, data: bytes, *, sync: bool, mode: int) -> bool | None:
@@ -146,7 +163,7 @@ class RealFiles:
         try:
             _write_all(descriptor, data)
             if sync:
-                os.fsync(descriptor)
+                self._sync(descriptor)
             os.link(f"{_PROC}/{descriptor}", name, dst_dir_fd=folder, follow_symlinks=True)
         except FileExistsError:
             return False
@@ -165,7 +182,7 @@ class RealFiles:
             try:
                 _write_all(descriptor, data)
                 if sync:
-                    os.fsync(descriptor)
+                    self._sync(descriptor)
             finally:
                 os.close(descriptor)
             os.link(temporary, name, src_dir_fd=folder, dst_dir_fd=folder, follow_symlinks=False)
@@ -182,14 +199,14 @@ class RealFiles:
         try:
             try:
                 _write_all(descriptor, data)
-                os.fsync(descriptor)
+                self._sync(descriptor)
             finally:
                 os.close(descriptor)
             os.rename(temporary, name, src_dir_fd=folder, dst_dir_fd=folder)
         except OSError:
             self.remove(folder, temporary)
             raise
-        os.fsync(folder)
+        self._sync(folder)
 
     def append(self, folder: int, name: str, data: bytes, *, mode: int = 0o600) -> None:
         flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -221,7 +238,7 @@ class RealFiles:
         return True
 
     def sync_folder(self, folder: int) -> None:
-        os.fsync(folder)
+        self._sync(folder)
 
     def open_file(self, folder: int, name: str) -> int:
         try:
@@ -258,9 +275,9 @@ class RealFiles:
 
         if self._inline:
             await trio.lowlevel.checkpoint()
-            os.fsync(descriptor)
+            self._sync(descriptor)
         else:
-            await trio.to_thread.run_sync(os.fsync, descriptor)
+            await trio.to_thread.run_sync(self._sync, descriptor)
 
     def free_bytes(self, path: str) -> int:
         s = os.statvfs(path)
