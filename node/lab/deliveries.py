@@ -8,8 +8,8 @@ life says after its commit nobody hears.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 from netsky.node.lab.history import Writer
 from netsky.node.seams.ledger import Ledger, OpenLedger, Row, Statement
@@ -18,37 +18,39 @@ Names = Callable[[bytes], str]
 """A node's name by its key."""
 
 
-@dataclass(slots=True)
-class _Table:
+class _Table(NamedTuple):
     """One whose new rows are told."""
 
     inserts: str
     newest: str
     new: str
-    seen: int | None = None
 
 
-def _tables() -> dict[str, _Table]:
-    return {
-        "deliver": _Table(
-            "INTO inbox", "SELECT coalesce(max(seq), 0) FROM inbox",
-            "SELECT inbox.seq, id, origin, leaf, actor, kind, messages.lane, inbox.life, number FROM inbox "
-            "JOIN messages USING (seq) WHERE inbox.seq > ? ORDER BY inbox.seq",
-        ),
-        "dead": _Table(
-            "INTO dead_letters", "SELECT coalesce(max(number), 0) FROM dead_letters",
-            "SELECT number, id, origin, fate, code, ender FROM dead_letters JOIN messages USING (seq) "
-            "WHERE number > ? ORDER BY number",
-        ),
-    }  # fmt: skip
+_TABLES = {
+    "deliver": _Table(
+        "INTO inbox",
+        "SELECT coalesce(max(seq), 0) FROM inbox",
+        "SELECT inbox.seq, id, origin, leaf, actor, kind, messages.lane, inbox.life, number FROM inbox "
+        "JOIN messages USING (seq) WHERE inbox.seq > ? ORDER BY inbox.seq",
+    ),
+    "dead": _Table(
+        "INTO dead_letters",
+        "SELECT coalesce(max(number), 0) FROM dead_letters",
+        "SELECT number, id, origin, fate, code, ender FROM dead_letters JOIN messages USING (seq) "
+        "WHERE number > ? ORDER BY number",
+    ),
+}
 
 
 class DeliveringLedgers:
+    """Of one machine, for all lives of its node: what one was killed before it could say, the next one says."""
+
     def __init__(self, ledgers: OpenLedger, said: Callable[[], Writer], names: Names) -> None:
         self._ledgers, self._said, self._names = ledgers, said, names
+        self._seen = dict.fromkeys(_TABLES, 0)
 
     def open(self, path: str) -> Ledger:
-        return _Delivering(self._ledgers.open(path), self._said(), self._names)
+        return _Delivering(self._ledgers.open(path), self._said(), self._names, self._seen)
 
 
 @dataclass
@@ -56,27 +58,33 @@ class _Delivering:
     _ledger: Ledger
     _said: Writer
     _names: Names
-    _tables: dict[str, _Table] = field(default_factory=_tables)
+    _seen: dict[str, int]
+    _begun: bool = False
 
     async def transaction(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        due = [
-            (ev, table)
-            for ev, table in self._tables.items()
-            if any(table.inserts in statement.sql for statement in statements)
-        ]
-        for _, table in due:
-            if table.seen is None:
-                [[(newest,)]] = await self._ledger.transaction([Statement(table.newest)])
-                assert isinstance(newest, int)
-                table.seen = newest
+        due = [ev for ev, table in _TABLES.items() if any(table.inserts in statement.sql for statement in statements)]
+        if due and not self._begun:
+            self._begun = True
+            await self._begin()
         rows = await self._ledger.transaction(statements)
-        for ev, table in due:
-            [new] = await self._ledger.transaction([Statement(table.new, (table.seen,))])
-            for row in new:
-                assert isinstance(row[0], int)
-                table.seen = row[0]
-                (self._deliver if ev == "deliver" else self._die)(row)
+        for ev in due:
+            await self._tell(ev)
         return rows
+
+    async def _begin(self) -> None:
+        """A home that was put back knows less than was told."""
+        for ev, table in _TABLES.items():
+            [[(newest,)]] = await self._ledger.transaction([Statement(table.newest)])
+            assert isinstance(newest, int)
+            self._seen[ev] = min(self._seen[ev], newest)
+            await self._tell(ev)
+
+    async def _tell(self, ev: str) -> None:
+        [new] = await self._ledger.transaction([Statement(_TABLES[ev].new, (self._seen[ev],))])
+        for row in new:
+            assert isinstance(row[0], int)
+            self._seen[ev] = row[0]
+            (self._deliver if ev == "deliver" else self._die)(row)
 
     def close(self) -> None:
         self._ledger.close()

@@ -20,11 +20,11 @@ from netsky.mesh.ticket import read_ticket
 from netsky.node.config import with_line
 from netsky.node.daemon.build import Surroundings
 from netsky.node.daemon.run import run
-from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.home import Home, take_lock
 from netsky.node.identity import public_key, read_key
 from netsky.node.init import init_home
 from netsky.node.lab.clock import MachineTime
+from netsky.node.lab.disk import Disk
 from netsky.node.lab.interpose import Killed, Life
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance
@@ -32,7 +32,6 @@ from netsky.node.membership import joining
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.processes import Processes
-from netsky.node.seams.real_files import RealFiles
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node, Watch
@@ -57,12 +56,12 @@ class Machine:
         self.number = number
         self.name = f"netsky{number}"
         self.home = Home(str(folder / f"home{number}"))
-        self.files: Files = RealFiles()
-        self.ledgers: OpenLedger = SqliteLedgers()
-        self.disk: Any = None
+        self.time = time
+        self.disk = Disk(SeededChance(seed + number), time, home=self.home.path)
+        self.files: Files = self.disk.files
+        self.ledgers: OpenLedger = self.disk.ledger
         self.sockets = MemorySockets()
         self.processes: Processes = NoPrograms()
-        self.time = time
         self.watch: Watch | None = None
         """Who writes down what its node stores."""
         self.service: Callable[[BaseException], None] | None = None
@@ -173,6 +172,7 @@ class Machine:
 
     def _died(self) -> None:
         self._network.kill(self.key)
+        self.disk.let_go()
         self._node = None
         self.sockets.cut()
         self._scope.cancel()

@@ -35,8 +35,6 @@ SLOW_SECONDS = 3.0
 BACKUP_SHARE = 0.5
 """Of a restore's time passes between the backup and the loss."""
 
-_OF_THE_DISK = frozenset({"power", "disk_slow", "disk_full", "disk_fails", "behind"})
-
 Happen = Callable[[Machine, Chance, float], Awaitable[None]]
 HOSTILE: Mapping[str, Callable[[Path], object]] = {
     "fifo": os.mkfifo,
@@ -89,8 +87,6 @@ class Mishaps:
             free = [one for one in self._machines if one.name not in self._busy and one.is_up]
             if kind == "behind":
                 free = [one for one in free if one.number]
-            if kind in _OF_THE_DISK:
-                free = [one for one in free if one.disk is not None]
             if not free or (kind in {"restore", "behind"} and self._losses):
                 return None
             self._losses += kind in {"restore", "behind"}

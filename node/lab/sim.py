@@ -155,7 +155,7 @@ class Simulation:
             machine.configure("bus", "sweep_ms", SWEEP_MS)
             machine.watch = partial(self._watch, machine)
             said = partial(self._said_by, machine)
-            machine.ledgers = DeliveringLedgers(machine.ledgers, said, self._names.__getitem__)
+            machine.ledgers = DeliveringLedgers(machine.disk.ledger, said, self._names.__getitem__)
             self.witness(machine.name, "test").note("start", key=machine.key.hex())
 
     def _watch(self, machine: Machine, identity: Identity, now: Time) -> MakeStore:

@@ -77,7 +77,7 @@ def test_shrinking_ends_when_its_time_is_over() -> None:
 def test_totals_tell_the_least_that_every_run_had() -> None:
     totals = Totals()
     for accepted in (7, 5):
-        summary = {
+        told = {
             "nodes": 3,
             "accepted": accepted,
             "delivered": 4,
@@ -85,7 +85,7 @@ def test_totals_tell_the_least_that_every_run_had() -> None:
             "dead": {"authority": 1},
             "in_doubt": {},
         }
-        totals.add(Outcome(Plan(1), summary={**summary, "faults": {"cut": accepted}}, simulated_seconds=9.0))
+        totals.add(Outcome(Plan(1), summary={**told, "faults": {"cut": accepted}}, simulated_seconds=9.0))
     assert totals.fewest == {"nodes": 3, "accepted": 5, "seconds": 9.0, "faults": 5}
     assert "dead       2 (authority 2)" in totals.lines()
     assert totals.class_ is None
