@@ -19,6 +19,7 @@ import shutil
 import trio
 from netsky.node.lab.databases import Databases
 from netsky.node.lab.disk_files import DiskFiles
+from netsky.node.lab.interpose import Killed
 from netsky.node.lab.unsynced import Cut
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import OpenLedger
@@ -76,13 +77,15 @@ class Disk:
     # For its files and databases.
 
     async def wait(self) -> None:
-        """For as long as a sync takes; nobody can cancel one."""
+        """For as long as a sync takes; nobody can cancel one. Raises Killed if who waits dies meanwhile."""
         if self.sync_seconds <= 0:
             return
         with trio.CancelScope(shield=True) as scope:
             self._waits.append(scope)
             await self.time.sleep_until(self.time.monotonic() + round(self.sync_seconds * 1e9))
             self._waits.remove(scope)
+        if scope.cancelled_caught:
+            raise Killed("sync")
 
     def sync_fails(self) -> bool:
         if self.fail_syncs <= 0:

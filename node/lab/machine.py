@@ -36,6 +36,7 @@ from netsky.node.seams.real_files import RealFiles
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node, Watch
+    from netsky.node.lab.disk import Disk
     from netsky.node.seams.files import Files
     from netsky.node.seams.ledger import OpenLedger
 
@@ -59,7 +60,7 @@ class Machine:
         self.home = Home(str(folder / f"home{number}"))
         self.files: Files = RealFiles()
         self.ledgers: OpenLedger = SqliteLedgers()
-        self.disk: Any = None
+        self.disk: Disk | None = None
         self.sockets = MemorySockets()
         self.processes: Processes = NoPrograms()
         self.time = time
@@ -103,6 +104,10 @@ class Machine:
     def configure(self, section: str, name: str, value: object) -> None:
         config = Path(self.home.config)
         config.write_text(with_line(config.read_text(), section, name, value))
+
+    def put_on(self, disk: Disk) -> None:
+        """From here on it writes to a disk that can lose power. What is there already is durable."""
+        self.disk, self.files, self.ledgers = disk, disk.files, disk.ledger
 
     # Its lives.
 
@@ -172,6 +177,8 @@ class Machine:
         await self._ended.wait()
 
     def _died(self) -> None:
+        if self.disk is not None:
+            self.disk.let_go()
         self._network.kill(self.key)
         self._node = None
         self.sockets.cut()

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 import trio
 from netsky.node.lab.disk import Disk
+from netsky.node.lab.interpose import Killed
 from netsky.node.lab.virtual import SeededChance, VirtualTime
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, Statement
 
@@ -527,7 +528,7 @@ async def test_power_lost_while_a_commit_is_synced_may_lose_that_commit_alone(
         async with trio.open_nursery() as nursery:
 
             async def commit(ledger: Ledger = ledger, number: int = count + 1) -> None:
-                with pytest.raises(LedgerBroken):
+                with pytest.raises(Killed):
                     await ledger.transaction([put(number)])
 
             nursery.start_soon(commit)
