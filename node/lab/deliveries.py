@@ -1,5 +1,5 @@
 """What a node delivers and what died of its own, noted in the turn in which it is durable: a ledger that looks at each
-commit with such a row.
+commit with such a row. What a life that was killed in a commit could not say, the next one finds and says.
 
 Whoever looks into the database later sees it by the node's own clock, which may stand still or jump; and what a killed
 life says after its commit nobody hears.
@@ -8,7 +8,7 @@ life says after its commit nobody hears.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from netsky.node.lab.history import Writer
@@ -16,6 +16,9 @@ from netsky.node.seams.ledger import Ledger, OpenLedger, Row, Statement
 
 Names = Callable[[bytes], str]
 """A node's name by its key."""
+
+
+_IS_THERE = "SELECT count(*) FROM sqlite_schema WHERE name = ?"
 
 
 @dataclass(slots=True)
@@ -46,9 +49,11 @@ def _tables() -> dict[str, _Table]:
 class DeliveringLedgers:
     def __init__(self, ledgers: OpenLedger, said: Callable[[], Writer], names: Names) -> None:
         self._ledgers, self._said, self._names = ledgers, said, names
+        self._tables: dict[str, dict[str, _Table]] = {}
 
     def open(self, path: str) -> Ledger:
-        return _Delivering(self._ledgers.open(path), self._said(), self._names)
+        tables = self._tables.setdefault(path, _tables())
+        return _Delivering(self._ledgers.open(path), self._said(), self._names, tables)
 
 
 @dataclass
@@ -56,9 +61,13 @@ class _Delivering:
     _ledger: Ledger
     _said: Writer
     _names: Names
-    _tables: dict[str, _Table] = field(default_factory=_tables)
+    _tables: dict[str, _Table]
+    _is_new: bool = True
 
     async def transaction(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        if self._is_new:
+            self._is_new = False
+            await self._find_unsaid()
         due = [
             (ev, table)
             for ev, table in self._tables.items()
@@ -71,12 +80,28 @@ class _Delivering:
                 table.seen = newest
         rows = await self._ledger.transaction(statements)
         for ev, table in due:
-            [new] = await self._ledger.transaction([Statement(table.new, (table.seen,))])
-            for row in new:
-                assert isinstance(row[0], int)
-                table.seen = row[0]
-                (self._deliver if ev == "deliver" else self._die)(row)
+            await self._say_new(ev, table)
         return rows
+
+    async def _find_unsaid(self) -> None:
+        """Where rows were lost, what comes in their place will be new."""
+        for ev, table in self._tables.items():
+            if table.seen is None:
+                continue
+            [[(there,)]] = await self._ledger.transaction([Statement(_IS_THERE, (table.inserts.split()[-1],))])
+            [[(newest,)]] = await self._ledger.transaction([Statement(table.newest)]) if there else [[(0,)]]
+            assert isinstance(newest, int)
+            if newest < table.seen:
+                table.seen = newest
+            elif newest > table.seen:
+                await self._say_new(ev, table)
+
+    async def _say_new(self, ev: str, table: _Table) -> None:
+        [new] = await self._ledger.transaction([Statement(table.new, (table.seen,))])
+        for row in new:
+            assert isinstance(row[0], int)
+            table.seen = row[0]
+            (self._deliver if ev == "deliver" else self._die)(row)
 
     def close(self) -> None:
         self._ledger.close()

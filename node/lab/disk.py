@@ -40,12 +40,15 @@ class Disk:
         self.fail_syncs = 0
         self.files = DiskFiles(self)
         self.ledger = Databases(self, ledgers)
+        self.cuts = 0
+        """How often everything on this machine died at once."""
         self._kept = 0
         self._waits: list[trio.CancelScope] = []
 
     def power_cut(self) -> int:
         """What was not synced is lost, from points on that chance draws; how many changes that were."""
         self.let_go()
+        self.cuts += 1
         cut = Cut(self.chance)
         lost = self.files.journal.lose(self.time.monotonic(), cut)
         lost += self.ledger.lose(cut)
@@ -69,6 +72,7 @@ class Disk:
     def put_back(self, copy: str) -> None:
         """While its node is dead: the home is what it was when the copy was made."""
         self.let_go()
+        self.cuts += 1
         self.write_back()
         self.ledger.put_away()
         shutil.rmtree(self.home)
