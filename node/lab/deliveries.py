@@ -56,13 +56,10 @@ class DeliveringLedgers:
         return _Delivering(self._ledgers.open(path), self._said(), self._names, tables)
 
 
-@dataclass
 class _Delivering:
-    _ledger: Ledger
-    _said: Writer
-    _names: Names
-    _tables: dict[str, _Table]
-    _is_new: bool = True
+    def __init__(self, ledger: Ledger, said: Writer, names: Names, tables: dict[str, _Table]) -> None:
+        self._ledger, self._said, self._names, self._tables = ledger, said, names, tables
+        self._is_new = True
 
     async def transaction(self, statements: Sequence[Statement]) -> list[list[Row]]:
         if self._is_new:
