@@ -123,6 +123,8 @@ class SqliteLedgers:
             raise LedgerUnusable(f"{path} cannot be opened: {error}. Check its owner and permissions.") from error
         try:
             _check_ours(connection, path)
+            if _size(f"{path}-wal"):
+                _begin_a_new_log(connection)
             _set_up(connection, path, self._pages_max)
         except sqlite3.Error as error:
             connection.close()
@@ -173,6 +175,17 @@ def _check_ours(connection: sqlite3.Connection, path: str) -> None:
         connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
     elif mark != APPLICATION_ID:
         raise LedgerUnusable(f"{path} is the database of another program; move it away and start again.")
+
+
+def _begin_a_new_log(connection: sqlite3.Connection) -> None:
+    """What a killed life left in its log is written back before anything is written behind it.
+
+    Its last sync may have failed. Then the system shows frames that are not on the disk, no later sync writes them, and
+    after a loss of power nothing behind that hole would be read. Whoever reads the old log still keeps us from that:
+    he ends soon, and the fault would have to meet him, too.
+    """
+    connection.execute("PRAGMA synchronous = FULL").close()
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
 
 
 def _set_up(connection: sqlite3.Connection, path: str, pages_max: int) -> None:

@@ -130,9 +130,7 @@ class DiskLedger:
         is_written = not fails or disk.chance.fraction() < 0.5
         known.unsure = _frames(known.path)
         rows = await self._run(statements) if is_written else []
-        await disk.wait()
-        if known.open is not self:
-            raise LedgerBroken("meta.db was lost under way.")
+        await disk.wait()  # who dies in it leaves behind what is unsure
         known.unsure, before = None, known.unsure
         if fails:
             if is_written:

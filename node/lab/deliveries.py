@@ -1,5 +1,5 @@
 """What a node delivers and what died of its own, noted in the turn in which it is durable: a ledger that looks at each
-commit with such a row.
+commit with such a row. What a life that was killed in a commit could not say, the next one finds and says.
 
 Whoever looks into the database later sees it by the node's own clock, which may stand still or jump; and what a killed
 life says after its commit nobody hears.
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import Any
 
 from netsky.node.lab.history import Writer
 from netsky.node.seams.ledger import Ledger, OpenLedger, Row, Statement
@@ -18,72 +18,86 @@ Names = Callable[[bytes], str]
 """A node's name by its key."""
 
 
-class _Table(NamedTuple):
+_IS_THERE = "SELECT count(*) FROM sqlite_schema WHERE name = ?"
+
+
+@dataclass(slots=True)
+class _Table:
     """One whose new rows are told."""
 
     inserts: str
     newest: str
     new: str
+    seen: int | None = None
 
 
-_TABLES = {
-    "deliver": _Table(
-        "INTO inbox",
-        "SELECT coalesce(max(seq), 0) FROM inbox",
-        "SELECT inbox.seq, id, origin, leaf, actor, kind, messages.lane, inbox.life, number FROM inbox "
-        "JOIN messages USING (seq) WHERE inbox.seq > ? ORDER BY inbox.seq",
-    ),
-    "dead": _Table(
-        "INTO dead_letters",
-        "SELECT coalesce(max(number), 0) FROM dead_letters",
-        "SELECT number, id, origin, fate, code, ender FROM dead_letters JOIN messages USING (seq) "
-        "WHERE number > ? ORDER BY number",
-    ),
-}
+def _tables() -> dict[str, _Table]:
+    return {
+        "deliver": _Table(
+            "INTO inbox", "SELECT coalesce(max(seq), 0) FROM inbox",
+            "SELECT inbox.seq, id, origin, leaf, actor, kind, messages.lane, inbox.life, number FROM inbox "
+            "JOIN messages USING (seq) WHERE inbox.seq > ? ORDER BY inbox.seq",
+        ),
+        "dead": _Table(
+            "INTO dead_letters", "SELECT coalesce(max(number), 0) FROM dead_letters",
+            "SELECT number, id, origin, fate, code, ender FROM dead_letters JOIN messages USING (seq) "
+            "WHERE number > ? ORDER BY number",
+        ),
+    }  # fmt: skip
 
 
 class DeliveringLedgers:
-    """Of one machine, for all lives of its node: what one was killed before it could say, the next one says."""
-
     def __init__(self, ledgers: OpenLedger, said: Callable[[], Writer], names: Names) -> None:
         self._ledgers, self._said, self._names = ledgers, said, names
-        self._seen = dict.fromkeys(_TABLES, 0)
+        self._tables: dict[str, dict[str, _Table]] = {}
 
     def open(self, path: str) -> Ledger:
-        return _Delivering(self._ledgers.open(path), self._said(), self._names, self._seen)
+        tables = self._tables.setdefault(path, _tables())
+        return _Delivering(self._ledgers.open(path), self._said(), self._names, tables)
 
 
-@dataclass
 class _Delivering:
-    _ledger: Ledger
-    _said: Writer
-    _names: Names
-    _seen: dict[str, int]
-    _begun: bool = False
+    def __init__(self, ledger: Ledger, said: Writer, names: Names, tables: dict[str, _Table]) -> None:
+        self._ledger, self._said, self._names, self._tables = ledger, said, names, tables
+        self._is_new = True
 
     async def transaction(self, statements: Sequence[Statement]) -> list[list[Row]]:
-        due = [ev for ev, table in _TABLES.items() if any(table.inserts in statement.sql for statement in statements)]
-        if due and not self._begun:
-            self._begun = True
-            await self._begin()
+        if self._is_new:
+            self._is_new = False
+            await self._find_unsaid()
+        due = [
+            (ev, table)
+            for ev, table in self._tables.items()
+            if any(table.inserts in statement.sql for statement in statements)
+        ]
+        for _, table in due:
+            if table.seen is None:
+                [[(newest,)]] = await self._ledger.transaction([Statement(table.newest)])
+                assert isinstance(newest, int)
+                table.seen = newest
         rows = await self._ledger.transaction(statements)
-        for ev in due:
-            await self._tell(ev)
+        for ev, table in due:
+            await self._say_new(ev, table)
         return rows
 
-    async def _begin(self) -> None:
-        """A home that was put back knows less than was told."""
-        for ev, table in _TABLES.items():
-            [[(newest,)]] = await self._ledger.transaction([Statement(table.newest)])
+    async def _find_unsaid(self) -> None:
+        """Where rows were lost, what comes in their place will be new."""
+        for ev, table in self._tables.items():
+            if table.seen is None:
+                continue
+            [[(there,)]] = await self._ledger.transaction([Statement(_IS_THERE, (table.inserts.split()[-1],))])
+            [[(newest,)]] = await self._ledger.transaction([Statement(table.newest)]) if there else [[(0,)]]
             assert isinstance(newest, int)
-            self._seen[ev] = min(self._seen[ev], newest)
-            await self._tell(ev)
+            if newest < table.seen:
+                table.seen = newest
+            elif newest > table.seen:
+                await self._say_new(ev, table)
 
-    async def _tell(self, ev: str) -> None:
-        [new] = await self._ledger.transaction([Statement(_TABLES[ev].new, (self._seen[ev],))])
+    async def _say_new(self, ev: str, table: _Table) -> None:
+        [new] = await self._ledger.transaction([Statement(table.new, (table.seen,))])
         for row in new:
             assert isinstance(row[0], int)
-            self._seen[ev] = row[0]
+            table.seen = row[0]
             (self._deliver if ev == "deliver" else self._die)(row)
 
     def close(self) -> None:

@@ -19,6 +19,7 @@ import shutil
 import trio
 from netsky.node.lab.databases import Databases
 from netsky.node.lab.disk_files import DiskFiles
+from netsky.node.lab.interpose import Killed
 from netsky.node.lab.unsynced import Cut
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import OpenLedger
@@ -39,12 +40,15 @@ class Disk:
         self.fail_syncs = 0
         self.files = DiskFiles(self)
         self.ledger = Databases(self, ledgers)
+        self.cuts = 0
+        """How often everything on this machine died at once."""
         self._kept = 0
         self._waits: list[trio.CancelScope] = []
 
     def power_cut(self) -> int:
         """What was not synced is lost, from points on that chance draws; how many changes that were."""
         self.let_go()
+        self.cuts += 1
         cut = Cut(self.chance)
         lost = self.files.journal.lose(self.time.monotonic(), cut)
         lost += self.ledger.lose(cut)
@@ -68,6 +72,7 @@ class Disk:
     def put_back(self, copy: str) -> None:
         """While its node is dead: the home is what it was when the copy was made."""
         self.let_go()
+        self.cuts += 1
         self.write_back()
         self.ledger.put_away()
         shutil.rmtree(self.home)
@@ -76,13 +81,15 @@ class Disk:
     # For its files and databases.
 
     async def wait(self) -> None:
-        """For as long as a sync takes; nobody can cancel one."""
+        """For as long as a sync takes; nobody can cancel one. Raises Killed if who waits dies meanwhile."""
         if self.sync_seconds <= 0:
             return
         with trio.CancelScope(shield=True) as scope:
             self._waits.append(scope)
             await self.time.sleep_until(self.time.monotonic() + round(self.sync_seconds * 1e9))
             self._waits.remove(scope)
+        if scope.cancelled_caught:
+            raise Killed("sync")
 
     def sync_fails(self) -> bool:
         if self.fail_syncs <= 0:

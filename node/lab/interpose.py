@@ -79,9 +79,15 @@ class _Announced:
             await held.wait()
 
     def _announce(self, result: Any) -> Any:
-        if isinstance(result, _PLAIN) or hasattr(result, "__dataclass_fields__"):
+        if isinstance(result, _PLAIN) or _is_data(result):
             return result
         return _Announced(result, type(result).__name__.lower(), self._before, self._held)
+
+
+def _is_data(result: Any) -> bool:
+    """A record, not something with calls of its own: those are frozen here."""
+    parameters = getattr(result, "__dataclass_params__", None)
+    return parameters is not None and parameters.frozen is True
 
 
 class Life:

@@ -20,11 +20,11 @@ from netsky.mesh.ticket import read_ticket
 from netsky.node.config import with_line
 from netsky.node.daemon.build import Surroundings
 from netsky.node.daemon.run import run
+from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.home import Home, take_lock
 from netsky.node.identity import public_key, read_key
 from netsky.node.init import init_home
 from netsky.node.lab.clock import MachineTime
-from netsky.node.lab.disk import Disk
 from netsky.node.lab.interpose import Killed, Life
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance
@@ -32,9 +32,11 @@ from netsky.node.membership import joining
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.processes import Processes
+from netsky.node.seams.real_files import RealFiles
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node, Watch
+    from netsky.node.lab.disk import Disk
     from netsky.node.seams.files import Files
     from netsky.node.seams.ledger import OpenLedger
 
@@ -56,12 +58,12 @@ class Machine:
         self.number = number
         self.name = f"netsky{number}"
         self.home = Home(str(folder / f"home{number}"))
-        self.time = time
-        self.disk = Disk(SeededChance(seed + number), time, home=self.home.path)
-        self.files: Files = self.disk.files
-        self.ledgers: OpenLedger = self.disk.ledger
+        self.files: Files = RealFiles()
+        self.ledgers: OpenLedger = SqliteLedgers()
+        self.disk: Disk | None = None
         self.sockets = MemorySockets()
         self.processes: Processes = NoPrograms()
+        self.time = time
         self.watch: Watch | None = None
         """Who writes down what its node stores."""
         self.service: Callable[[BaseException], None] | None = None
@@ -102,6 +104,10 @@ class Machine:
     def configure(self, section: str, name: str, value: object) -> None:
         config = Path(self.home.config)
         config.write_text(with_line(config.read_text(), section, name, value))
+
+    def put_on(self, disk: Disk) -> None:
+        """From here on it writes to a disk that can lose power. What is there already is durable."""
+        self.disk, self.files, self.ledgers = disk, disk.files, disk.ledger
 
     # Its lives.
 
@@ -171,8 +177,9 @@ class Machine:
         await self._ended.wait()
 
     def _died(self) -> None:
+        if self.disk is not None:
+            self.disk.let_go()
         self._network.kill(self.key)
-        self.disk.let_go()
         self._node = None
         self.sockets.cut()
         self._scope.cancel()

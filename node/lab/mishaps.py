@@ -13,13 +13,13 @@ from pathlib import Path
 import trio
 from netsky.node.backup import Asked, make_backup, put_back
 from netsky.node.errors import NetskyError
+from netsky.node.lab.disk import Disk
 from netsky.node.lab.faults import Draw, Fault
 from netsky.node.lab.history import Writer
 from netsky.node.lab.machine import Machine
 from netsky.node.lab.people import Habits
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import LedgerBroken
-from netsky.node.seams.real_files import RealFiles
 from netsky.node.supervise import MustStop
 
 DOWN_SECONDS_MAX = 20.0
@@ -122,31 +122,35 @@ class Mishaps:
     # The disk.
 
     async def _power(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        disk = _disk_of(machine)
         await machine.crash(1 + int(CALLS_MAX * chance.fraction()))
         self._say(machine, "power_cut")
-        machine.disk.power_cut()
+        disk.power_cut()
         await trio.sleep(min(lasting, DOWN_SECONDS_MAX))
         await self._up(machine)
 
     async def _disk_slow(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        machine.disk.sync_seconds = SLOW_SECONDS * chance.fraction()
+        disk = _disk_of(machine)
+        disk.sync_seconds = SLOW_SECONDS * chance.fraction()
         await trio.sleep(lasting)
-        machine.disk.sync_seconds = 0.0
+        disk.sync_seconds = 0.0
 
     async def _disk_full(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        disk = _disk_of(machine)
         del chance
         self._disk_troubles.add(machine.name)
-        machine.disk.full = True
+        disk.full = True
         await trio.sleep(lasting)
-        machine.disk.full = False
+        disk.full = False
         self._disk_troubles.discard(machine.name)
         await self._up(machine)
 
     async def _disk_fails(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        disk = _disk_of(machine)
         self._disk_troubles.add(machine.name)
-        machine.disk.fail_syncs = 1 + int(2 * chance.fraction())
+        disk.fail_syncs = 1 + int(2 * chance.fraction())
         await trio.sleep(lasting)
-        machine.disk.fail_syncs = 0
+        disk.fail_syncs = 0
         self._disk_troubles.discard(machine.name)
         await self._up(machine)
 
@@ -176,11 +180,11 @@ class Mishaps:
         del chance
         file = str(self._folder / f"{machine.name}.tar")
         asked = Asked(path=file, with_key=False, now=machine.time.wall(), name=machine.name)
-        make_backup(machine.home, RealFiles(), asked, lambda to: _copy(machine.home.database, to))
+        make_backup(machine.home, machine.files, asked, lambda to: _copy(machine.home.database, to))
         self._say(machine, "backup", key="backup")
         await trio.sleep(lasting * BACKUP_SHARE)
         await self._lose(machine)
-        put_back(machine.home, RealFiles(), file, machine.time.wall())
+        put_back(machine.home, machine.files, file, machine.time.wall())
         os.unlink(file)
         await trio.sleep(min(lasting * (1 - BACKUP_SHARE), DOWN_SECONDS_MAX))
         self._say(machine, "start", reason="restored", key="backup")
@@ -188,13 +192,14 @@ class Mishaps:
 
     async def _behind(self, machine: Machine, chance: Chance, lasting: float) -> None:
         """Its home is put back to an older state, and nobody says so to the node."""
+        disk = _disk_of(machine)
         del chance
         older = str(self._folder / f"older-{machine.name}")
-        machine.disk.copy(older)
+        disk.copy(older)
         self._say(machine, "backup", key="older")
         await trio.sleep(lasting * BACKUP_SHARE)
         await self._lose(machine)
-        machine.disk.put_back(older)
+        disk.put_back(older)
         self._say(machine, "start", reason="restored", key="older")
         await self._up(machine)
 
@@ -260,6 +265,11 @@ class Mishaps:
 
     def _say(self, machine: Machine, ev: str, **fields: object) -> None:
         self._witness(machine.name).note(ev, **fields)
+
+
+def _disk_of(machine: Machine) -> Disk:
+    assert machine.disk is not None, "it stands on no disk that anything could befall"
+    return machine.disk
 
 
 def _is_of_the_disk(error: BaseException) -> bool:

@@ -241,6 +241,8 @@ class _Folders:
         self._files = machine.files
         self._path = machine.home.channel(actor)
         self._open: dict[str, int] = {}
+        self._disk = machine.disk
+        self._cuts = 0 if self._disk is None else self._disk.cuts
 
     def __enter__(self) -> Self:
         self._open["."] = self._files.open_folder(self._path)
@@ -256,7 +258,14 @@ class _Folders:
         return self._files.names(self._open[place], 1_000)
 
     def read(self, place: str, name: str) -> bytes:
+        self._may_be_dead()
         return self._files.read(self._open[place], name, FILE_BYTES_MAX)
 
     def move(self, name: str, place: str, to: str) -> bool:
+        self._may_be_dead()
         return place == to or self._files.move(self._open[place], name, self._open[to], name)
+
+    def _may_be_dead(self) -> None:
+        """Where its machine lost power, it died with it."""
+        if self._disk is not None and self._disk.cuts != self._cuts:
+            raise Died

@@ -30,6 +30,7 @@ from netsky.node.lab.checker.__main__ import text
 from netsky.node.lab.checker.rules import Report, check_lines
 from netsky.node.lab.clock import MachineTime
 from netsky.node.lab.deliveries import DeliveringLedgers
+from netsky.node.lab.disk import Disk
 from netsky.node.lab.faults import Faults, NetworkFaults, trouble
 from netsky.node.lab.history import By, Writer
 from netsky.node.lab.machine import Machine
@@ -155,7 +156,8 @@ class Simulation:
             machine.configure("bus", "sweep_ms", SWEEP_MS)
             machine.watch = partial(self._watch, machine)
             said = partial(self._said_by, machine)
-            machine.ledgers = DeliveringLedgers(machine.disk.ledger, said, self._names.__getitem__)
+            machine.put_on(Disk(chance_of(self.plan.seed, f"disk {machine.name}"), machine.time))
+            machine.ledgers = DeliveringLedgers(machine.ledgers, said, self._names.__getitem__)
             self.witness(machine.name, "test").note("start", key=machine.key.hex())
 
     def _watch(self, machine: Machine, identity: Identity, now: Time) -> MakeStore:
