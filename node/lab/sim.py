@@ -153,6 +153,7 @@ class Simulation:
         for machine in mesh.machines:
             self._names[machine.key] = machine.name
             machine.configure("bus", "sweep_ms", SWEEP_MS)
+            machine.configure("bus", "inbox_max", self.plan.profile().inbox_max)
             machine.watch = partial(self._watch, machine)
             said = partial(self._said_by, machine)
             machine.ledgers = DeliveringLedgers(machine.disk.ledger, said, self._names.__getitem__)
@@ -217,6 +218,7 @@ class Simulation:
             kinds=profile.kinds_sent,
             chars=profile.chars,
             twice=profile.twice,
+            drops=profile.drops,
         )
         chance = chance_of(self.plan.seed, f"client {machine.name}")
         return [Client(machine, self.witness(machine.name, "client"), chance, traffic)]
