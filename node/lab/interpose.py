@@ -80,9 +80,15 @@ class _Announced:
             await held.wait()
 
     def _announce(self, result: Any) -> Any:
-        if isinstance(result, _PLAIN) or hasattr(result, "__dataclass_fields__"):
+        if isinstance(result, _PLAIN) or _is_value(result):
             return result
         return _Announced(result, type(result).__name__.lower(), self._before, self._held)
+
+
+def _is_value(result: Any) -> bool:
+    """A frozen dataclass does nothing; one that is not frozen may be a ledger, and then its calls are calls."""
+    parameters = getattr(result, "__dataclass_params__", None)
+    return parameters is not None and parameters.frozen
 
 
 def writes(call: str, args: tuple[Any, ...]) -> bool:
