@@ -161,7 +161,7 @@ class Intake:
             attachments=envelope.attachments,
             expires_in_ns=None if lasts is None else min(lasts, EXPIRES_MAX_NS),
             parent=envelope.parent,
-            id=_digest(actor, name, data),
+            id=outbox_id(actor, name, data),
         )
 
     async def _offer(self, channel: Channel, batch: list[_Read], place: _Place, taken: Taken) -> None:
@@ -215,6 +215,11 @@ def _is_passed_over(name: str) -> bool:
 
 def _recipient(draft: Draft) -> tuple[str, Lane]:
     return draft.to, lane_of(draft.kind)
+
+
+def outbox_id(actor: str, name: str, data: bytes) -> str:
+    """Of the envelope that this file is: whoever wrote it can know it, and reading it twice makes one."""
+    return _digest(actor, name, data)
 
 
 def _digest(actor: str, name: str, data: bytes) -> str:

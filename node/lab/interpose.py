@@ -22,6 +22,7 @@ import trio
 from netsky.node.seams import Seams
 
 Before = Callable[[str, tuple[Any, ...]], None]
+Counts = Callable[[str, tuple[Any, ...]], bool]
 Held = Callable[[], trio.Event | None]
 """What a call that waits has to wait for besides."""
 
@@ -79,15 +80,22 @@ class _Announced:
             await held.wait()
 
     def _announce(self, result: Any) -> Any:
-        if isinstance(result, _PLAIN) or _is_data(result):
+        if isinstance(result, _PLAIN) or _is_value(result):
             return result
         return _Announced(result, type(result).__name__.lower(), self._before, self._held)
 
 
-def _is_data(result: Any) -> bool:
-    """A record, not something with calls of its own: those are frozen here."""
+def _is_value(result: Any) -> bool:
+    """A frozen dataclass does nothing; one that is not frozen may be a ledger, and then its calls are calls."""
     parameters = getattr(result, "__dataclass_params__", None)
-    return parameters is not None and parameters.frozen is True
+    return parameters is not None and parameters.frozen
+
+
+def writes(call: str, args: tuple[Any, ...]) -> bool:
+    """Whether it is a transaction that changes something: what was promised too early was promised just before one."""
+    return call.endswith(".transaction") and any(
+        not statement.sql.startswith(("SELECT", "WITH", "PRAGMA")) for statement in args[0]
+    )
 
 
 class Life:
@@ -110,6 +118,8 @@ class Life:
         self._remembers = remembers
         self._killed = killed
         self._kill_before = kill_before
+        self._left = 0
+        self._only: Counts | None = None
         self._counted = counted
         self._descriptors = _Descriptors(seams)
         self._pause: trio.Event | None = None
@@ -124,9 +134,9 @@ class Life:
         self._descriptors.close_all()
         self._killed()
 
-    def kill_in(self, calls: int) -> None:
-        """Before the so-manieth call from now."""
-        self._kill_before = self.count + calls
+    def kill_in(self, calls: int, only: Counts | None = None) -> None:
+        """Before the so-manieth call from now, of those that count."""
+        self._left, self._only = calls, only
 
     def pause(self) -> None:
         if self._pause is None and not self.dead:
@@ -138,7 +148,6 @@ class Life:
             self._pause = None
 
     def _before(self, call: str, args: tuple[Any, ...]) -> None:
-        del args
         if self.dead:
             raise Killed(call)
         if not self._counted(call):
@@ -146,6 +155,11 @@ class Life:
         self.count += 1
         if self._remembers:
             self.calls.append(call)
+        if self._left and (self._only is None or self._only(call, args)):
+            self._left -= 1
+            if not self._left:
+                self.kill()
+                raise Killed(call)
         if self._kill_before is not None and self.count >= self._kill_before:
             self.kill()
             raise Killed(call)

@@ -25,7 +25,7 @@ from netsky.node.home import Home, take_lock
 from netsky.node.identity import public_key, read_key
 from netsky.node.init import init_home
 from netsky.node.lab.clock import MachineTime
-from netsky.node.lab.interpose import Killed, Life
+from netsky.node.lab.interpose import Counts, Killed, Life
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance
 from netsky.node.membership import joining
@@ -165,12 +165,12 @@ class Machine:
         self._stop.set()
         await self._ended.wait()
 
-    async def crash(self, calls: int = 0) -> None:
+    async def crash(self, calls: int = 0, only: Counts | None = None) -> None:
         """Nothing of it reaches the world any more, and what it had sent is on its way still. With `calls`, before its
-        so-manieth seam call from now."""
+        so-manieth seam call from now, of those that count."""
         assert self.life is not None
         if calls:
-            self.life.kill_in(calls)
+            self.life.kill_in(calls, only)
             with trio.move_on_after(CRASH_SECONDS):
                 await self._ended.wait()
         self.life.kill()

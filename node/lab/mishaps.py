@@ -16,6 +16,7 @@ from netsky.node.errors import NetskyError
 from netsky.node.lab.disk import Disk
 from netsky.node.lab.faults import Draw, Fault
 from netsky.node.lab.history import Writer
+from netsky.node.lab.interpose import writes
 from netsky.node.lab.machine import Machine
 from netsky.node.lab.people import Habits
 from netsky.node.seams.chance import Chance
@@ -28,6 +29,8 @@ SERVICE_SECONDS = 1.0
 START_TRIES_SECONDS = 2.0
 CALLS_MAX = 400
 """A crash falls before one of so many seam calls from now."""
+WRITES_MAX = 12
+"""Or before one of so many transactions that change something."""
 JUMP_SECONDS = 200.0
 FAR_JUMP_SECONDS = 3_600.0
 DRIFT = 0.01
@@ -106,7 +109,7 @@ class Mishaps:
     # The process.
 
     async def _crash(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        await machine.crash(1 + int(CALLS_MAX * chance.fraction()))
+        await _fall(machine, chance)
         self._say(machine, "crash")
         await trio.sleep(min(lasting, DOWN_SECONDS_MAX))
         await self._up(machine)
@@ -123,7 +126,7 @@ class Mishaps:
 
     async def _power(self, machine: Machine, chance: Chance, lasting: float) -> None:
         disk = _disk_of(machine)
-        await machine.crash(1 + int(CALLS_MAX * chance.fraction()))
+        await _fall(machine, chance)
         self._say(machine, "power_cut")
         disk.power_cut()
         await trio.sleep(min(lasting, DOWN_SECONDS_MAX))
@@ -270,6 +273,16 @@ class Mishaps:
 def _disk_of(machine: Machine) -> Disk:
     assert machine.disk is not None, "it stands on no disk that anything could befall"
     return machine.disk
+
+
+async def _fall(machine: Machine, chance: Chance) -> None:
+    """Nearly all calls of a node look at something while it has nothing to do: so half of the time only those count
+    that change its database."""
+    at_any, place = chance.fraction() < 0.5, chance.fraction()
+    if at_any:
+        await machine.crash(1 + int(CALLS_MAX * place))
+    else:
+        await machine.crash(1 + int(WRITES_MAX * place), writes)
 
 
 def _is_of_the_disk(error: BaseException) -> bool:

@@ -6,15 +6,20 @@ and, where its habits say so, hangs, dies in the middle, or lies.
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from hashlib import sha256
+from pathlib import Path
 from typing import Any, Self
 
 import trio
 from netsky.envelope.file import FileEnvelope, read_file
 from netsky.envelope.limits import FILE_BYTES_MAX
+from netsky.node.bus.drop import drop_in_outbox
+from netsky.node.bus.intake import outbox_id
+from netsky.node.errors import NetskyError
 from netsky.node.lab.history import Writer, digest
 from netsky.node.lab.machine import Down, Machine
 from netsky.node.lab.virtual import SeededChance
@@ -26,6 +31,7 @@ ANSWER_SECONDS = 60.0
 AGAIN_SECONDS = 1.0
 LOOK_SECONDS = 1.0
 IN_HAND = 32
+REMEMBERED = 16
 NO_ROOM = frozenset(
     {"inbox_full", "outbox_full", "dest_held", "dest_share_full", "disk_full", "disk_low", "halted", "node_stopped"}
 )
@@ -66,7 +72,9 @@ class Traffic:
     kinds: tuple[str, ...] = ("text",)
     chars: int = 200
     twice: float = 0.0
-    """How often it asks a second time with the same keys although it was answered."""
+    """How often it asks once more, with the same keys, for what it was answered already."""
+    drops: float = 0.0
+    """How often it writes an outbox file instead."""
 
 
 class Client:
@@ -77,6 +85,7 @@ class Client:
         """Refusals that nobody expects."""
         self.open: list[str] = []
         """Ids whose outcome it asks for."""
+        self._asked: deque[list[dict[str, Any]]] = deque(maxlen=REMEMBERED)
 
     async def send_until(self, ends: float) -> None:
         traffic = self._traffic
@@ -87,26 +96,52 @@ class Client:
             await self.send(1 + int(traffic.together * self._chance.fraction() ** 2))
 
     async def send(self, count: int) -> None:
+        if self._chance.fraction() < self._traffic.drops:
+            self._drop(self._draft())
+            return
         drafts = [self._draft() for _ in range(count)]
+        self._asked.append(drafts)
+        for got in await self._call(drafts):
+            if ord(got["id"][-1]) % 4 == 0:  # of some it wants to know
+                self.open.append(got["id"])
+        if self._chance.fraction() < self._traffic.twice:
+            await self._call(self._asked[int(len(self._asked) * self._chance.fraction())])
+
+    async def _call(self, drafts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        """What was accepted; also of what was asked before, perhaps long ago and of another life of the node."""
         said = [{"key": f"{draft['from']} {draft['idempotency_key']}", "dest": draft["to"]} for draft in drafts]
         self._said.note_all("submit_call", said)
-        results = await self._submit(drafts)
-        for what, draft, result in zip(said, drafts, results, strict=True):
+        accepted = []
+        for what, draft, result in zip(said, drafts, await self._submit(drafts), strict=True):
             if result["ok"]:
                 got = result["data"]
+                accepted.append(got)
                 self._said.note(
                     "submit_ok", **what, id=got["id"], origin=self._machine.name, hash=got["leaf"],
                     value=digest(draft["text"]),
                 )  # fmt: skip
-                if ord(got["id"][-1]) % 4 == 0:  # of some it wants to know
-                    self.open.append(got["id"])
             else:
                 code = result["error"]["code"]
                 self._said.note("submit_refused", **what, reason=code)
                 if code not in NO_ROOM:
                     self.strange.append(f"{self._machine.name} refused {draft['kind']} to {draft['to']}: {code}")
-        if self._chance.fraction() < self._traffic.twice:
-            await self._submit(drafts)
+        return accepted
+
+    def _drop(self, draft: dict[str, Any]) -> None:
+        """As who knows no socket sends: a file in the outbox. Its envelope's id follows from it."""
+        machine, sender = self._machine, str(draft["from"])
+        key, text = f"{sender} {draft['idempotency_key']}", str(draft["text"])
+        what = {"key": key, "dest": draft["to"]}
+        self._said.note("submit_call", **what)
+        folder = machine.home.channel(sender)
+        try:
+            name = drop_in_outbox(machine.files, machine.time, self._chance, folder=folder, actor=sender, draft=draft)
+            data = Path(folder, "outbox", name).read_bytes()
+        except (OSError, NetskyError):
+            self._said.note("submit_unknown", **what)  # a disk that is full or fails: it may stand there
+            return
+        id_ = outbox_id(sender, name, data)
+        self._said.note("submit_ok", **what, id=id_, origin=machine.name, value=digest(text))
 
     async def hear(self) -> None:
         """As `netsky wait` would: what became of those that it wants to know of."""

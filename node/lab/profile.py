@@ -67,7 +67,11 @@ class Profile:
     kinds_sent: tuple[str, ...]
     chars: int
     twice: float
-    """How often a client asks again although it was answered."""
+    """How often a client asks once more for what it was answered already."""
+    drops: float
+    """How often it writes an outbox file instead."""
+    inbox_max: int
+    """Envelopes that an actor may leave untaken: few, and senders are held while one hangs."""
 
     def without(self, classes: Collection[str]) -> Profile:
         gone = {kind for name in classes for kind in CLASSES[name]}
@@ -81,7 +85,7 @@ class Profile:
         return (
             f"{' '.join(self.kinds) or 'no faults'}, one every {self.every:.0f} s, up to {self.lasting[1]:.0f} s long; "
             f"latency {low * 1e3:.0f}-{high * 1e3:.0f} ms; up to {self.together} together of "
-            f"{' '.join(sorted(set(self.kinds_sent)))}, up to {self.chars} characters"
+            f"{' '.join(sorted(set(self.kinds_sent)))}, up to {self.chars} characters; inboxes of {self.inbox_max}"
         )
 
 
@@ -105,6 +109,8 @@ def draw(seed: int, faults: str) -> Profile:
         kinds_sent=_one_of((("text",), ("text", "text", "reply"), ("text", "reply", "report", "question")), chance),
         chars=_one_of((40, 400, 4_000), chance),
         twice=_one_of((0.0, 0.05, 0.3), chance),
+        drops=_one_of((0.0, 0.0, 0.3), chance),
+        inbox_max=_one_of((1_000, 1_000, 8), chance),
     )
 
 

@@ -154,6 +154,7 @@ class Simulation:
         for machine in mesh.machines:
             self._names[machine.key] = machine.name
             machine.configure("bus", "sweep_ms", SWEEP_MS)
+            machine.configure("bus", "inbox_max", self.plan.profile().inbox_max)
             machine.watch = partial(self._watch, machine)
             said = partial(self._said_by, machine)
             machine.put_on(Disk(chance_of(self.plan.seed, f"disk {machine.name}"), machine.time))
@@ -219,6 +220,7 @@ class Simulation:
             kinds=profile.kinds_sent,
             chars=profile.chars,
             twice=profile.twice,
+            drops=profile.drops,
         )
         chance = chance_of(self.plan.seed, f"client {machine.name}")
         return [Client(machine, self.witness(machine.name, "client"), chance, traffic)]
