@@ -95,10 +95,9 @@ BRANCHES: dict[str, str] = {
     "disk recovered": "and then enough again",
     "projection failed": "a file of a mailbox could not be written",
     **_family("quarantined", {
-        "in_the_way": "a folder lay in an outbox",
         "link": "a symbolic link lay in an outbox",
-        "not_a_file": "something that is no file lay in an outbox",
-        "json": "a file that is no JSON lay in an outbox",
+        "not_a_file": "a FIFO or a folder lay in an outbox",
+        "not_utf8": "a file that is no text lay in an outbox",
     }),
     # What only a peer that lies brings about.
     "link ended: gap": "numbers were left out",

@@ -21,6 +21,15 @@ class Summary:
     open: int = 0  # without an end that anybody told of
     faults: dict[str, int] = field(default_factory=dict)  # kind -> how many
 
+    def text(self) -> str:
+        ends = [f"{self.accepted} accepted", f"{self.delivered} delivered"]
+        ends += [f"{count} dead of {code}" for code, count in self.dead.items()]
+        ends += [f"{count} in doubt ({code})" for code, count in self.in_doubt.items()]
+        if self.open:
+            ends.append(f"{self.open} without an end")
+        faults = ", ".join(f"{count} {kind}" for kind, count in self.faults.items())
+        return f"{self.nodes} nodes, {self.seconds:.0f} s: {', '.join(ends)}; faults: {faults or 'none'}"
+
 
 class Counting:
     def __init__(self) -> None:
