@@ -68,6 +68,8 @@ class Machine:
         """Who writes down what its node stores."""
         self.service: Callable[[BaseException], None] | None = None
         """Hears why its node ended by itself; without one that ends the whole run."""
+        self.serves: Callable[[Node], None] | None = None
+        """Hears of each life that serves."""
         self.lives = 0
         self.life: Life | None = None
         """The one that is being lived."""
@@ -137,6 +139,8 @@ class Machine:
     async def _live(self, life: Life, ready: trio.Event) -> None:
         def serves(node: Node) -> None:
             self._node = node
+            if self.serves is not None:
+                self.serves(node)
             ready.set()
 
         around = Surroundings(pid=self.number + 7, watch=self.watch)

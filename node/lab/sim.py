@@ -24,6 +24,7 @@ from typing import Any
 
 import trio
 from netsky.node.config import with_line
+from netsky.node.daemon.node import Node
 from netsky.node.identity import Identity
 from netsky.node.lab import books
 from netsky.node.lab.checker.__main__ import text
@@ -37,6 +38,7 @@ from netsky.node.lab.machine import Machine
 from netsky.node.lab.mesh import Mesh, open_mesh
 from netsky.node.lab.mishaps import Mishaps
 from netsky.node.lab.network import MemoryNetwork
+from netsky.node.lab.notices import note_events
 from netsky.node.lab.people import Actor, Client, Habits, Traffic, chance_of
 from netsky.node.lab.profile import LEVELS, Profile, draw
 from netsky.node.lab.scheduler import run_seeded
@@ -156,6 +158,7 @@ class Simulation:
             machine.configure("bus", "sweep_ms", SWEEP_MS)
             machine.configure("bus", "inbox_max", self.plan.profile().inbox_max)
             machine.watch = partial(self._watch, machine)
+            machine.serves = partial(self._listen, machine)
             said = partial(self._said_by, machine)
             machine.put_on(Disk(chance_of(self.plan.seed, f"disk {machine.name}"), machine.time))
             machine.ledgers = DeliveringLedgers(machine.ledgers, said, self._names.__getitem__)
@@ -164,6 +167,9 @@ class Simulation:
     def _watch(self, machine: Machine, identity: Identity, now: Time) -> MakeStore:
         del now  # its own clock may be wrong
         return stores_of(identity, self.witness(machine.name, "node", machine.lives))
+
+    def _listen(self, machine: Machine, node: Node) -> None:
+        note_events(node.events, self.witness(machine.name, "node", machine.lives))
 
     def _said_by(self, machine: Machine) -> Writer:
         return self.witness(machine.name, "test", machine.lives)

@@ -10,16 +10,31 @@ the databases at the end says what was delivered and what died.
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
 from itertools import groupby
 from typing import TYPE_CHECKING, Any
 
 from netsky.envelope.batch import encode_batch
+from netsky.envelope.kinds import Lane
 from netsky.mesh.driver import Driver
-from netsky.mesh.effects import Acked, Answered, Arrival, Arrived, Effects, Numbered, Record
+from netsky.mesh.effects import (
+    Acked,
+    Alarm,
+    Answered,
+    Arrival,
+    Arrived,
+    Close,
+    Effects,
+    Holds,
+    Notice,
+    Numbered,
+    Raised,
+    Record,
+)
 from netsky.mesh.ends import LinkState
+from netsky.mesh.offer import Offer, Wanted
 from netsky.mesh.outcome import Outcome
 from netsky.mesh.roster import Member, Roster
 from netsky.node.identity import Identity
@@ -85,6 +100,8 @@ class WitnessedStore(PeerStore):
     def __init__(self, witness: Witness, *args: Any) -> None:
         super().__init__(*args)
         self._witness = witness
+        self._held: Collection[object] = ()
+        self._granted: dict[Lane, tuple[int, int]] = {}
 
     async def load(self) -> LinkState:
         state = await super().load()
@@ -104,30 +121,73 @@ class WitnessedStore(PeerStore):
         for record in records:
             self._stored(record)
 
+    async def offers(self, lane: Lane, wanted: Wanted) -> Sequence[Offer]:
+        if wanted.first is not None:
+            self._rarely("sent_again", **self._out(lane, wanted.life), n=wanted.first)
+        return await super().offers(lane, wanted)
+
+    def window(self, lane: Lane) -> tuple[int, int]:
+        granted = super().window(lane)
+        if granted == (0, 0) != self._granted.get(lane, granted):
+            self._rarely("credit_withdrawn", link=self._to_us, ln=lane)
+        self._granted[lane] = granted
+        return granted
+
+    def tell(self, notice: Notice) -> None:
+        super().tell(notice)
+        if isinstance(notice, Alarm):
+            self._rarely("frozen", link=self._to_us, ln=notice.lane, reason=notice.code)
+        elif isinstance(notice, Holds):
+            if notice.held - set(self._held):
+                self._rarely("hold_begun", link=self._to_us)
+            if set(self._held) - notice.held:
+                self._rarely("hold_over", link=self._to_us)
+            self._held = notice.held
+
     @contextmanager
     def driven(self, driver: Driver) -> Iterator[None]:
-        """Numbers that are stored with what they number do not come by `persist`."""
+        """Numbers that are stored with what they number do not come by `persist`; and how it ended is noted."""
 
         def go(effects: Effects) -> None:
             for record in effects.persist:
                 self._stored(record)
             Driver.go(driver, effects)
 
-        driver.go = go  # type: ignore[method-assign]
+        async def live() -> Close:
+            try:
+                why = await Driver.run(driver)
+            except Exception:
+                self._ended("store")
+                raise
+            self._ended(why.code)
+            return why
+
+        driver.go, driver.run = go, live  # type: ignore[method-assign]
         try:
             with super().driven(driver):
                 yield
         finally:
-            del driver.go
+            del driver.go, driver.run
+
+    def _ended(self, code: str) -> None:
+        link = self._slot.link
+        forgetful = {"behind", "peer_rolled_back"}
+        if link is not None and forgetful & {*link.frozen().values()}:
+            self._rarely("rolled_back", link=self._to_us)
+        self._rarely("link_down", link=self._to_us, reason=code)
 
     def _stored(self, record: Record) -> None:
         """What freezes, begins anew or was enrolled shows in what it does to the numbers and to the roster."""
         note_all = self._witness.said.note_all
         match record:
+            case Raised():
+                note_all("epoch_bump", [{**self._out(record.lane, record.life), "reason": record.reason}])
             case Numbered():
                 where = self._out(record.lane, record.life)
                 leaves = enumerate(record.leaves, record.first)
                 note_all("link_tx", [{**where, "n": number, "hash": leaf.hex()} for number, leaf in leaves])
+                if self._slot.link is not None and record.last >= self._slot.link.credit(record.lane)[0]:
+                    self._rarely("credit_used_up", **where, n=record.last)
             case Acked():
                 note_all("link_ack_rx", [{**self._out(record.lane, record.life), "n": record.number}])
             case Arrived():
@@ -156,8 +216,15 @@ class WitnessedStore(PeerStore):
                     said.append({**which, "value": {**proofs, "expires": one.header.expires}})
             self._witness.said.note_all(ev, said)
 
+    @property
+    def _to_us(self) -> str:
+        return f"{self._name}>{self._witness.name}"
+
+    def _rarely(self, what: str, **fields: Any) -> None:
+        self._witness.said.note("notice", key=what, **fields)
+
     def _in(self, lane: str, life: int) -> dict[str, Any]:
-        return {"link": f"{self._name}>{self._witness.name}", "ln": lane, "epoch": life}
+        return {"link": self._to_us, "ln": lane, "epoch": life}
 
     def _out(self, lane: str, life: int) -> dict[str, Any]:
         return {"link": f"{self._witness.name}>{self._name}", "ln": lane, "epoch": life}

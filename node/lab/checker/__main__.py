@@ -28,6 +28,9 @@ def text(report: Report) -> str:
         parts.append(f"and {untold} more of the same")
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.tally.by_kind.items()))
     parts.append(f"{report.tally.lines} events: {kinds or 'none'}")
+    parts.append(report.summary.text())
+    reached = sum(count > 0 for count in report.branches.values())
+    parts.append(f"{reached} of {len(report.branches)} rare branches reached")
     if report.tally.torn:
         parts.append(f"{report.tally.torn} lines were cut off")
     if report.exempt:

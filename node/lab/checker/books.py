@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from array import array
 from collections import Counter
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from sys import intern
 from typing import Any
 
-from netsky.node.lab.checker.lines import Event
+from netsky.node.lab.checker.lines import KINDS, Event
 
 StreamName = tuple[str, str, int]  # link "sender>receiver", lane, life
 
@@ -130,7 +132,8 @@ class Books:
         self.unheard: Counter[str] = Counter()  # by origin: calls without an answer at a node that was restored then
         self.floors: dict[tuple[str, str], int] = {}  # (link, lane) of a restored sender: lives used up
         self.dests_watched: set[str] = set()
-        self.kinds: Counter[str] = Counter()
+        self.kinds = dict.fromkeys(KINDS, 0)  # how many of each there were
+        self.first_t = self.t = 0  # of the first line, and of the present one
         self.last_loss = 0
         self.ends_for_good = False  # a key was revoked or replaced, or the root moved
         self.exempt: list[str] = []
@@ -178,19 +181,25 @@ class Books:
 
     # Entering.
 
-    def enter(self, event: Event) -> None:
-        kind = event["ev"]
-        self.kinds[kind] += 1
+    def entering(self, kind: str) -> Iterator[Callable[[Event], None]]:
+        """What is done with an event of this kind, in this order."""
         handler = _ENTER.get(kind)
         if handler is not None:
-            handler(self, event)
-        if "n" in event and "link" in event and kind in _NUMBERED:
-            self._enter_number(event, kind)
-        if kind == "deliver" and (number := ordered_number(event)) is not None:
+            yield partial(handler, self)
+        if kind in _NUMBERED:
+            yield partial(self._enter_number, kind)
+        if kind == "deliver":
+            yield self._in_order
+
+    def _in_order(self, event: Event) -> None:
+        number = ordered_number(event)
+        if number is not None:
             stream = self.stream(event)
             stream.delivered, stream.delivered_line = number, self.line
 
-    def _enter_number(self, event: Event, kind: str) -> None:
+    def _enter_number(self, kind: str, event: Event) -> None:
+        if "n" not in event or "link" not in event:
+            return
         stream, n = self.stream(event), event["n"]
         if "hash" in event and event.get("reason") != "duplicate":
             stream.leaves.put(n, number_of(event["hash"]))

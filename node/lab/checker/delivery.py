@@ -104,9 +104,10 @@ def _told_otherwise(books: Books, name: str, envelope: Envelope) -> Iterator[Vio
         yield Violation("I3", sentence, (envelope.dead, line))
 
 
-def i3_told_at_end(books: Books) -> Iterator[Violation]:
-    """Whoever sent what has ended knows it; where clients say what they were told at all."""
-    if not books.kinds["outcome"]:
+def i3_told_at_end(books: Books, *, bound: bool) -> Iterator[Violation]:
+    """Whoever sent what has ended knows it: where clients say what they were told at all, and where a time was set
+    within which everything had to end."""
+    if not books.kinds["outcome"] and not bound:
         return
     for name, envelope in books.envelopes.items():
         if envelope.outcome or not envelope.submitted or books.forgot(envelope.submitted_at, envelope.submitted):

@@ -79,20 +79,27 @@ class Progress:
 
 
 def i22_progress(progress: Progress, books: Books, event: Event) -> Violation | None:
-    """Judged at each end of an envelope, before it is entered."""
+    """Judged at each end of an envelope, and when its sender is told, before it is entered."""
     if progress.faults or "id" not in event:
         return None
     envelope = books.envelope(event)
+    if event["ev"] == "outcome":
+        known = event.get("by") != "client" or envelope.outcome
+        return None if known else _late(progress, books, event, "its sender was told")
     if not envelope.submitted or envelope.delivered or envelope.dead:
         return None
-    head, name = progress.head(envelope), books.name(event)
+    head = progress.head(envelope)
     waited = event["t"] - head.moved_t
     if waited > STUCK_NS:
         where = node_in(envelope.dest, envelope.submitted_at)
         sentence = f"{head.open} envelopes for {where} stood still for {waited / 1e9:.0f} s in good weather"
         return Violation("I22", sentence, (head.moved_line, books.line))
-    line, since, within = progress.healed
-    if line and envelope.submitted < line and event["t"] > since + within:
-        sentence = f"{name} ended {(event['t'] - since) / 1e9:.0f} s after all was healed"
-        return Violation("I22", sentence, (envelope.submitted, line, books.line))
-    return None
+    return _late(progress, books, event, "it ended")
+
+
+def _late(progress: Progress, books: Books, event: Event, what: str) -> Violation | None:
+    envelope, (line, since, within) = books.envelope(event), progress.healed
+    if not line or not 0 < envelope.submitted < line or event["t"] <= since + within:
+        return None
+    sentence = f"{books.name(event)}: {what} {(event['t'] - since) / 1e9:.0f} s after all was healed"
+    return Violation("I22", sentence, (envelope.submitted, line, books.line))

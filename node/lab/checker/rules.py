@@ -8,10 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 
 from netsky.node.lab.checker.branches import Branches
-from netsky.node.lab.checker.lines import Event, Tally, in_files, in_memory, worth_judging
+from netsky.node.lab.checker.lines import KINDS, WITNESSED, Event, Tally, VoidHistory, in_files, in_memory
 from netsky.node.lab.checker.story import Class, Story, Violation, tell
 from netsky.node.lab.checker.summary import Counting, Summary
-from netsky.node.lab.checker.table import Each, Rule, State
+from netsky.node.lab.checker.table import Each, Enter, Rule, State
 from netsky.node.lab.checker.trust import Verify, ed25519
 
 TOLD_PER_RULE = 10
@@ -49,33 +49,38 @@ class Checker:
     def __init__(self, verify: Verify = ed25519) -> None:
         self._state = State(verify)
         self._rules = self._state.rules()
-        self._each: dict[str, list[tuple[Rule, Each]]] = {}
-        for rule in self._rules:
-            for kind in rule.judges:
-                if rule.each is not None:
-                    self._each.setdefault(kind, []).append((rule, rule.each))
         self._branches = Branches(self._state.books)
         self._counting = Counting()
+        self._plans = {kind: self._plan(kind) for kind in KINDS}
         self._told: dict[str, list[Violation]] = {}
         self._violations: dict[str, int] = {}
         self._classes: dict[Class, int] = {}
         self.tally = Tally()
 
+    def _plan(self, kind: str) -> _Plan:
+        looks = [one for one in (self._branches.looking().get(kind), self._counting.looking().get(kind)) if one]
+        each = [(rule, rule.each) for rule in self._rules if rule.each is not None and kind in rule.judges]
+        return _Plan(tuple(each), (*looks, *self._state.entering(kind)), kind in WITNESSED)
+
     def feed(self, event: Event) -> Sequence[Violation]:
         """What this event broke. Raises VoidHistory."""
-        worth_judging(event)
-        state, kind, tally = self._state, event["ev"], self.tally
-        tally.lines += 1
-        tally.by_kind[kind] = tally.by_kind.get(kind, 0) + 1
-        state.books.line = tally.lines
+        plan = self._plans.get(event.get("ev", ""))
+        if plan is None:
+            raise VoidHistory(f"no such event: {str(event)[:200]}")
+        if plan.witnessed and event.get("by") == "node" and event.get("reason") != "daemon":
+            raise VoidHistory(f"a node bears witness for its clients: {str(event)[:200]}")
+        books = self._state.books
+        books.line += 1
+        books.t = event["t"]
+        books.first_t = books.first_t or books.t
+        books.kinds[event["ev"]] += 1
         found: Sequence[Violation] = ()
-        for rule, each in self._each.get(kind, ()):
+        for rule, each in plan.each:
             violation = each(event)
             if violation is not None:
                 found = (*found, self._keep(rule, violation))
-        self._branches.enter(event)
-        self._counting.enter(event)
-        state.enter(event)
+        for enter in plan.enter:
+            enter(event)
         return found
 
     def end(self) -> Sequence[Violation]:
@@ -99,6 +104,8 @@ class Checker:
     def report(self, again: Callable[[], Iterable[Event]]) -> Report:
         """`again` gives the same events once more, if there is anything to tell: the books keep none."""
         state, tally = self._state, self.tally
+        tally.lines = state.books.line
+        tally.by_kind = {kind: count for kind, count in sorted(state.books.kinds.items()) if count}
         seeing = {rule.id for rule in self._rules for kind in rule.judges if tally.by_kind.get(kind)}
         blind = sorted({f"{rule.id} {rule.name}" for rule in self._rules if rule.id not in seeing}, key=_by_number)
         told = [violation for some in self._told.values() for violation in some]
@@ -113,6 +120,15 @@ class Checker:
             self._branches.reached(),
             self._counting.summary(state.books),
         )
+
+
+@dataclass(frozen=True, slots=True)
+class _Plan:
+    """What is done with an event of one kind."""
+
+    each: tuple[tuple[Rule, Each], ...]
+    enter: tuple[Enter, ...]
+    witnessed: bool
 
 
 def check(paths: Sequence[str], verify: Verify = ed25519) -> Report:

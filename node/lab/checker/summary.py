@@ -3,12 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from netsky.node.lab.checker.books import Books
 from netsky.node.lab.checker.lines import Event
-
-_FALLS = frozenset(("crash", "power_cut"))
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,25 +21,50 @@ class Summary:
     open: int = 0  # without an end that anybody told of
     faults: dict[str, int] = field(default_factory=dict)  # kind -> how many
 
+    def text(self) -> str:
+        ends = [f"{self.accepted} accepted", f"{self.delivered} delivered"]
+        ends += [f"{count} dead of {code}" for code, count in self.dead.items()]
+        ends += [f"{count} in doubt ({code})" for code, count in self.in_doubt.items()]
+        if self.open:
+            ends.append(f"{self.open} without an end")
+        faults = ", ".join(f"{count} {kind}" for kind, count in self.faults.items())
+        return f"{self.nodes} nodes, {self.seconds:.0f} s: {', '.join(ends)}; faults: {faults or 'none'}"
+
 
 class Counting:
     def __init__(self) -> None:
-        self._first = self._last = 0
         self._faults: Counter[str] = Counter()
         self._nodes: dict[str, None] = {}
+        self._in_force: dict[str, str] = {}  # name of a fault -> where
 
-    def enter(self, event: Event) -> None:
-        t = self._last = event["t"]
-        self._first = self._first or t
-        kind = event["ev"]
-        if kind == "fault":
-            self._faults[event.get("reason") or event.get("key", "")] += 1
-        elif kind in _FALLS:
+    def looking(self) -> dict[str, Callable[[Event], None]]:
+        """By the kinds of events that matter here."""
+        return {
+            "fault": self._fault, "heal": self._heal, "crash": self._fell, "power_cut": self._fell,
+            "start": self._start,
+        }  # fmt: skip
+
+    def _fault(self, event: Event) -> None:
+        self._faults[event.get("reason") or event.get("key", "")] += 1
+        self._in_force[event.get("key", "")] = event.get("link", "")
+
+    def _heal(self, event: Event) -> None:
+        self._in_force.pop(event.get("key", ""), None)
+
+    def _befell(self, kind: str, event: Event) -> None:
+        """What is part of a fault that was named is no other one."""
+        if event["node"] not in self._in_force.values():
             self._faults[kind] += 1
-        elif kind == "start" and "link" not in event:
-            self._nodes[event["node"]] = None
-            if event.get("reason"):
-                self._faults[event["reason"]] += 1
+
+    def _fell(self, event: Event) -> None:
+        self._befell(event["ev"], event)
+
+    def _start(self, event: Event) -> None:
+        if "link" in event:
+            return
+        self._nodes[event["node"]] = None
+        if event.get("reason"):
+            self._befell(event["reason"], event)
 
     def summary(self, books: Books) -> Summary:
         """What the sender was told counts; where he was told nothing, what nodes said."""
@@ -60,7 +84,7 @@ class Counting:
                 delivered += 1
             else:
                 unended += 1
-        seconds = (self._last - self._first) / 1e9
+        seconds = (books.t - books.first_t) / 1e9
         faults = dict(sorted(self._faults.items()))
         ends = (dict(sorted(dead.items())), dict(sorted(in_doubt.items())))
         return Summary(len(self._nodes), seconds, accepted, delivered, *ends, unended, faults)

@@ -12,6 +12,7 @@ from netsky.node.lab.checker.lines import Event
 from netsky.node.lab.checker.story import Class, Violation
 
 Each = Callable[[Event], Violation | None]
+Enter = Callable[[Event], None]
 AtEnd = Callable[[], Iterator[Violation]]
 NUMBERS = ("accept", "deliver", "dead_letter", "refuse", "outcome")
 
@@ -56,7 +57,8 @@ class State:
             Rule("I1", "no loss", ("submit_ok",), None, end(delivery.i1_no_loss_at_end), "liveness"),
             Rule("I2", "no duplicate", ("deliver", "claim"), of(delivery.i2_no_duplicate)),
             Rule("I3", "one end", ("outcome",), of(delivery.i3_one_end), end(delivery.i3_one_end_at_end)),
-            Rule("I3", "one end", ("outcome",), None, end(delivery.i3_told_at_end), "liveness"),
+            Rule("I3", "one end", ("outcome", "heal"), None,
+                 lambda: delivery.i3_told_at_end(books, bound=bool(self.progress.healed[0])), "liveness"),
             Rule("I4", "order", ("deliver",), of(streams.i4_order)),
             Rule("I5", "no gap", NUMBERS, of(streams.i5_no_gap)),
             Rule("I6", "no invention", ("submit_ok", "deliver", "claim"), of(delivery.i6_no_invention),
@@ -78,7 +80,7 @@ class State:
             Rule("I21", "quarantine", ("quarantine", "gauge"), measured(gauges.i21_quarantine)),
             Rule("I21", "quarantine", ("quarantine", "gauge"), None,
                  partial(gauges.i21_quarantine_at_end, self.gauges), "liveness"),
-            Rule("I22", "progress", ("deliver", "dead_letter"),
+            Rule("I22", "progress", ("deliver", "dead_letter", "outcome"),
                  partial(progress.i22_progress, self.progress, books), None, "liveness"),
             Rule("I31", "witnesses agree", _SPOKEN, told(witnesses.i31_dead_are_silent)),
             Rule("I31", "witnesses agree", ("link_rx",), told(witnesses.i31_parted_carries_nothing)),
@@ -87,23 +89,28 @@ class State:
             Rule("I31", "witnesses agree", ("outcome",), None, end(witnesses.i31_told_as_it_came_at_end)),
         )  # fmt: skip
 
-    def enter(self, event: Event) -> None:
-        kind = event["ev"]
-        self.books.enter(event)
+    def entering(self, kind: str) -> list[Enter]:
+        """What is made to know an event of this kind, in this order."""
+        books, line = self.books, self._line
+        makers: list[Enter] = [*books.entering(kind)]
         if kind in _PROGRESS:
-            self.progress.enter(self.books, event)
+            makers.append(partial(self.progress.enter, books))
         if kind in _GAUGES:
-            self.gauges.enter(event, self.books.line)
-        elif kind == "proof":
-            self.proofs.enter(event, self.books.line)
+            makers.append(lambda event: self.gauges.enter(event, line()))
+        if kind == "proof":
+            makers.append(lambda event: self.proofs.enter(event, line()))
         if kind in _WITNESSES:
-            self.witnesses.enter(self.books, event)
+            makers.append(partial(self.witnesses.enter, books))
+        return makers
+
+    def _line(self) -> int:
+        return self.books.line
 
 
 _PROGRESS = frozenset(("fault", "heal", "crash", "power_cut", "start", "submit_ok", "deliver", "dead_letter"))
 _WITNESSES = frozenset(("start", "crash", "power_cut", "submit_ok", "link_tx", "fault", "heal"))
-_SPOKEN = ("link_tx", "link_rx", "link_ack_tx", "link_ack_rx", "accept", "deliver", "refuse", "outcome", "trust_set")
 _GAUGES = frozenset(("gauge", "quarantine", "submit_call"))
+_SPOKEN = ("link_tx", "link_rx", "link_ack_tx", "link_ack_rx", "accept", "deliver", "refuse", "outcome", "trust_set")
 
 
 def _figures(event: Event) -> bool:

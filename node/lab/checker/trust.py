@@ -69,10 +69,14 @@ class Proofs:
         self._verify = verify
         self._known: dict[str, Proof | None] = {}
         self._lines: dict[str, int] = {}
+        self._opened: dict[str, Proof | None] = {}  # by the bytes: the root shows each node the same
         self.without = 0  # accepts over a link that named none
 
     def enter(self, event: Event, line: int) -> None:
-        self._known[event["key"]] = open_proof(event["value"], self._verify)
+        data = event["value"]
+        if data not in self._opened:
+            self._opened[data] = open_proof(data, self._verify)
+        self._known[event["key"]] = self._opened[data]
         self._lines[event["key"]] = line
 
     def line(self, event: Event, what: str) -> int:

@@ -281,6 +281,10 @@ PLANTED: dict[str, tuple[str, Spoil]] = {
         "I22", both(add({"ev": "submit_ok", "id": "a4"}, ev="fault", node="netsky1", by="network", key="storm"),
                     add({"ev": "fault", "key": "storm"}, ev="heal", node="netsky1", by="network", key="storm",
                         value=0.5))),
+    "a sender who is told too late": (
+        "I22", both(add({"ev": "submit_ok", "id": "a4"}, ev="fault", node="netsky1", by="network", key="storm"),
+                    add({"ev": "deliver", "id": "a4"}, ev="heal", node="netsky1", by="network", key="storm",
+                        value=2))),
     "a dead life that speaks": (
         "I31", both(add({"ev": "submit_ok", "id": "a4"}, ev="crash", node="netsky0", by="test"),
                     add({"ev": "submit_ok", "id": "a3"}, ev="start", node="netsky0"))),

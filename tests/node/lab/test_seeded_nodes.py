@@ -27,6 +27,7 @@ def test_three_nodes_in_trouble_lose_nothing_and_do_nothing_twice(tmp_path: Path
     assert kinds["fault"] >= 3
     assert kinds["deliver"] == kinds["archive"] == kinds["submit_ok"] >= 100
     assert report.without_proof == 0
+    assert report.branches["link ended: stream"] > 0, "how connections ended stands in the history"
 
 
 def test_the_same_seed_is_the_same_history_byte_for_byte_in_another_process_too(tmp_path: Path) -> None:
