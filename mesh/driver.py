@@ -7,6 +7,7 @@ is stored.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import replace
@@ -18,7 +19,7 @@ from netsky.envelope.kinds import Lane
 from netsky.mesh.blob_streams import BlobKeeper, BlobStreams
 from netsky.mesh.channel import Channel, open_channels, refuse_more_streams
 from netsky.mesh.effects import CLOSE_CODES, Acked, Answered, Arrived, Close, Effects, Notice, Record
-from netsky.mesh.frames import CHANNEL_LANES, CONTROL, LANE_CHANNELS, Bye, Frame, encode_frame
+from netsky.mesh.frames import CHANNEL_LANES, CONTROL, LANE_CHANNELS, Bye, Frame
 from netsky.mesh.inbox import Inbox
 from netsky.mesh.limits import (
     CONTROL_QUEUE_MAX,
@@ -28,11 +29,11 @@ from netsky.mesh.limits import (
     HELLO_WITHIN_NS,
     SENTENCE_BYTES_MAX,
     WINDOW_ENVELOPES,
-    WRITE_BYTES_MAX,
 )
 from netsky.mesh.lineage import Lineage
 from netsky.mesh.link import Link
 from netsky.mesh.offer import Offer, Wanted
+from netsky.mesh.outlet import Outlet
 from netsky.mesh.patience import Patience
 from netsky.mesh.roster import Roster
 from netsky.mesh.streams import LANES
@@ -154,15 +155,15 @@ class Driver:
         self._inbox = Inbox()
         self._patience = Patience()
         self._numbers = True  # the numbers are this driver's own now; else whoever stores something may ask for one
-        self._waits = trio.Event()  # something is held back by it
+        self._waits = trio.Event()  # something is held back by it, and due before `_awaited`
+        self._awaited = math.inf
         self._deadline = clock.monotonic() + HELLO_WITHIN_NS
         self._opened = trio.Event()
         self._blobs: BlobStreams | None = None
         if blobs is not None:
             self._blobs = BlobStreams(link.blobs, blobs, connection, clock, obey=self._say, end=self._inbox.end)
-        self._queues = {
-            number: trio.open_memory_channel[Frame](CONTROL_QUEUE_MAX if number == CONTROL else WINDOW_ENVELOPES)
-            for number in channels
+        self._outlets = {
+            number: Outlet(CONTROL_QUEUE_MAX if number == CONTROL else WINDOW_ENVELOPES) for number in channels
         }
 
     async def run(self) -> Close:
@@ -216,10 +217,11 @@ class Driver:
                 effects += self._link.handle_timer(self._clock.monotonic())
             await self._obey(effects)
             self._numbers = True
-            if self._is_idle(CONTROL):
+            if self._outlets[CONTROL].is_empty and self._link.has_pieces:
                 await self._obey(self._link.pieces())
             for lane in LANES:
-                wanted = self._link.wanted(lane) if self._is_idle(LANE_CHANNELS[lane]) else None
+                # The window bounds what is on its way, this what is held here.
+                wanted = self._link.wanted(lane) if self._outlets[LANE_CHANNELS[lane]].is_empty else None
                 if wanted is not None:
                     offers = await self._store.offers(lane, wanted)
                     await self._obey(self._link.submit(lane, offers, self._clock.wall()))
@@ -257,7 +259,7 @@ class Driver:
             self._deadline = effects.deadline
         if self._link.is_open:
             self._opened.set()
-        if self._patience.due is not None:
+        if self._patience.due is not None and self._patience.due < self._awaited:
             self._waits.set()
         if effects.close is not None:
             raise _Over(effects.close)
@@ -293,16 +295,10 @@ class Driver:
             self._queue(channel, frame)
 
     def _queue(self, channel: int, frame: Frame) -> None:
-        try:
-            self._queues[channel][0].send_nowait(frame)
-        except trio.WouldBlock:
+        if not self._outlets[channel].put(frame):
             # Data is bounded by the window, control by what an honest peer reads.
             assert channel == CONTROL
             self._inbox.end(Close("slow", "The peer does not read what it is told."))
-
-    def _is_idle(self, channel: int) -> bool:
-        """Nothing waits to be written there: the window bounds what is on its way, this what is held here."""
-        return self._queues[channel][1].statistics().current_buffer_used == 0
 
     async def _read(self, channel: Channel) -> None:
         if channel.number != CONTROL:
@@ -315,14 +311,20 @@ class Driver:
             self._inbox.end(replace(_close_for(error), lane=CHANNEL_LANES.get(channel.number)))
 
     async def _write(self, channel: Channel) -> None:
-        queue = self._queues[channel.number][1]
+        outlet = self._outlets[channel.number]
         try:
-            async for frame in queue:
-                await channel.write(_joined(frame, queue))
-                if self._is_idle(channel.number):
+            while True:
+                await channel.write(await outlet.take())
+                if outlet.is_empty and self._has_more(channel.number):
                     self._inbox.nudge()
         except TransportError as error:
             self._inbox.end(_close_for(error))
+
+    def _has_more(self, channel: int) -> bool:
+        """There may be something that waited until this had nothing to write."""
+        if channel == CONTROL:
+            return self._link.has_pieces
+        return self._link.wanted(CHANNEL_LANES[channel]) is not None
 
     def _say(self, effects: Effects) -> None:
         """What the tasks of blobs have to say: nothing that is to be stored before."""
@@ -354,11 +356,13 @@ class Driver:
 
     async def _lose_patience(self) -> None:
         while True:
-            await self._waits.wait()
-            self._waits = trio.Event()
-            if self._patience.due is not None:
-                await self._clock.sleep_until(self._patience.due)
+            due = self._patience.due
+            left = math.inf if due is None else due - self._clock.monotonic()
+            if left <= 0:
                 self._inbox.nudge()  # a turn obeys, though it be nothing
+            self._waits, self._awaited = trio.Event(), math.inf if due is None or left <= 0 else due
+            with trio.move_on_after(left / 1e9 if left > 0 else math.inf):
+                await self._waits.wait()
 
     async def _wait_for_more(self, lane: Lane) -> None:
         while True:
@@ -378,16 +382,6 @@ class Driver:
         self._queue(CONTROL, Bye(close.code, close.sentence, close.lane))
         with trio.move_on_after(GOODBYE_SECONDS):
             await self._connection.closed()
-
-
-def _joined(frame: Frame, queue: trio.MemoryReceiveChannel[Frame]) -> bytes:
-    """This frame and those that wait behind it, for one write: its cost hardly depends on its size."""
-    pieces = [encode_frame(frame)]
-    size = len(pieces[0])
-    while size < WRITE_BYTES_MAX and queue.statistics().current_buffer_used:
-        pieces.append(encode_frame(queue.receive_nowait()))
-        size += len(pieces[-1])
-    return b"".join(pieces)
 
 
 def _close_for(error: Invalid | TransportError) -> Close:

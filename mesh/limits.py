@@ -55,11 +55,15 @@ ACK_AT_ONCE = 16
 """Numbers since the last ack: with the largest envelopes half a window of bytes. Fewer may wait for others."""
 
 ACK_WAITS_NS = 40_000_000
-"""So long: at a hundred envelopes a second one ack answers four."""
+"""So long: at a hundred envelopes a second one ack answers four. Data goes out without it if one was said within it."""
 
-RECORDS_WAIT_NS = 100_000_000
+OUTCOME_ACK_WAITS_NS = 500_000_000
+"""An ack of outcomes alone: no window fills by them, so it goes with what is said next, a heartbeat in the end."""
+
+RECORDS_WAIT_NS = 500_000_000
 RECORDS_WAITING_MAX = 64
-"""What an ack changes waits for a transaction to go with; on a busy link one comes within milliseconds."""
+"""What an ack changes waits for a transaction to go with; on a busy link one comes within milliseconds, and one that
+carries an envelope now and then spares a disk the commit."""
 
 FATES_EVERY_NS = 40_000_000
 """Outcomes leave at once on a quiet link; those that follow go together. Only who waits for one sees it."""

@@ -183,6 +183,10 @@ class Link:
         """The store may have something again."""
         self._sender.wake(lane)
 
+    @property
+    def has_pieces(self) -> bool:
+        return bool(self._unsaid and self._hello is not None) or self._pieces.are_left
+
     def pieces(self) -> Effects:
         """The control stream has nothing to write: what is still to be said at length."""
         if self._unsaid and self._hello is not None:

@@ -12,9 +12,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 from netsky.envelope.kinds import Lane
-from netsky.mesh.effects import Acked, Effects, Record
+from netsky.mesh.effects import Acked, Arrived, Effects, Record
 from netsky.mesh.frames import CONTROL, Ack, Frame
-from netsky.mesh.limits import ACK_AT_ONCE, ACK_WAITS_NS, RECORDS_WAIT_NS, RECORDS_WAITING_MAX
+from netsky.mesh.limits import (
+    ACK_AT_ONCE,
+    ACK_WAITS_NS,
+    OUTCOME_ACK_WAITS_NS,
+    RECORDS_WAIT_NS,
+    RECORDS_WAITING_MAX,
+)
 
 
 class Patience:
@@ -22,6 +28,7 @@ class Patience:
         self._records: list[Record] = []
         self._acks: dict[Lane, Ack] = {}
         self._said: dict[Lane, tuple[int, int]] = {}  # life and number of the last ack that went out
+        self._said_at = 0
         self._records_due: int | None = None
         self._acks_due: int | None = None
 
@@ -32,9 +39,14 @@ class Patience:
 
     def part(self, effects: Effects, now: int) -> Effects:
         """What is to be obeyed now: all that cannot wait, with what has waited so far where it goes along."""
-        return replace(effects, persist=self._stored_now(effects, now), send=self._sent_now(effects, now))
+        persist, send = self._stored_now(effects, now), self._sent_now(effects, now)
+        if persist is effects.persist and send is effects.send:
+            return effects
+        return replace(effects, persist=persist, send=send)
 
     def _stored_now(self, effects: Effects, now: int) -> tuple[Record, ...]:
+        if not self._records and not effects.persist:
+            return effects.persist
         self._records += effects.persist
         can_wait = all(isinstance(record, Acked) for record in effects.persist) and effects.close is None
         is_due = self._records_due is not None and now >= self._records_due
@@ -46,6 +58,8 @@ class Patience:
         return stored
 
     def _sent_now(self, effects: Effects, now: int) -> tuple[tuple[int, Frame], ...]:
+        if not self._acks and not effects.send:
+            return effects.send
         others = []
         for channel, frame in effects.send:
             if isinstance(frame, Ack):
@@ -55,15 +69,24 @@ class Patience:
         if not self._acks:
             return effects.send
         is_due = self._acks_due is not None and now >= self._acks_due
-        talks = effects.close is not None or any(channel == CONTROL for channel, _ in others)
+        spoke = now < self._said_at + ACK_WAITS_NS
+        talks = effects.close is not None or any(channel == CONTROL or not spoke for channel, _ in others)
         if not (is_due or talks or any(self._presses(ack) for ack in self._acks.values())):
-            if self._acks_due is None:
-                self._acks_due = now + ACK_WAITS_NS
+            self._acks_due = self._wait(effects, now)
             return tuple(others)
         self._said |= {lane: (ack.life, ack.number) for lane, ack in self._acks.items()}
+        self._said_at = now
         said = tuple((CONTROL, ack) for ack in self._acks.values())
         self._acks, self._acks_due = {}, None
         return (*said, *others)
+
+    def _wait(self, effects: Effects, now: int) -> int | None:
+        """Until when, with these."""
+        if not any(isinstance(frame, Ack) for _, frame in effects.send):
+            return self._acks_due
+        fills = any(isinstance(record, Arrived) for record in effects.persist)
+        due = now + (ACK_WAITS_NS if fills else OUTCOME_ACK_WAITS_NS)
+        return due if self._acks_due is None else min(due, self._acks_due)
 
     def _presses(self, ack: Ack) -> bool:
         """So much came since the last one that its sender may soon stand still; or it came again, and is asked for."""

@@ -18,6 +18,10 @@ class Pieces:
     def load(self, version: int, sealed: bytes) -> None:
         self._version, self._sealed, self._offset = version, sealed, 0
 
+    @property
+    def are_left(self) -> bool:
+        return self._offset < len(self._sealed)
+
     def take(self, count: int) -> list[RosterPiece]:
         taken: list[RosterPiece] = []
         while len(taken) < count and self._offset < len(self._sealed):

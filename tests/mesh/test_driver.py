@@ -9,7 +9,7 @@ import trio
 import trio.testing
 from netsky.envelope.kinds import Lane
 from netsky.mesh.channel import Channel, open_channels
-from netsky.mesh.driver import _joined, run_link
+from netsky.mesh.driver import run_link
 from netsky.mesh.effects import Acked, Answered, Arrived, Close, Enrolled, Holds, Numbered, Record, Stored, Up
 from netsky.mesh.frames import (
     CONTROL,
@@ -37,6 +37,7 @@ from netsky.mesh.limits import (
     WRITE_BYTES_MAX,
 )
 from netsky.mesh.link import Link
+from netsky.mesh.outlet import Outlet
 from netsky.mesh.roster import Roster
 from netsky.mesh.transport import Connection, TransportError, TransportOptions
 from netsky.node.lab.network import MemoryNetwork, MemoryStream, MemoryTransport
@@ -557,13 +558,13 @@ async def test_what_is_queued_together_is_written_in_one_call(monkeypatch: pytes
 
 
 async def test_no_write_grows_beyond_its_bound() -> None:
-    put, take = trio.open_memory_channel[Frame](64)
+    outlet = Outlet(64)
     hold = Hold(((b"k" * 32, "a" * 32, "work"),) * 64)
-    for _ in range(64):
-        put.send_nowait(hold)
+    assert all(outlet.put(hold) for _ in range(64))
+    assert not outlet.put(hold)
     size = len(encode_frame(hold))
-    first = _joined(take.receive_nowait(), take)
-    second = _joined(take.receive_nowait(), take)
+    first, second = await outlet.take(), await outlet.take()
+    assert outlet.is_empty
     assert WRITE_BYTES_MAX <= len(first) < WRITE_BYTES_MAX + size
     assert len(first) + len(second) == 64 * size
 

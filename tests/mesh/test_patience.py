@@ -3,9 +3,16 @@
 from __future__ import annotations
 
 import pytest
-from netsky.mesh.effects import NOTHING, Acked, Close, Effects, Froze, Record
+from netsky.envelope.batch import Batch
+from netsky.mesh.effects import NOTHING, Acked, Arrived, Close, Effects, Froze, Record
 from netsky.mesh.frames import CONTROL, Ack, Frame, Ping
-from netsky.mesh.limits import ACK_AT_ONCE, ACK_WAITS_NS, RECORDS_WAIT_NS, RECORDS_WAITING_MAX
+from netsky.mesh.limits import (
+    ACK_AT_ONCE,
+    ACK_WAITS_NS,
+    OUTCOME_ACK_WAITS_NS,
+    RECORDS_WAIT_NS,
+    RECORDS_WAITING_MAX,
+)
 from netsky.mesh.patience import Patience
 
 FROZE = Froze("work", "in", "diverged")
@@ -30,14 +37,42 @@ def started() -> Patience:
     return patience
 
 
+def came(number: int) -> Effects:
+    """An envelope, with the ack that will say so."""
+    batch = Batch(1, "batch", b"m", b"s", b"", ())
+    arrived = Arrived("work", 1, b"", batch, (), b"", number, (), 1, None)
+    return Effects(persist=(arrived,), send=((CONTROL, Ack("work", 1, number)),))
+
+
 def test_an_ack_waits_and_the_last_of_those_that_wait_is_said() -> None:
     patience = started()
     now = ACK_WAITS_NS
-    assert patience.part(sending(Ack("work", 1, 2)), now).send == ()
-    assert patience.part(sending(Ack("work", 1, 3)), now + 5).send == ()
+    assert patience.part(came(2), now).send == ()
+    assert patience.part(came(3), now + 5).send == ()
     assert patience.due == now + ACK_WAITS_NS
     assert patience.part(NOTHING, now + ACK_WAITS_NS - 1).send == ()
     assert patience.part(NOTHING, now + ACK_WAITS_NS).send == ((CONTROL, Ack("work", 1, 3)),)
+    assert patience.due is None
+
+
+def test_an_ack_of_outcomes_waits_for_a_heartbeat_to_go_with_but_not_for_envelopes() -> None:
+    patience = started()
+    assert patience.part(sending(Ack("reply", 1, 1)), 0).send == ((CONTROL, Ack("reply", 1, 1)),)
+    assert patience.part(sending(Ack("reply", 1, 2)), 5).send == ()
+    assert patience.due == 5 + OUTCOME_ACK_WAITS_NS
+    assert patience.part(came(2), 10).send == ()
+    assert patience.due == 10 + ACK_WAITS_NS
+    assert patience.part(sending(Ack("reply", 1, 3)), 15).send == ()
+    assert patience.due == 10 + ACK_WAITS_NS
+    both = ((CONTROL, Ack("reply", 1, 3)), (CONTROL, Ack("work", 1, 2)))
+    assert patience.part(NOTHING, 10 + ACK_WAITS_NS).send == both
+
+
+def test_an_ack_goes_along_with_data_unless_one_went_just_before() -> None:
+    patience, data = started(), (1, Ping(1))
+    patience.part(came(2), ACK_WAITS_NS - 2)
+    assert patience.part(Effects(send=(data,)), ACK_WAITS_NS - 1).send == (data,)
+    assert patience.part(Effects(send=(data,)), ACK_WAITS_NS).send == ((CONTROL, Ack("work", 1, 2)), data)
     assert patience.due is None
 
 

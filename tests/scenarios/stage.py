@@ -47,7 +47,7 @@ from tests.node.stations import MESH, Station, key, roster, seams_with, station
 
 ROOT_AT = "memory:40"
 LINES = ("agent0@netsky1 -> agent0@netsky2: *", "agent0@netsky2 -> agent0@netsky1: *")
-SETTLES_SECONDS = 0.5
+SETTLES_SECONDS = 0.7
 LATENCY = {1: 0.010, 2: 0.013}
 """Of the ways to the root, each its own: what happens on both links happens in an order that is no chance."""
 
