@@ -32,7 +32,9 @@ if TYPE_CHECKING:
 
 
 class Chronicle:
-    def __init__(self) -> None:
+    def __init__(self, *, submissions: bool = False) -> None:
+        """`submissions`: what ledgers accept is told as well, where not all who send write lines of their own."""
+        self._submissions = submissions
         self.lines: list[bytes] = []
         self._names: dict[bytes, str] = {}
 
@@ -46,7 +48,8 @@ class Chronicle:
             machine.watch = partial(self._watch, machine)
             machine.serves = partial(self._listen, machine)
             said = partial(self._said_by, machine)
-            machine.ledgers = DeliveringLedgers(machine.ledgers, said, self._names.__getitem__)
+            names = self._names.__getitem__
+            machine.ledgers = DeliveringLedgers(machine.ledgers, said, names, submissions=self._submissions)
             self.witness(machine.name, "test").note("start", key=machine.key.hex())
 
     def note_ends(self, machines: Sequence[Machine]) -> None:
