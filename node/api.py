@@ -24,10 +24,11 @@ from __future__ import annotations
 import json
 import os
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 import trio
 from netsky.envelope.file import FileEnvelope
@@ -46,6 +47,8 @@ IN_HAND_MAX = 64
 
 _READ_BYTES = 64 * 1024
 _WAIT_GRACE = 10.0
+
+Done = TypeVar("Done")
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +97,7 @@ async def connect(home: str | None = None, environ: Mapping[str, str] = os.envir
 class Node:
     """What a program can ask. One request at a time; several tasks may share it and wait for each other."""
 
-    def __init__(self, path: str, line: _Line, environ: Mapping[str, str]) -> None:
+    def __init__(self, path: str, line: Line, environ: Mapping[str, str]) -> None:
         self._path = path
         self._line = line
         self._environ = environ
@@ -154,18 +157,18 @@ class Node:
         return Sent(found["id"], found["clock"], found["duplicate"])
 
     async def _attach(self, paths: Sequence[str]) -> list[dict[str, Any]]:
-        """Brings the files into the node's store, read in a thread piece by piece."""
-        sources = await trio.to_thread.run_sync(look_at, paths)
+        """Brings the files into the node's store, read piece by piece."""
+        sources = await self._aside(lambda: look_at(paths))
         for source in sources:
             walk = steps(source)
-            request = await trio.to_thread.run_sync(next_step, walk, None)
+            request = await self._aside(partial(next_step, walk, None))
             while request is not None:
                 verb, args = request
                 try:
                     answer = await self.call(verb, **args)
                 except Refused as refused:
                     raise (source.changed() if refused.code == "attachment_hash" else refused) from None
-                request = await trio.to_thread.run_sync(next_step, walk, answer)
+                request = await self._aside(partial(next_step, walk, answer))
         return [source.fields for source in sources]
 
     async def attachments(self, id: str) -> list[dict[str, Any]]:  # noqa: A002 - the envelope's word
@@ -216,15 +219,28 @@ class Node:
             if "home" not in status:
                 raise Unreachable(f"the channel folder of {name} is not known", next="set NETSKY_CHANNEL")
             folder = Home(status["home"]).channel(name)
-        bell = await _open(self._path)
-        inbox = Inbox(self._path, name, folder, bell)
+        bell = await self._again()
+        inbox = await self._reader(name, folder, bell)
         try:
-            await trio.to_thread.run_sync(inbox.open)
+            await self._aside(inbox.open)
             yield inbox
         finally:
             bell.close()
             with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(inbox.close)
+                await self._aside(inbox.close)
+
+    # What a simulated machine does in another way.
+
+    async def _aside(self, work: Callable[[], Done]) -> Done:
+        """Files and plain sockets are not for the loop."""
+        return await trio.to_thread.run_sync(work)
+
+    async def _again(self) -> Line:
+        """Another connection to the same node."""
+        return await _open(self._path)
+
+    async def _reader(self, actor: str, folder: str, bell: Line) -> Inbox:
+        return Inbox(self._path, actor, folder, bell)
 
     def close(self) -> None:
         self._line.close()
@@ -258,7 +274,7 @@ class Item:
 class Inbox:
     """`async for item in inbox`: what waits, oldest first, then what comes, without end."""
 
-    def __init__(self, path: str, actor: str, folder: str, bell: _Line) -> None:
+    def __init__(self, path: str, actor: str, folder: str, bell: Line) -> None:
         self.actor = actor
         self._path = path
         self._folder = folder
@@ -326,16 +342,16 @@ class _Link:
         return self._client.call("ack", actor=self._actor, ids=list(names))
 
 
-async def _open(path: str) -> _Line:
+async def _open(path: str) -> Line:
     try:
-        return _Line(await RealSockets().connect(path), path)
+        return Line(await RealSockets().connect(path), path)
     except OSError as error:
         raise Unreachable(
             f"no node answers at {path} ({error.strerror or error})", next="netsky up", code="not_running"
         ) from None
 
 
-class _Line:
+class Line:
     """Requests and answers on one connection."""
 
     def __init__(self, stream: Stream, path: str) -> None:

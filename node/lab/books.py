@@ -19,9 +19,10 @@ from netsky.node.lab.history import Appended, Writer
 
 LEAF_BYTES = 32
 
+UNREAD = "inbox rows that nobody took"
 LEFT = {
     "outbox rows without an outcome": "SELECT count(*) FROM outbox WHERE state != 'done'",
-    "inbox rows that nobody took": "SELECT count(*) FROM inbox WHERE state != 'taken'",
+    UNREAD: "SELECT count(*) FROM inbox WHERE state != 'taken'",
     "errors that are due": "SELECT count(*) FROM errors_due",
     "frames to be passed on": "SELECT count(*) FROM forward",
     "frames in flight": "SELECT count(*) FROM flight",
@@ -66,16 +67,30 @@ def reading(path: str) -> Iterator[sqlite3.Connection]:
         yield database
 
 
-def left(machines: Sequence[Place]) -> list[str]:
-    """What is not at its end yet, a sentence each."""
+def copy(database: str, to: str) -> None:
+    with reading(database) as source, closing(sqlite3.connect(to)) as made:
+        source.backup(made)
+
+
+def left(machines: Sequence[Place], *, read: bool = True) -> list[str]:
+    """What is not at its end yet, a sentence each; without `read`, what waits for its reader is."""
     found = []
     for machine in machines:
         with reading(machine.home.database) as database:
             for what, sql in LEFT.items():
+                if what == UNREAD and not read:
+                    continue
                 [(count,)] = database.execute(sql)
                 if count:
                     found.append(f"{machine.name}: {count} {what}")
     return found
+
+
+def unread(machine: Place, actor: str) -> int:
+    """How many wait for this reader."""
+    with reading(machine.home.database) as database:
+        [(count,)] = database.execute("SELECT count(*) FROM inbox WHERE state != 'taken' AND actor = ?", (actor,))
+        return int(count)
 
 
 OpenLines = Callable[[str], "Lines"]

@@ -31,8 +31,13 @@ class _Table:
     seen: int | None = None
 
 
-def _tables() -> dict[str, _Table]:
-    return {
+def _tables(*, submissions: bool) -> dict[str, _Table]:
+    submitted = _Table(
+        "INTO messages", "SELECT coalesce(max(seq), 0) FROM messages",
+        "SELECT seq, id, origin, leaf, recipient FROM messages WHERE seq > ? AND via != 'link' ORDER BY seq",
+    )  # fmt: skip
+    first = {"submit": submitted} if submissions else {}
+    return first | {
         "deliver": _Table(
             "INTO inbox", "SELECT coalesce(max(seq), 0) FROM inbox",
             "SELECT inbox.seq, id, origin, leaf, actor, kind, messages.lane, inbox.life, number FROM inbox "
@@ -47,12 +52,15 @@ def _tables() -> dict[str, _Table]:
 
 
 class DeliveringLedgers:
-    def __init__(self, ledgers: OpenLedger, said: Callable[[], Writer], names: Names) -> None:
-        self._ledgers, self._said, self._names = ledgers, said, names
+    def __init__(
+        self, ledgers: OpenLedger, said: Callable[[], Writer], names: Names, *, submissions: bool = False
+    ) -> None:
+        """`submissions`: tells as well what was accepted here, for a run in which not all who send write lines."""
+        self._ledgers, self._said, self._names, self._submissions = ledgers, said, names, submissions
         self._tables: dict[str, dict[str, _Table]] = {}
 
     def open(self, path: str) -> Ledger:
-        tables = self._tables.setdefault(path, _tables())
+        tables = self._tables.setdefault(path, _tables(submissions=self._submissions))
         return _Delivering(self._ledgers.open(path), self._said(), self._names, tables)
 
 
@@ -98,13 +106,25 @@ class _Delivering:
         for row in new:
             assert isinstance(row[0], int)
             table.seen = row[0]
-            (self._deliver if ev == "deliver" else self._die)(row)
+            match ev:
+                case "submit":
+                    self._submit(row)
+                case "deliver":
+                    self._deliver(row)
+                case _:
+                    self._die(row)
 
     def close(self) -> None:
         self._ledger.close()
 
     def __getattr__(self, name: str) -> object:
         return getattr(self._ledger, name)
+
+    def _submit(self, row: tuple[Any, ...]) -> None:
+        """Its words are for whoever wrote them to tell."""
+        _, id_, origin, leaf, recipient = row
+        dest = recipient if "@" in recipient else f"{recipient}@{self._said.node}"
+        self._said.note("submit_ok", id=id_, origin=origin.hex(), hash=leaf.hex(), dest=dest)
 
     def _deliver(self, row: tuple[Any, ...]) -> None:
         _, id_, origin, leaf, actor, kind, lane, life, number = row

@@ -11,12 +11,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import trio
+from netsky.envelope.file import FileEnvelope, read_file
 from netsky.mesh.join import Admission
 from netsky.mesh.ticket import read_ticket
+from netsky.node.backup import Asked, make_backup, put_back
 from netsky.node.config import with_line
 from netsky.node.daemon.build import Surroundings
 from netsky.node.daemon.run import run
@@ -24,10 +27,12 @@ from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.home import Home, take_lock
 from netsky.node.identity import public_key, read_key
 from netsky.node.init import init_home
+from netsky.node.lab import books
 from netsky.node.lab.clock import MachineTime
 from netsky.node.lab.interpose import Counts, Killed, Life
 from netsky.node.lab.network import MemoryNetwork
-from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance
+from netsky.node.lab.programs import Programs
+from netsky.node.lab.virtual import MemorySockets, SeededChance
 from netsky.node.membership import joining
 from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Row, Statement
@@ -62,7 +67,8 @@ class Machine:
         self.ledgers: OpenLedger = SqliteLedgers()
         self.disk: Disk | None = None
         self.sockets = MemorySockets()
-        self.processes: Processes = NoPrograms()
+        self.programs = Programs(self.name)
+        self.processes: Processes = self.programs
         self.time = time
         self.watch: Watch | None = None
         """Who writes down what its node stores."""
@@ -116,6 +122,7 @@ class Machine:
     async def start(self, nursery: trio.Nursery) -> None:
         """Returns once it serves. Raises what refused its start."""
         self.lives += 1
+        self.programs.nursery = nursery
         self._stop, self._ended, self._scope = trio.Event(), trio.Event(), trio.CancelScope()
         life = self.life = Life(
             Seams(
@@ -158,6 +165,7 @@ class Machine:
         finally:
             started = ready.is_set()
             self._node = None
+            self.programs.cut()
             self.sockets.cut()
             self._ended.set()
             ready.set()
@@ -185,6 +193,7 @@ class Machine:
             self.disk.let_go()
         self._network.kill(self.key)
         self._node = None
+        self.programs.cut()
         self.sockets.cut()
         self._scope.cancel()
 
@@ -250,6 +259,24 @@ class Machine:
     async def inbox(self, actor: str) -> list[dict[str, Any]]:
         waiting: list[dict[str, Any]] = (await self.ask("inbox", actor=actor))["waiting"]
         return waiting
+
+    def envelope(self, actor: str, file: str) -> FileEnvelope | None:
+        """As it stands in the actor's folder for whoever reads it; None if it does not, or not yet."""
+        for place in ("inbox", "claimed"):
+            with suppress(FileNotFoundError):
+                return read_file(Path(self.home.channel(actor), place, file).read_bytes())
+        return None
+
+    # What a backup of it knows.
+
+    def backup(self, file: str) -> None:
+        """As `netsky backup`."""
+        asked = Asked(path=file, with_key=False, now=self.time.wall(), name=self.name)
+        make_backup(self.home, self.files, asked, lambda to: books.copy(self.home.database, to))
+
+    def put_back(self, file: str) -> None:
+        """As `netsky restore`, while the node is down."""
+        put_back(self.home, self.files, file, self.time.wall())
 
     def logged(self, event: str) -> list[dict[str, Any]]:
         lines = map(json.loads, Path(self.home.node_log).read_text().splitlines())

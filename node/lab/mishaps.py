@@ -5,13 +5,10 @@ wrong clocks, restores, actors that hang or lie. Each kind is a method that last
 from __future__ import annotations
 
 import os
-import sqlite3
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import closing
 from pathlib import Path
 
 import trio
-from netsky.node.backup import Asked, make_backup, put_back
 from netsky.node.errors import NetskyError
 from netsky.node.lab.disk import Disk
 from netsky.node.lab.faults import Draw, Fault
@@ -182,12 +179,11 @@ class Mishaps:
         """As `netsky backup` and `netsky restore` do it."""
         del chance
         file = str(self._folder / f"{machine.name}.tar")
-        asked = Asked(path=file, with_key=False, now=machine.time.wall(), name=machine.name)
-        make_backup(machine.home, machine.files, asked, lambda to: _copy(machine.home.database, to))
+        machine.backup(file)
         self._say(machine, "backup", key="backup")
         await trio.sleep(lasting * BACKUP_SHARE)
         await self._lose(machine)
-        put_back(machine.home, machine.files, file, machine.time.wall())
+        machine.put_back(file)
         os.unlink(file)
         await trio.sleep(min(lasting * (1 - BACKUP_SHARE), DOWN_SECONDS_MAX))
         self._say(machine, "start", reason="restored", key="backup")
@@ -289,8 +285,3 @@ def _is_of_the_disk(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return all(_is_of_the_disk(part) for part in error.exceptions)
     return isinstance(error, LedgerBroken | MustStop | OSError | trio.Cancelled)
-
-
-def _copy(database: str, to: str) -> None:
-    with closing(sqlite3.connect(f"file:{database}?mode=ro", uri=True)) as source, closing(sqlite3.connect(to)) as copy:
-        source.backup(copy)

@@ -18,19 +18,16 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import trio
 from netsky.node.config import with_line
-from netsky.node.daemon.node import Node
-from netsky.node.identity import Identity
 from netsky.node.lab import books
 from netsky.node.lab.checker.__main__ import text
 from netsky.node.lab.checker.rules import Report, check_lines
+from netsky.node.lab.chronicle import Chronicle
 from netsky.node.lab.clock import MachineTime
-from netsky.node.lab.deliveries import DeliveringLedgers
 from netsky.node.lab.disk import Disk
 from netsky.node.lab.faults import Faults, NetworkFaults, trouble
 from netsky.node.lab.history import By, Writer
@@ -38,14 +35,10 @@ from netsky.node.lab.machine import Machine
 from netsky.node.lab.mesh import Mesh, open_mesh
 from netsky.node.lab.mishaps import Mishaps
 from netsky.node.lab.network import MemoryNetwork
-from netsky.node.lab.notices import note_events
 from netsky.node.lab.people import Actor, Client, Habits, Traffic, chance_of
 from netsky.node.lab.profile import LEVELS, Profile, draw
 from netsky.node.lab.scheduler import run_seeded
 from netsky.node.lab.virtual import VirtualTime
-from netsky.node.lab.witness import stores_of
-from netsky.node.links.store import MakeStore
-from netsky.node.seams.time import Time
 
 ACTORS = ("agent0", "agent1")
 DRAIN_SECONDS = 180.0
@@ -104,8 +97,8 @@ def run(
                 simulation.wrong.append(("crash", traceback.format_exc()))
     finally:
         gc.set_threshold(*thresholds)
-    report = _judged(simulation.lines, simulation.wrong) if simulation.ended else None
-    history = b"".join(simulation.lines)
+    report = _judged(simulation.chronicle.lines, simulation.wrong) if simulation.ended else None
+    history = b"".join(simulation.chronicle.lines)
     return Result(plan, history, report, simulation.wrong, time.process_time() - began, simulation.simulated)
 
 
@@ -122,17 +115,16 @@ class Simulation:
     folder: Path
     progress: Callable[[float], None]
     over: Callable[[], bool]
-    lines: list[bytes] = field(default_factory=list)
+    chronicle: Chronicle = field(default_factory=Chronicle)
     wrong: list[tuple[str, str]] = field(default_factory=list)
     ended: bool = False
     simulated: float = 0.0
 
-    def witness(self, node: str, by: By, boot: int = 0) -> Writer:
-        return Writer(self.lines.append, VirtualTime().wall, node=node, by=by, boot=boot)
+    def witness(self, node: str, by: By) -> Writer:
+        return self.chronicle.witness(node, by)
 
     async def play(self) -> None:
         seed, profile = self.plan.seed, self.plan.profile()
-        self._names: dict[bytes, str] = {}
         network = MemoryNetwork(chance_of(seed, "network"), latency=profile.latency)
         nodes = self.plan.nodes
         times = [MachineTime() for _ in range(nodes)]
@@ -154,25 +146,10 @@ class Simulation:
             told = with_line(told, "routes", f"{one}_{other}", f"*@{one} -> *@{other}: text reply question")
         config.write_text(told)
         for machine in mesh.machines:
-            self._names[machine.key] = machine.name
             machine.configure("bus", "sweep_ms", SWEEP_MS)
             machine.configure("bus", "inbox_max", self.plan.profile().inbox_max)
-            machine.watch = partial(self._watch, machine)
-            machine.serves = partial(self._listen, machine)
-            said = partial(self._said_by, machine)
             machine.put_on(Disk(chance_of(self.plan.seed, f"disk {machine.name}"), machine.time))
-            machine.ledgers = DeliveringLedgers(machine.ledgers, said, self._names.__getitem__)
-            self.witness(machine.name, "test").note("start", key=machine.key.hex())
-
-    def _watch(self, machine: Machine, identity: Identity, now: Time) -> MakeStore:
-        del now  # its own clock may be wrong
-        return stores_of(identity, self.witness(machine.name, "node", machine.lives))
-
-    def _listen(self, machine: Machine, node: Node) -> None:
-        note_events(node.events, self.witness(machine.name, "node", machine.lives))
-
-    def _said_by(self, machine: Machine) -> Writer:
-        return self.witness(machine.name, "test", machine.lives)
+        self.chronicle.watch(mesh)
 
     async def _live(self, mesh: Mesh, profile: Profile) -> None:
         plan, seed = self.plan, self.plan.seed
@@ -245,13 +222,9 @@ class Simulation:
 
     def _look_after(self, mesh: Mesh, mishaps: Mishaps) -> None:
         """What stands in databases and folders at the end."""
-        now, keys = VirtualTime().wall(), {one.name: one.key.hex() for one in mesh.machines}
-
-        def lines_of(_: str) -> books.Lines:
-            return books.Lines(self.lines.append)
-
-        books.note_ends(lines_of, mesh.machines, keys, now)
-        for one in books.note_hostile(lines_of, mesh.machines, mishaps.hostile, now):
+        self.chronicle.note_ends(mesh.machines)
+        pages, now = self.chronicle.pages, VirtualTime().wall()
+        for one in books.note_hostile(lambda _: pages(), mesh.machines, mishaps.hostile, now):
             self.wrong.append(("safety", one))
 
     async def _say_progress(self, began: float) -> None:

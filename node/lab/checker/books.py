@@ -322,7 +322,10 @@ class Books:
 
     def _found_stored(self, event: Event, node: Node) -> None:
         stream, n = self.stream(event), event["n"]
-        stream.mark, stream.received = n, stream.decided  # what a connection left undecided went with it
+        stream.mark = n
+        for (link, lane, _), other in self.streams.items():  # of a life that stored nothing nobody says a word
+            if link == event["link"] and lane == event.get("ln", ""):
+                other.received = other.decided  # what a connection left undecided went with it
         if node.restored:
             stream.acked, stream.delivered = min(stream.acked, n), min(stream.delivered, n)
 
