@@ -368,9 +368,7 @@ class Mesh:
     def _disk(self, name: str) -> Disk:
         disk = self[name].disk
         if disk is None:
-            raise Misused(
-                f"{name} stands on no simulated disk: machine.put_on(Disk(…)) before it starts"
-            )
+            raise Misused(f"{name} stands on no simulated disk: machine.put_on(Disk(…)) before it starts")
         return disk
 
     def _sent(self, sent: Sent | str) -> tuple[str, Machine]:

@@ -39,6 +39,7 @@ from netsky.node.lab.people import Actor, Client, Habits, Traffic, chance_of
 from netsky.node.lab.profile import LEVELS, Profile, draw
 from netsky.node.lab.scheduler import run_seeded
 from netsky.node.lab.virtual import VirtualTime
+from netsky.relay.limits import ROUTES_MAX
 
 ACTORS = ("agent0", "agent1")
 DRAIN_SECONDS = 180.0
@@ -137,12 +138,10 @@ class Simulation:
                 self.ended = True
 
     def _prepare(self, mesh: Mesh) -> None:
-        root, *siblings = mesh.machines
+        root = mesh.machines[0]
         config = Path(root.home.config)
-        names = [one.name for one in siblings]
-        lines = [(one, other) for one in names for other in names if one != other]
         told = config.read_text()
-        for one, other in lines:
+        for one, other in self._pairs(mesh):
             told = with_line(told, "routes", f"{one}_{other}", f"*@{one} -> *@{other}: text reply question")
         config.write_text(told)
         for machine in mesh.machines:
@@ -150,6 +149,14 @@ class Simulation:
             machine.configure("bus", "inbox_max", self.plan.profile().inbox_max)
             machine.put_on(Disk(chance_of(self.plan.seed, f"disk {machine.name}"), machine.time))
         self.chronicle.watch(mesh)
+
+    def _pairs(self, mesh: Mesh) -> list[tuple[str, str]]:
+        """Which sibling sends to which: all to all, or, where those are more lines than a root takes, to the next."""
+        names = [one.name for one in mesh.machines[1:]]
+        every = [(one, other) for one in names for other in names if one != other]
+        if len(every) <= ROUTES_MAX:
+            return every
+        return list(zip(names, [*names[1:], names[0]], strict=True))[:ROUTES_MAX]
 
     async def _live(self, mesh: Mesh, profile: Profile) -> None:
         plan, seed = self.plan, self.plan.seed
@@ -190,10 +197,11 @@ class Simulation:
 
     def _clients(self, mesh: Mesh, machine: Machine, profile: Profile) -> list[Client]:
         """Each sibling sends to its own, to the others and to the root; the root to all."""
-        others = [one.name for one in mesh.machines if one is not machine]
-        to = tuple(f"agent{at % 2}@{name}" for at, name in enumerate(others))
         if machine.number:
-            to = (*to[1:], *to[1:], "agent0@netsky0")
+            names = [other for one, other in self._pairs(mesh) if one == machine.name]
+            to = (*(2 * [f"agent{at % 2}@{name}" for at, name in enumerate(names)]), "agent0@netsky0")
+        else:
+            to = tuple(f"agent{one.number % 2}@{one.name}" for one in mesh.machines[1:])
         sender, neighbour = ("agent1", "agent0") if machine.number else ("agent0", "agent1")
         traffic = Traffic(
             sender=sender,
