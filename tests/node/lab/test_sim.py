@@ -5,13 +5,15 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from netsky.node.lab.checker.__main__ import text
 from netsky.node.lab.sim import Plan, Result, run
+from netsky.node.links import planner
 
-SHORT = Plan(seed=0, nodes=3, seconds=60, every=2)
+SHORT = Plan(seed=3, nodes=3, seconds=60, every=2)
 
 
 def held(result: Result) -> None:
@@ -21,7 +23,7 @@ def held(result: Result) -> None:
 
 @pytest.mark.parametrize("faults", ["none", "light", "medium"])
 def test_a_mesh_in_trouble_loses_nothing_and_comes_to_rest(faults: str) -> None:
-    result = run(Plan(seed=3, nodes=3, seconds=60, every=2, faults=faults))
+    result = run(replace(SHORT, faults=faults))
     held(result)
     assert result.report is not None
     kinds = result.report.tally.by_kind
@@ -30,7 +32,7 @@ def test_a_mesh_in_trouble_loses_nothing_and_comes_to_rest(faults: str) -> None:
 
 
 def test_the_same_seed_is_the_same_history_byte_for_byte_in_another_process_too(tmp_path: Path) -> None:
-    plan, there = Plan(seed=11, nodes=3, seconds=60, every=2), tmp_path / "there"
+    plan, there = replace(SHORT, seed=11), tmp_path / "there"
     here = run(plan)
     words = ["--seed", "11", "--nodes", "3", "--seconds", "60", "--every", "2", "--history", str(there)]
     subprocess.run(
@@ -38,3 +40,24 @@ def test_the_same_seed_is_the_same_history_byte_for_byte_in_another_process_too(
         check=False, env={**os.environ, "PYTHONHASHSEED": "77"}, stdout=subprocess.DEVNULL,
     )  # fmt: skip
     assert here.history == there.read_bytes()
+
+
+def test_an_outcome_that_gets_lost_in_a_node_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    really, lost = planner.packed_answers, 0
+
+    def forgets(*args: object) -> list[tuple[bytes, bytes]]:
+        nonlocal lost
+        packed = really(*args)  # type: ignore[arg-type]
+        lost += bool(packed)
+        return [] if lost == 20 else packed
+
+    monkeypatch.setattr(planner, "packed_answers", forgets)
+    result = run(replace(SHORT, faults="none"))
+    assert result.report is not None
+    assert "I3" in result.report.violations
+    assert result.classes == {"liveness"}
+
+
+def test_a_run_that_is_over_before_its_end_is_not_judged() -> None:
+    result = run(SHORT, over=lambda: True)
+    assert (result.report, result.wrong) == (None, [])
