@@ -26,6 +26,7 @@ from netsky.node.config import with_line
 from netsky.node.lab import books
 from netsky.node.lab.checker.__main__ import text
 from netsky.node.lab.checker.rules import Report, check_lines
+from netsky.node.lab.checker.trust import Verify, ed25519
 from netsky.node.lab.chronicle import Chronicle
 from netsky.node.lab.clock import MachineTime
 from netsky.node.lab.disk import Disk
@@ -83,7 +84,10 @@ class Result:
 
 
 def run(
-    plan: Plan, progress: Callable[[float], None] = lambda _: None, over: Callable[[], bool] = lambda: False
+    plan: Plan,
+    progress: Callable[[float], None] = lambda _: None,
+    over: Callable[[], bool] = lambda: False,
+    verify: Verify = ed25519,
 ) -> Result:
     """`progress` hears of simulated seconds; a run that is `over` before its end is not judged."""
     began = time.process_time()
@@ -98,13 +102,13 @@ def run(
                 simulation.wrong.append(("crash", traceback.format_exc()))
     finally:
         gc.set_threshold(*thresholds)
-    report = _judged(simulation.chronicle.lines, simulation.wrong) if simulation.ended else None
+    report = _judged(simulation.chronicle.lines, simulation.wrong, verify) if simulation.ended else None
     history = b"".join(simulation.chronicle.lines)
     return Result(plan, history, report, simulation.wrong, time.process_time() - began, simulation.simulated)
 
 
-def _judged(lines: list[bytes], wrong: list[tuple[str, str]]) -> Report:
-    report = check_lines(lines)
+def _judged(lines: list[bytes], wrong: list[tuple[str, str]], verify: Verify) -> Report:
+    report = check_lines(lines, verify)
     if report.violations:
         wrong.append((report.class_ or "safety", text(report)))
     return report

@@ -81,6 +81,22 @@ COMMANDS = (
         ),
     ),
     Command(
+        ("bench", "sim"),
+        "simulated hours for a minute of processor time",
+        "netsky.node.bench.sim:bench",
+        "help",
+        ("netsky bench sim", "netsky bench sim --nodes 100"),
+        options=(
+            Option(("--nodes",), "and a mesh of this size", value="N", form="count", least=2, most=1000),
+            Option(
+                ("--at",),
+                "a folder on the disk of the reference (else the current one)",
+                value="FOLDER",
+                completes="file",
+            ),
+        ),
+    ),
+    Command(
         ("bench", "mesh"),
         "send over a root between two nodes, as fast as it goes",
         "netsky.node.bench.mesh:bench",
