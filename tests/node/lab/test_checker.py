@@ -15,7 +15,7 @@ from netsky.node.lab.checker.branches import BRANCHES
 from netsky.node.lab.checker.lines import VoidHistory
 from netsky.node.lab.checker.rules import check
 
-from tests.node.lab.good_history import DOWN, good
+from tests.node.lab.good_history import DOWN, UP, good
 from tests.node.lab.spoiled import (
     PLANTED,
     Spoil,
@@ -130,6 +130,11 @@ HONEST: dict[str, Spoil] = {
         add(ev="deliver", **LATE | {"id": "c2", "node": "netsky2"}),
         add(ev="outcome", node="netsky1", by="client", id="c2", origin="netsky1", reason="delivered")),
     "a stream of which not every number is told": lambda events: untold(events, 2),
+    "a sender put back to where the other end knows no more than it, which goes on": both(
+        add(ev="backup", node="netsky1", by="test", key="late"),
+        add(ev="link_tx", node="netsky1", link=UP, ln="work", epoch=1, n=7, hash="77" * 32),
+        restored("netsky1", "late"),
+        add(ev="link_tx", node="netsky1", link=UP, ln="work", epoch=1, n=7, hash="78" * 32)),
     "a life that both ends forgot": both(
         *(add(ev="backup", node=node, by="test", key="early") for node in ("netsky0", "netsky2")),
         add(ev="link_tx", node="netsky0", link=DOWN, ln="work", epoch=3, n=1, hash="44" * 32),
