@@ -263,7 +263,7 @@ class Actor:
             lambda: self._machine.answer("ack", actor=self._name, ids=["never-there"]),
             lambda: self._machine.answer("release", actor=self._name, files=["never-there.json"]),
             lambda: self._machine.answer(
-                "send", by=self._name, to="agent0@netsky0", text="from another", **{"from": "agent0@netsky0"}
+                "send", by=self._name, to="agent0@netsky0", text="from another", **{"from": "agent9@netsky0"}
             ),
         ]
         await answers[int(self._chance.fraction() * len(answers))]()
