@@ -112,7 +112,7 @@ class Client:
         said = [{"key": f"{draft['from']} {draft['idempotency_key']}", "dest": draft["to"]} for draft in drafts]
         self._said.note_all("submit_call", said)
         accepted = []
-        for what, draft, result in zip(said, drafts, await self._submit(drafts), strict=True):
+        for what, draft, result in zip(said, drafts, await self._submit(drafts, said), strict=True):
             if result["ok"]:
                 got = result["data"]
                 accepted.append(got)
@@ -174,7 +174,7 @@ class Client:
             "idempotency_key": key,
         }
 
-    async def _submit(self, drafts: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    async def _submit(self, drafts: list[dict[str, Any]], said: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Answered at last, however often its node dies."""
         while True:
             answer = await self._ask("send", drafts=drafts)
@@ -186,6 +186,7 @@ class Client:
                 elif answer["error"]["code"] not in NO_ROOM:
                     return [answer] * len(drafts)
             await trio.sleep(AGAIN_SECONDS)
+            self._said.note_all("submit_call", said)
 
     async def _ask(self, verb: str, **args: Any) -> dict[str, Any] | None:
         with trio.move_on_after(ANSWER_SECONDS), suppress(Down):
@@ -263,7 +264,7 @@ class Actor:
             lambda: self._machine.answer("ack", actor=self._name, ids=["never-there"]),
             lambda: self._machine.answer("release", actor=self._name, files=["never-there.json"]),
             lambda: self._machine.answer(
-                "send", by=self._name, to="agent0@netsky0", text="from another", **{"from": "agent0@netsky0"}
+                "send", by=self._name, to="agent0@netsky0", text="from another", **{"from": "agent9@netsky0"}
             ),
         ]
         await answers[int(self._chance.fraction() * len(answers))]()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 
+from netsky.node.lab.checker.branches import BY_FAULTS
 from netsky.node.lab.checker.lines import VoidHistory
 from netsky.node.lab.checker.rules import Report, check
 
@@ -29,8 +30,8 @@ def text(report: Report) -> str:
     kinds = ", ".join(f"{count} {kind}" for kind, count in sorted(report.tally.by_kind.items()))
     parts.append(f"{report.tally.lines} events: {kinds or 'none'}")
     parts.append(report.summary.text())
-    reached = sum(count > 0 for count in report.branches.values())
-    parts.append(f"{reached} of {len(report.branches)} rare branches reached")
+    reached = sum(report.branches[name] > 0 for name in BY_FAULTS)
+    parts.append(f"{reached} of {len(BY_FAULTS)} rare branches reached")
     if report.tally.torn:
         parts.append(f"{report.tally.torn} lines were cut off")
     if report.exempt:

@@ -61,6 +61,10 @@ class Numbers:
         else:
             self._sparse[n] = leaf
 
+    def forget_beyond(self, n: int) -> None:
+        del self._dense[n:]
+        self._sparse = {at: leaf for at, leaf in self._sparse.items() if at <= n}
+
 
 @dataclass(slots=True)
 class Stream:
@@ -130,7 +134,8 @@ class Books:
         self.names: dict[str, str] = {}  # node key -> name
         self.unanswered: dict[tuple[str, str], int] = {}  # (node, idempotency key) -> line of the first call
         self.unheard: Counter[str] = Counter()  # by origin: calls without an answer at a node that was restored then
-        self.floors: dict[tuple[str, str], int] = {}  # (link, lane) of a restored sender: lives used up
+        self.floors: dict[tuple[str, str], tuple[int, int]] = {}
+        """By link and lane of a restored sender: the highest life that is used up, and where the other end showed."""
         self.dests_watched: set[str] = set()
         self.kinds = dict.fromkeys(KINDS, 0)  # how many of each there were
         self.first_t = self.t = 0  # of the first line, and of the present one
@@ -338,22 +343,22 @@ class Books:
         for key, stream in self.streams.items():
             if stream.sender == name:
                 stream.sent = known.get(key, 0)
-                self.floors[key[:2]] = 0
+                self.floors[key[:2]] = (-1, 0)
             elif stream.receiver == name:
                 stream.mark = known.get(key, 0)
                 stream.delivered = min(stream.delivered, stream.mark)
         self._raise_floors()
 
     def _raise_floors(self) -> None:
-        """A restored sender goes on above every life that it or the other end still knows; the others never were."""
+        """A restored sender goes on above every life of which the other end knows more than it does. Numbers that
+        neither of them knows never were; and where they know the same, nobody can find out, and nothing is wrong."""
         for key, stream in self.streams.items():
             lane = key[:2]
             if lane not in self.floors:
                 continue
-            if stream.sent or stream.mark:
-                self.floors[lane] = max(self.floors[lane], key[2])
-            else:
-                stream.leaves = Numbers()
+            if stream.mark > stream.sent:
+                self.floors[lane] = max(self.floors[lane], (key[2], stream.mark_line))
+            stream.leaves.forget_beyond(max(stream.sent, stream.mark))
 
     def _begin_again(self, node: str) -> None:
         """What had come in and was not decided went with the process."""

@@ -87,10 +87,9 @@ def i12_number_used_once(books: Books, event: Event) -> Violation | None:
             number = (event["link"], event.get("ln", ""), event.get("epoch", 0), n)
             return Violation("I12", sentence, (books.line,), number)
     if event["ev"] == "link_tx":
-        floor = books.floors.get((event["link"], event.get("ln", "")), -1)
+        floor, known = books.floors.get((event["link"], event.get("ln", "")), (-1, 0))
         if event.get("epoch", 0) <= floor:
             sentence = f"{_words(event)}: its sender was restored and goes on in a life that was used before"
-            known = stream.mark_line or stream.sent_line
             return Violation("I12", sentence, (known, books.node(event["node"]).forgot[-1][1], books.line))
     return None
 

@@ -29,6 +29,8 @@ def test_a_mesh_in_trouble_loses_nothing_and_comes_to_rest(faults: str) -> None:
     kinds = result.report.tally.by_kind
     assert kinds["submit_ok"] >= 60, text(result.report)
     assert kinds["archive"] <= kinds["deliver"]
+    assert result.report.branches["roster adopted"] > 0, "what nodes publish stands in the history"
+    assert kinds["notice"] > 0
 
 
 def test_the_same_seed_is_the_same_history_byte_for_byte_in_another_process_too(tmp_path: Path) -> None:
