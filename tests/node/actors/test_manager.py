@@ -220,7 +220,8 @@ async def test_the_verbs_speak_of_all_this(start: Start) -> None:
         async def ask(verb: Any, **args: Any) -> Any:
             return await verb(it.node, OPERATOR, Args(verb.__name__, args))
 
-        script = "import os, sys, time; print(os.environ['X'], os.environ['NETSKY_MANAGER'], flush=True); time.sleep(9)"
+        # One write: where PYTHONUNBUFFERED is set, print makes one of each of its words.
+        script = "import os, time; print('{X} {NETSKY_MANAGER}'.format(**os.environ), flush=True); time.sleep(9)"
         command = ["python3", "-c", script]
         more = {"environment": {"X": "1"}, "cwd": str(it.folder), "unfenced": True}
         added = await ask(agent_add, actor="worker1", command=command, **more)
