@@ -680,6 +680,26 @@ async def test_a_sync_that_fails_stops_the_node_and_it_starts_again(tmp_path: Pa
         assert {"before", "after"} <= {*texts(root, "agent1")} <= {"before", "after", "lost or not"}
 
 
+async def test_an_envelope_whose_file_could_not_be_synced_is_written_anew(tmp_path: Path, jumping_clock: object) -> None:
+    """The next life finds the file in the system's memory, and syncs its folder: neither says that it is on the disk."""
+    del jumping_clock
+    async with mesh_on_disks(tmp_path, 4) as mesh:
+        [root] = mesh.machines
+        assert root.disk is not None
+        root.service = lambda _: None
+        await root.ask("agent_add", actor="agent1", mode="none")
+        await send(root, "synced")
+        await send(root, "written")  # its folder is synced a tenth of a second later
+        root.disk.fail_syncs = 1
+        while root.is_up:  # noqa: ASYNC110 - nothing rings when it has fallen
+            await trio.sleep(0.01)
+        assert texts(root, "agent1") == ["synced", "written"]
+        await root.start(mesh.nursery)
+        await trio.sleep(1)
+        await lose_power(mesh, root)
+        assert texts(root, "agent1") == ["synced", "written"]
+
+
 async def answer_or_none(machine: Machine, text: str) -> dict[str, Any] | None:
     try:
         return await machine.answer("send", to="agent1", text=text, **{"from": "agent0"})
