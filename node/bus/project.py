@@ -262,8 +262,8 @@ class Projector:
 def write_file(channel: Channel, one: Fresh, *, new: bool, anew: bool = False) -> None:
     """Writes the file unless it is there already, wherever it was moved to since.
 
-    `anew`: also if nobody has moved it yet. An earlier life may have fallen because its folder could not be synced; then
-    the system shows a name that no later sync brings to the disk, unless it is written again.
+    `anew`: also if nobody has moved it yet. An earlier life may have fallen because its folder could not be synced;
+    then the system shows a name that no later sync brings to the disk, unless it is written again.
     """
     data = to_file(one.header, one.body, one.proof)
     where = None if new else channel.where(one.file)

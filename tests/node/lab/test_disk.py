@@ -680,8 +680,10 @@ async def test_a_sync_that_fails_stops_the_node_and_it_starts_again(tmp_path: Pa
         assert {"before", "after"} <= {*texts(root, "agent1")} <= {"before", "after", "lost or not"}
 
 
-async def test_an_envelope_whose_file_could_not_be_synced_is_written_anew(tmp_path: Path, jumping_clock: object) -> None:
-    """The next life finds the file in the system's memory, and syncs its folder: neither says that it is on the disk."""
+async def test_an_envelope_whose_file_could_not_be_synced_is_written_anew(
+    tmp_path: Path, jumping_clock: object
+) -> None:
+    """The next life finds the file in the system's memory and syncs its folder: neither says that it is on disk."""
     del jumping_clock
     async with mesh_on_disks(tmp_path, 4) as mesh:
         [root] = mesh.machines
