@@ -10,6 +10,7 @@ it is wrong, and nothing of it stays.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 from collections.abc import Callable
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ class Part:
     durable: int
     hasher: hashlib._Hash
     turn: trio.Lock = field(default_factory=trio.Lock)
+    syncs: trio.Lock = field(default_factory=trio.Lock)
+    """One at a time: of two the system tells one alone that the disk has failed."""
     settling: bool = False
     shut: bool = False
 
@@ -117,8 +120,9 @@ class BlobStore:
             return
         at, part.settling = part.offset, True
         try:
-            with self._disk(source, digest):
-                await self._files.settle(part.descriptor)
+            async with part.syncs:
+                with self._disk(source, digest):
+                    await self._files.settle(part.descriptor)
         finally:
             part.settling = False
             if part.shut:
@@ -182,9 +186,12 @@ class BlobStore:
             )
         self.landing.add(digest)
         try:
-            with self._disk(source, digest):
-                await self._files.settle(part.descriptor)
-                self._land(source, digest)
+            async with part.syncs:
+                with self._disk(source, digest):
+                    if self._parts.get((source, digest)) is not part:
+                        raise OSError(errno.EIO, "an earlier sync of it failed")
+                    await self._files.settle(part.descriptor)
+                    self._land(source, digest)
             row = blobs.insert(digest, part.size, source, self._time.wall())
             await self._group.write([row, blobs.forget_part(source, digest)])
         finally:

@@ -68,6 +68,7 @@ class Projector:
         ] = {}  # rows by actor whose files stand in a folder that was not synced since
         self._synced_at = -PROJECT_SYNC_NS
         self._told_before = False  # somebody who takes only what is marked was told of some of these, and went away
+        self._starts = False
         self._pass = False  # a pass over the rows that are `committed` is wanted, or under way
         self._pass_after = 0  # and has come to this row
         self._failed_now = False  # something failed since it began
@@ -114,9 +115,11 @@ class Projector:
     async def catch_up(self, store: Store) -> None:
         """At a start, before any task runs and any drain is let in: one pass over all rows still `committed`."""
         self.reload()
+        self._starts = True
         while await self._turn(store):
             pass
         await self._settle(store)
+        self._starts = False
 
     async def turn(self) -> bool:
         """One batch, and the mark of what was written, if it is time. False if there was nothing to do."""
@@ -219,7 +222,7 @@ class Projector:
                 self._tell_displaced(channel)
                 try:
                     for count, one in enumerate(batch, 1):
-                        write_file(channel, one, new=new)
+                        write_file(channel, one, new=new, anew=self._starts)
                         written.append(one.seq)
                         if count % PROJECT_YIELD == 0:
                             await trio.lowlevel.checkpoint()
@@ -256,10 +259,16 @@ class Projector:
             self._told.event("folder_replaced", actor=channel.actor, sentence=sentence)
 
 
-def write_file(channel: Channel, one: Fresh, *, new: bool) -> None:
-    """Writes the file unless it is there already, wherever it was moved to since."""
+def write_file(channel: Channel, one: Fresh, *, new: bool, anew: bool = False) -> None:
+    """Writes the file unless it is there already, wherever it was moved to since.
+
+    `anew`: also if nobody has moved it yet. An earlier life may have fallen because its folder could not be synced;
+    then the system shows a name that no later sync brings to the disk, unless it is written again.
+    """
     data = to_file(one.header, one.body, one.proof)
     where = None if new else channel.where(one.file)
+    if anew and where == "inbox" and channel.files.remove(channel.inbox, one.file):
+        where = None
     if where == "quarantine" and not _is_same(channel, one.file, data):
         where = None  # what was put away was damaged after it was written: the row still knows better
     if where is None:

@@ -59,6 +59,8 @@ class Mishaps:
         self._busy: set[str] = set()
         self._losses = 0
         self._disk_troubles: set[str] = set()
+        self._bad_disks: set[str] = set()
+        """Those that once were: a node may fall some time after the sync that failed."""
         self.hostile: list[tuple[str, str, str]] = []
         """Node, actor, name of the file."""
         self.fell: list[str] = []
@@ -139,6 +141,7 @@ class Mishaps:
         disk = _disk_of(machine)
         del chance
         self._disk_troubles.add(machine.name)
+        self._bad_disks.add(machine.name)
         disk.full = True
         await trio.sleep(lasting)
         disk.full = False
@@ -148,6 +151,7 @@ class Mishaps:
     async def _disk_fails(self, machine: Machine, chance: Chance, lasting: float) -> None:
         disk = _disk_of(machine)
         self._disk_troubles.add(machine.name)
+        self._bad_disks.add(machine.name)
         disk.fail_syncs = 1 + int(2 * chance.fraction())
         await trio.sleep(lasting)
         disk.fail_syncs = 0
@@ -251,7 +255,7 @@ class Mishaps:
     def _service_of(self, machine: Machine) -> Callable[[BaseException], None]:
         def fell(error: BaseException) -> None:
             self._say(machine, "crash")
-            if machine.name not in self._disk_troubles or not _is_of_the_disk(error):
+            if machine.name not in self._bad_disks or not _is_of_the_disk(error):
                 self.fell.append(f"{machine.name} fell: {error!r}")
             self._nursery.start_soon(self._served, machine)
 
@@ -259,7 +263,7 @@ class Mishaps:
 
     async def _served(self, machine: Machine) -> None:
         await trio.sleep(SERVICE_SECONDS)
-        if machine.name in self._disk_troubles:
+        if machine.name in self._bad_disks:
             await self._up(machine)
 
     def _say(self, machine: Machine, ev: str, **fields: object) -> None:

@@ -6,6 +6,7 @@ import pathlib
 
 import pytest
 import trio
+import trio.testing
 from netsky.envelope.limits import ATTACHMENT_BYTES_MAX
 from netsky.node.blobs import store as store_module
 from netsky.node.errors import Conflict, NotFound, Refused, TryLater, Usage
@@ -72,6 +73,34 @@ async def test_after_a_kill_it_goes_on_from_what_was_surely_on_disk(
     async with open_world(tmp_path) as world:
         assert await world.store.begin("agent0", sha(DATA), len(DATA)) == 2 * CHUNK
         assert await world.put(DATA) is True
+
+
+async def test_a_sync_that_failed_meanwhile_is_no_sync_for_the_last_byte(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The system tells of a failed write once: a second sync of the same bytes succeeds, and has written nothing."""
+    await world.put(DATA, upto=3 * CHUNK)
+    calls, really = iter(range(10)), world.store._files.settle
+
+    async def fail_once(descriptor: int) -> None:
+        if next(calls) == 0:
+            await trio.testing.wait_all_tasks_blocked()
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        await really(descriptor)
+
+    async def sync() -> None:
+        with pytest.raises(TryLater):
+            await world.store.settle("agent0", sha(DATA))
+
+    monkeypatch.setattr(world.store._files, "settle", fail_once)
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(sync)
+        await trio.lowlevel.checkpoint()
+        with pytest.raises(TryLater) as later:
+            await world.store.append("agent0", sha(DATA), 3 * CHUNK, DATA[3 * CHUNK :])
+    assert later.value.code == "disk_failed"
+    assert await world.rows("SELECT * FROM blobs") == []
+    assert await world.put(DATA) is True
 
 
 async def test_only_the_next_byte_is_taken_and_none_behind_the_end(world: World) -> None:
@@ -175,7 +204,9 @@ async def test_more_comes_while_it_is_synced_and_what_is_whole_by_then_leaves_no
         nursery.start_soon(world.store.settle, "agent0", sha(DATA))
         await reached.wait()
         assert not world.store.settle_due("agent0", sha(DATA))
-        assert await world.store.append("agent0", sha(DATA), CHUNK, DATA[CHUNK:]) is True
+        assert await world.store.append("agent0", sha(DATA), CHUNK, DATA[CHUNK : 2 * CHUNK]) is False
+        nursery.start_soon(world.store.append, "agent0", sha(DATA), 2 * CHUNK, DATA[2 * CHUNK :])
+        await trio.testing.wait_all_tasks_blocked()
         go_on.set()
     assert await world.rows("SELECT * FROM blob_parts") == []
     assert world.file(DATA).read_bytes() == DATA

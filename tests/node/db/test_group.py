@@ -363,6 +363,8 @@ async def test_a_commit_of_a_second_marks_the_disk_slow_until_one_is_quick(
         watched.took = 10
         await group.submit(planner, 2)
         assert group.slow, "nothing was written since"
+        await group.write([ALL])
+        assert group.slow, "what only reads is not synced"
         await group.submit(planner, 3)
         assert not group.slow
         nursery.cancel_scope.cancel()

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trio
+from netsky.envelope.file import read_file
+from netsky.node.db.limits import SLOW_COMMIT_NS
 from netsky.node.lab.disk import Disk
 from netsky.node.lab.interpose import Killed
+from netsky.node.lab.machine import Down, Machine
+from netsky.node.lab.mesh import Mesh, open_mesh
 from netsky.node.lab.virtual import SeededChance, VirtualTime
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, Statement
+from netsky.node.supervise import find_fatal
 
 
 class Loses:
@@ -579,3 +586,154 @@ async def test_what_is_committed_after_a_start_is_durable_though_a_sync_had_fail
         disk.power_cut()
         assert await kept(await opened(disk, path)) == [*there, 3]
     assert holes
+
+
+# Whole nodes.
+
+
+@asynccontextmanager
+async def mesh_on_disks(folder: Path, seed: int, siblings: int = 0) -> AsyncIterator[Mesh]:
+    def prepare(mesh: Mesh) -> None:
+        for machine in mesh.machines:
+            machine.put_on(Disk(SeededChance(seed + machine.number), machine.time))
+
+    async with open_mesh(folder, siblings, prepare=prepare, seed=seed) as mesh:
+        yield mesh
+
+
+async def lose_power(mesh: Mesh, machine: Machine, after: Callable[[Machine], None] = lambda _: None) -> int:
+    await machine.crash()
+    after(machine)
+    assert machine.disk is not None
+    lost = machine.disk.power_cut()
+    await machine.start(mesh.nursery)
+    return lost
+
+
+async def send(machine: Machine, text: str, to: str = "agent1") -> str:
+    sent = await machine.ask("send", to=to, text=text, **{"from": "agent0"})
+    return str(sent["id"])
+
+
+def texts(machine: Machine, actor: str) -> list[str]:
+    """Of the files in its inbox, each of which is whole."""
+    folder = Path(machine.home.channel(actor), "inbox")
+    return sorted(read_file(path.read_bytes()).text for path in folder.iterdir() if not path.name.startswith("."))
+
+
+@pytest.mark.parametrize("seed", range(6))
+async def test_a_machine_that_loses_power_right_after_it_accepted_has_it_afterwards(
+    tmp_path: Path, jumping_clock: object, seed: int
+) -> None:
+    del jumping_clock
+    lost = 0
+    async with mesh_on_disks(tmp_path, seed) as mesh:
+        [root] = mesh.machines
+        await root.ask("agent_add", actor="agent1", mode="none")
+        for number in range(5):
+            await send(root, f"{number}")
+            await trio.sleep(0.05 * number)
+            lost += await lose_power(mesh, root)
+            assert texts(root, "agent1") == [f"{one}" for one in range(number + 1)]
+    assert lost
+
+
+async def test_a_full_disk_makes_send_answer_try_later_and_heals_without_a_restart(
+    tmp_path: Path, jumping_clock: object
+) -> None:
+    del jumping_clock
+    async with mesh_on_disks(tmp_path, 1) as mesh:
+        [root] = mesh.machines
+        assert root.disk is not None
+        await root.ask("agent_add", actor="agent1", mode="none")
+        root.disk.full = True
+        for seconds in (0, 5, 100):
+            await trio.sleep(seconds)
+            error = await root.refusal("send", to="agent1", text="no", **{"from": "agent0"})
+            assert error["code"] in {"disk_full", "disk_low"}
+            assert error["exit"] == 8
+        root.disk.full = False
+        await trio.sleep(90)
+        await send(root, "yes")
+        await trio.sleep(1)
+        assert (texts(root, "agent1"), root.lives) == (["yes"], 1)
+
+
+async def test_a_sync_that_fails_stops_the_node_and_it_starts_again(tmp_path: Path, jumping_clock: object) -> None:
+    del jumping_clock
+    async with mesh_on_disks(tmp_path, 2) as mesh:
+        [root] = mesh.machines
+        assert root.disk is not None
+        fallen: list[BaseException] = []
+        root.service = fallen.append
+        await root.ask("agent_add", actor="agent1", mode="none")
+        await send(root, "before")
+        root.disk.fail_syncs = 1
+        answer = await answer_or_none(root, "lost or not")
+        assert answer is None or not answer["ok"]
+        while root.is_up:  # noqa: ASYNC110 - nothing rings when it has fallen
+            await trio.sleep(0.1)
+        assert find_fatal(fallen[0]) is not None
+        await root.start(mesh.nursery)
+        await send(root, "after")
+        await trio.sleep(1)
+        assert {"before", "after"} <= {*texts(root, "agent1")} <= {"before", "after", "lost or not"}
+
+
+async def test_an_envelope_whose_file_could_not_be_synced_is_written_anew(
+    tmp_path: Path, jumping_clock: object
+) -> None:
+    """The next life finds the file in the system's memory and syncs its folder: neither says that it is on disk."""
+    del jumping_clock
+    async with mesh_on_disks(tmp_path, 4) as mesh:
+        [root] = mesh.machines
+        assert root.disk is not None
+        root.service = lambda _: None
+        await root.ask("agent_add", actor="agent1", mode="none")
+        await send(root, "synced")
+        await send(root, "written")  # its folder is synced a tenth of a second later
+        root.disk.fail_syncs = 1
+        while root.is_up:  # noqa: ASYNC110 - nothing rings when it has fallen
+            await trio.sleep(0.01)
+        assert texts(root, "agent1") == ["synced", "written"]
+        await root.start(mesh.nursery)
+        await trio.sleep(1)
+        await lose_power(mesh, root)
+        assert texts(root, "agent1") == ["synced", "written"]
+
+
+async def answer_or_none(machine: Machine, text: str) -> dict[str, Any] | None:
+    try:
+        return await machine.answer("send", to="agent1", text=text, **{"from": "agent0"})
+    except Down:
+        return None
+
+
+async def test_a_slow_disk_is_marked_and_gives_no_credit_until_it_is_quick_again(
+    tmp_path: Path, jumping_clock: object
+) -> None:
+    del jumping_clock
+    async with mesh_on_disks(tmp_path, 3, siblings=1) as mesh:
+        root, one = mesh.machines
+        assert root.disk is not None
+        root.disk.sync_seconds = 1.5 * SLOW_COMMIT_NS / 1e9
+        await send(root, "slow", "agent0")
+        assert "disk_slow" in await faults_of(root)
+        await one.ask("send", drafts=[{"to": "agent0@netsky0", "from": "agent0", "text": "x"}] * 50)
+        await trio.sleep(20)
+        assert await granted_to(root) == {"work": 0, "reply": 1024}
+        root.disk.sync_seconds = 0.0
+        await trio.sleep(60)
+        assert len(texts(root, "agent0")) == 51
+        assert "disk_slow" not in await faults_of(root)
+        assert (await granted_to(root))["work"] > 0
+
+
+async def faults_of(machine: Machine) -> list[str]:
+    return [fault["code"] for fault in (await machine.ask("status"))["faults"]]
+
+
+async def granted_to(machine: Machine) -> dict[str, int]:
+    """What its only peer may have on its way to it, of each lane."""
+    [link] = (await machine.ask("status"))["links"]
+    return {lane: granted["envelopes"] for lane, granted in link["granted"].items()}
