@@ -1,0 +1,69 @@
+"""What databases say, told beside what the nodes said of themselves: at the machine's time, and nothing twice.
+
+A node writes down what its links stored at the moment at which it was durable. So a database adds what only it knows:
+who was given what, and what became of it. Its own times are those of the node's clock, which may have been wrong.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from netsky.node.lab.books import Lines
+from netsky.node.lab.history import Appended, Writer, read_history
+
+from tests.real.mesh_clock import Clock
+
+
+def _short(text: str) -> int:
+    return int(text[:16], 16)
+
+
+class Heard:
+    """When nodes said that something was durable."""
+
+    def __init__(self, folder: Path) -> None:
+        self.accepted: dict[tuple[str, int], int] = {}
+        """By node and leaf."""
+        self.ended: dict[tuple[int, str], int] = {}
+        """By origin and id."""
+        self.refusals = 0
+        for path in sorted(folder.glob("node-*.history")):
+            for event in read_history(str(path)):
+                if event["ev"] == "accept":
+                    self.accepted[event["node"], _short(event["hash"])] = event["t"]
+                elif event["ev"] == "outcome":
+                    self.ended[_short(event["origin"]), event["id"]] = event["t"]
+                elif event["ev"] == "refuse":
+                    self.refusals += 1
+
+
+class Told(Lines):
+    """Lines of one database, in the order of their true times."""
+
+    def __init__(self, path: str, clocks: Mapping[str, Clock], heard: Heard) -> None:
+        self._path, self._clocks, self._heard = path, clocks, heard
+        self._events: list[tuple[int, int, str, str, str, dict[str, Any]]] = []
+
+    def note(self, at: int, node: str, ev: str, by: Any = "test", **fields: Any) -> None:
+        if ev in {"accept", "proof"}:
+            return  # the node said it
+        at = self._clocks[node].truth(at)
+        if ev == "deliver" and "link" in fields:
+            del fields["value"]
+            heard = self._heard.accepted.get((node, _short(fields["hash"])))
+            if heard is None:  # it died between the commit and its line
+                for name in ("link", "ln", "epoch", "n"):
+                    fields.pop(name, None)
+            else:
+                at = max(at, heard + 1)
+        elif ev == "dead_letter" or (ev == "outcome" and self._clocks[node].was_wrong):
+            at = self._heard.ended.get((_short(fields["origin"]), fields["id"]), at)
+        self._events.append((at, len(self._events), node, ev, by, fields))
+
+    def __exit__(self, *_: object) -> None:
+        appended = Appended(self._path)
+        for at, _, node, ev, by, fields in sorted(self._events, key=lambda one: one[:2]):
+            Writer(appended, lambda at=at: at, node=node, by=by).note(ev, **fields)
+        appended.close()
