@@ -192,6 +192,8 @@ class Campaign:
         """Those that the root had to refuse are dead letters by now; `not_delivered` looks at each of them."""
         status = machine.netsky("status")
         ours = {"dead_letters", "crash_loop"}  # what some were sent to, and how often they were killed
+        if mesh_faults.MOUNTS & self.mix.keys():
+            ours.add("log")  # on a disk that was full
         faults = [fault for fault in status["faults"] if fault["code"] not in ours]
         crashes = machine.rows("SELECT * FROM crashes")
         found = [f"{machine.name}: {one}" for one in [*faults, *crashes]]

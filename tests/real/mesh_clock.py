@@ -60,7 +60,7 @@ class Clock:
 
     def truth(self, shown: int, not_before: int = 0) -> int:
         """The earliest moment from then on at which the clock may have shown that."""
-        if not self.was_wrong or shown < self._settings[0].since:
+        if not self.was_wrong:
             return shown
         ends = [one.since for one in self._settings[1:]] + [1 << 62]
         for setting, end in zip(self._settings, ends, strict=True):

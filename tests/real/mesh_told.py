@@ -24,19 +24,22 @@ class Heard:
     """When nodes said that something was durable."""
 
     def __init__(self, folder: Path) -> None:
-        self.accepted: dict[tuple[str, int], int] = {}
-        """By node and leaf."""
+        self._accepted: dict[tuple[str, int], tuple[int, ...]] = {}
+        """By node and leaf: what a restored node forgot it accepts again."""
         self.ended: dict[tuple[int, str], int] = {}
         """By origin and id."""
-        self.refusals = 0
         for path in sorted(folder.glob("node-*.history")):
             for event in read_history(str(path)):
                 if event["ev"] == "accept":
-                    self.accepted[event["node"], _short(event["hash"])] = event["t"]
+                    which = (event["node"], _short(event["hash"]))
+                    self._accepted[which] = (*self._accepted.get(which, ()), event["t"])
                 elif event["ev"] == "outcome":
                     self.ended[_short(event["origin"]), event["id"]] = event["t"]
-                elif event["ev"] == "refuse":
-                    self.refusals += 1
+
+    def accepted(self, node: str, leaf: str, after: int) -> int | None:
+        """What was stored then was told next."""
+        found = self._accepted.get((node, _short(leaf)), ())
+        return found[0] if len(found) == 1 else next((at for at in found if at > after), None)
 
 
 class Told(Lines):
@@ -52,7 +55,7 @@ class Told(Lines):
         at = self._clocks[node].truth(at)
         if ev == "deliver" and "link" in fields:
             del fields["value"]
-            heard = self._heard.accepted.get((node, _short(fields["hash"])))
+            heard = self._heard.accepted(node, fields["hash"], at)
             if heard is None:  # it died between the commit and its line
                 for name in ("link", "ln", "epoch", "n"):
                     fields.pop(name, None)
