@@ -6,7 +6,7 @@ who was given what, and what became of it. Its own times are those of the node's
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,12 @@ from netsky.node.lab.books import Lines
 from netsky.node.lab.history import Appended, Writer, read_history
 
 from tests.real.mesh_clock import Clock
+
+NUMBERING = frozenset(("accept", "refuse", "outcome", "link_tx"))
+
+
+def _stream(event: dict[str, Any]) -> tuple[str, str, int]:
+    return (event["link"], event["ln"], event["epoch"])
 
 
 def _short(text: str) -> int:
@@ -23,23 +29,32 @@ def _short(text: str) -> int:
 class Heard:
     """When nodes said that something was durable."""
 
-    def __init__(self, folder: Path) -> None:
-        self._accepted: dict[tuple[str, int], tuple[int, ...]] = {}
-        """By node and leaf: what a restored node forgot it accepts again."""
+    def __init__(self, folder: Path, copied: Collection[str]) -> None:
+        self._accepted: dict[tuple[str, int], tuple[tuple[int, int, int], ...]] = {}
+        """By node and leaf: when, in which life, and with which number. What a restored node forgot it accepts again."""
+        self._numbered: dict[tuple[str, str, str, int, int], int] = {}
+        """Of nodes with copies: by node, stream and number."""
         self.ended: dict[tuple[int, str], int] = {}
         """By origin and id."""
         for path in sorted(folder.glob("node-*.history")):
             for event in read_history(str(path)):
                 if event["ev"] == "accept":
                     which = (event["node"], _short(event["hash"]))
-                    self._accepted[which] = (*self._accepted.get(which, ()), event["t"])
-                elif event["ev"] == "outcome":
+                    self._accepted[which] = (*self._accepted.get(which, ()), (event["t"], event["epoch"], event["n"]))
+                if event["ev"] in NUMBERING and event["node"] in copied:
+                    self._numbered.setdefault((event["node"], *_stream(event), event["n"]), event["t"])
+                if event["ev"] == "outcome":
                     self.ended[_short(event["origin"]), event["id"]] = event["t"]
 
-    def accepted(self, node: str, leaf: str, after: int) -> int | None:
-        """What was stored then was told next."""
-        found = self._accepted.get((node, _short(leaf)), ())
-        return found[0] if len(found) == 1 else next((at for at in found if at > after), None)
+    def accepted(self, at: int, node: str, row: dict[str, Any]) -> int | None:
+        """When it was told of what was stored as this row, at that time."""
+        where = (row["epoch"], row["value"]["number"])
+        found = [t for t, *place in self._accepted.get((node, _short(row["hash"])), ()) if (*place,) == where]
+        return next((t for t in found if t > at or len(found) == 1), None)
+
+    def held(self, node: str, marks: Sequence[dict[str, Any]]) -> int:
+        """When the last was said of what is in a copy with these marks."""
+        return max((self._numbered.get((node, *_stream(one), one["n"]), 0) for one in marks), default=0)
 
 
 class Told(Lines):
@@ -54,10 +69,10 @@ class Told(Lines):
             return  # the node said it
         at = self._clocks[node].truth(at)
         if ev == "deliver" and "link" in fields:
-            del fields["value"]
-            heard = self._heard.accepted(node, fields["hash"], at)
+            fields["value"] = {"number": fields["value"]["number"]}  # its proof is where it came in
+            heard = self._heard.accepted(at, node, fields)
             if heard is None:  # it died between the commit and its line
-                for name in ("link", "ln", "epoch", "n"):
+                for name in ("link", "ln", "epoch", "n", "value"):
                     fields.pop(name, None)
             else:
                 at = max(at, heard + 1)

@@ -15,7 +15,8 @@ import tarfile
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +27,18 @@ from netsky.node.lab.history import Appended, Writer
 from tests.real import mesh_disk
 from tests.real.mesh import Machine, Mesh, until
 from tests.real.mesh_clock import Clock, beside
-from tests.real.mesh_faults import NETWORK, Fault
+from tests.real.mesh_faults import LOSSES, NETWORK, Fault
 from tests.real.mesh_gauges import Gauges
 from tests.real.mesh_people import People
 from tests.real.mesh_proxy import CLOG, ByProxy, Rule
 from tests.real.mesh_spaces import BySpaces
 
 SLOW_DISK_SECONDS = 0.7
+LOSSES_APART_SECONDS, LOSSES_APART_MAX = 10.0, 600.0
 START_AGAIN_SECONDS = 10.0
 """Within so long after its trouble a node that ended by itself is up again."""
+SAID_OTHERWISE = frozenset(("crash", "restore", "behind", "copy for restore", "copy for behind", "part", "one_way"))
+"""In their own lines."""
 
 Do = Callable[[Machine, Any], None]
 _NEWEST = (
@@ -46,6 +50,18 @@ HOSTILE: dict[str, Callable[[Path], None]] = {
     "link": lambda path: path.symlink_to("/etc/passwd"),
     "folder": lambda path: path.mkdir(),
 }
+
+
+@dataclass(frozen=True, slots=True)
+class Copy:
+    """From which a home is put back later."""
+
+    node: str
+    name: str
+    newest: int
+    """When the last row was stored that is in it."""
+    marks: list[dict[str, Any]]
+    """And how far its streams had come."""
 
 
 class Trouble:
@@ -62,8 +78,9 @@ class Trouble:
         self.besides: collections.Counter[str] = collections.Counter()
         """What else happened by them."""
         self.wrong: list[str] = []
-        self.backups: list[tuple[int, str, str]] = []
-        """When, whose, and the file."""
+        self.copies: list[Copy] = []
+        self._lost: list[float] = []
+        """When each loss was over."""
         self.hostile: list[tuple[str, str, str]] = []
         """Node, actor, name of the file."""
 
@@ -78,30 +95,51 @@ class Trouble:
         """All of it, at its time; some of it overlaps, but on one machine or one cable it comes in turn."""
         self._people, self._gauges = people, gauges
         began = time.monotonic()
-        busy: dict[str, threading.Thread] = {}
+        places: dict[str, list[Fault]] = {}
+        for fault in todo:
+            places.setdefault(f"cable of {fault.node}" if fault.kind in NETWORK else fault.node, []).append(fault)
+        threads = [threading.Thread(target=self._in_turn, args=(began, some), daemon=True) for some in places.values()]
+        for thread in threads:
+            thread.start()
+        while any(thread.is_alive() for thread in threads):
+            people.check()
+            time.sleep(0.1)
+
+    def _in_turn(self, began: float, todo: list[Fault]) -> None:
         for fault in todo:
             time.sleep(max(0.0, began + fault.at - time.monotonic()))
-            people.check()
-            place = f"cable of {fault.node}" if fault.kind in NETWORK else fault.node
-            if place in busy:
-                busy[place].join()
-            busy[place] = threading.Thread(target=self._guarded, args=(fault,))
-            busy[place].start()
-        for thread in busy.values():
-            thread.join()
+            self._guarded(fault)
 
     def _guarded(self, fault: Fault) -> None:
         machine, name = self._machines[fault.node], fault.kind.replace(" ", "_")
         do: Do = getattr(self, f"_{name}")
-        lasting = f"{fault.kind} {fault.node}"
+        if fault.kind.startswith("copy"):
+            until(lambda: self._may_copy(fault.how), LOSSES_APART_MAX, "the loss before")
         try:
-            self.note(fault.node, "fault", key=lasting)
-            do(machine, fault.how)
-            self._stands_again(machine)
+            with self._said(fault) if fault.kind not in SAID_OTHERWISE else nullcontext():
+                do(machine, fault.how)
+                if fault.kind not in NETWORK:  # one of those may be over while its machine is just starting
+                    self._stands_again(machine)
         except Exception as error:  # noqa: BLE001 - a thread's border: the campaign is judged all the same
             self.wrong.append(f"{fault} failed: {error!r}")
-        self.note(fault.node, "heal", key=lasting)
-        self.count[fault.kind] += not fault.kind.startswith("copy")
+        if not fault.kind.startswith("copy"):
+            self.count[fault.kind] += 1
+        if fault.kind in LOSSES:
+            self._lost.append(time.monotonic())
+
+    def _may_copy(self, name: str) -> bool:
+        """No node forgets what another has forgotten too: all have heard of the loss before."""
+        number = int(name.rpartition("-")[2])
+        return len(self._lost) >= number and time.monotonic() > max(self._lost, default=0) + LOSSES_APART_SECONDS
+
+    @contextmanager
+    def _said(self, fault: Fault, **more: str) -> Iterator[None]:
+        lasting = f"{fault.kind} {fault.node} {fault.at:.3f}"
+        self.note(fault.node, "fault", key=lasting, reason=fault.kind, **more)
+        try:
+            yield
+        finally:
+            self.note(fault.node, "heal", key=lasting, **more)
 
     # The process.
 
@@ -211,10 +249,14 @@ class Trouble:
     # The network.
 
     def _part(self, machine: Machine, how: tuple[str, float]) -> None:
+        """Stands in the history only while nothing comes through, so that whoever has heard something is a liar."""
         way, seconds = how
         assert isinstance(self._ways, ByProxy | BySpaces)
+        ends = ("netsky0", machine.name) if way == "from_root" else (machine.name, "netsky0")
+        kind = "one_way" if way.endswith("root") else "part"
         self._ways.cut(machine.name, way)
-        time.sleep(seconds)
+        with self._said(Fault(time.monotonic(), kind, machine.name), link=">".join(ends)):
+            time.sleep(seconds)
         self.besides.update({f"datagrams {what}": n for what, n in self._ways.heal(machine.name).items() if n})
 
     _one_way = _part
@@ -263,7 +305,7 @@ class Trouble:
     def _note_copy(self, machine: Machine, database: Path, name: str) -> None:
         with reading(str(database)) as opened:
             [(newest,)] = opened.execute(_NEWEST)
-        self.backups.append((self.clocks[machine.name].truth(newest) + 1, machine.name, name))
+        self.copies.append(Copy(machine.name, name, newest, self._gauges.marks(machine, str(database))))
 
     @contextmanager
     def _fallen(self, machine: Machine, name: str) -> Iterator[None]:

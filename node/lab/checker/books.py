@@ -92,6 +92,10 @@ class Node:
     key: str = ""
 
 
+HEARD_NS = 10 * 10**9
+"""So long after a link of it has come up, an origin knows from the root who was put back."""
+
+
 def number_of(text: str) -> int:
     """Eight bytes for a leaf or a digest; never 0, which is none."""
     return hash(text) & 0xFFFFFFFFFFFFFFFF or 1
@@ -132,6 +136,8 @@ class Books:
         self.dests_watched: set[str] = set()
         self.kinds: Counter[str] = Counter()
         self.last_loss = 0
+        self.loss_heard: dict[str, int] = {}  # node -> when it had heard of it, and sent again what was open
+        self._hearing_until: dict[str, int] = {}
         self.ends_for_good = False  # a key was revoked or replaced, or the root moved
         self.exempt: list[str] = []
         self._found: tuple[int, Envelope] = (0, Envelope())  # of the present line
@@ -223,6 +229,8 @@ class Books:
             found.submitted = found.digest = 0  # it says it again: its ids follow from what it speaks of
         found.submitted = found.submitted or self.line
         found.submitted_at = intern(event["node"])
+        if event["t"] < self._hearing_until.get(found.submitted_at, 0):
+            self.loss_heard[found.submitted_at] = self.line
         found.dest = intern(event.get("dest", ""))
         self._content(found, event)
 
@@ -316,6 +324,10 @@ class Books:
         stream.mark, stream.received = n, stream.decided  # what a connection left undecided went with it
         if node.restored:
             stream.acked, stream.delivered = min(stream.acked, n), min(stream.delivered, n)
+        if self.last_loss:
+            known = node.restored or self.node(stream.sender).restored
+            for name in self.nodes if known else (stream.sender, stream.receiver):
+                self.loss_heard[name], self._hearing_until[name] = self.line, event["t"] + HEARD_NS
 
     def _restore(self, event: Event, node: Node) -> None:
         name = event["node"]
