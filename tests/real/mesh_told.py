@@ -31,7 +31,7 @@ class Heard:
 
     def __init__(self, folder: Path, copied: Collection[str]) -> None:
         self._accepted: dict[tuple[str, int], tuple[tuple[int, int, int], ...]] = {}
-        """By node and leaf: when, in which life, and with which number. What a restored node forgot it accepts again."""
+        """By node and leaf: when, in which life and with which number. A restored node accepts again."""
         self._numbered: dict[tuple[str, str, str, int, int], int] = {}
         """Of nodes with copies: by node, stream and number."""
         self.ended: dict[tuple[int, str], int] = {}

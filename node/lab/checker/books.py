@@ -337,8 +337,9 @@ class Books:
         self.unheard[name] += sum(asked == name for asked, _ in self.unanswered)
         for key, stream in self.streams.items():
             if stream.sender == name:
-                stream.sent = known.get(key, 0)
-                self.floors[key[:2]] = 0
+                before, stream.sent = max(stream.sent, stream.mark), known.get(key, 0)
+                if before > stream.sent:  # else nobody can know better, and no number is used again
+                    self.floors[key[:2]] = 0
             elif stream.receiver == name:
                 stream.mark = known.get(key, 0)
                 stream.delivered = min(stream.delivered, stream.mark)
