@@ -242,11 +242,18 @@ class LiveConfig:
 
     def look(self) -> bool:
         """Reads the file again if it was touched. True if something changed, for better or worse."""
-        mark = self._mark()
-        if mark == self._seen:
-            return False
-        self._seen = mark
         before = (self.current, self.fault)
+        try:
+            mark = self._mark()
+            if mark == self._seen:
+                return False
+            self._read()
+        except OSError:
+            return False  # the machine has no descriptor left, say: the next look sees it
+        self._seen = mark
+        return (self.current, self.fault) != before
+
+    def _read(self) -> None:
         try:
             found = read_config(self._home, self._files)
             if found.name != self.current.name:
@@ -254,7 +261,6 @@ class LiveConfig:
             self.current, self.fault = found, None
         except Usage as error:
             self.fault = error.message
-        return (self.current, self.fault) != before
 
     def _mark(self) -> tuple[int, int, int] | None:
         folder = self._files.open_folder(self._home.path)

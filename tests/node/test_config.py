@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import tomllib
 from contextlib import suppress
 from pathlib import Path
@@ -112,6 +113,24 @@ def test_the_last_good_version_stays_in_force_and_the_fault_is_kept_until_it_is_
     assert live.look()
     assert live.current.inbox_envelopes_max == 123
     assert live.fault is not None
+
+
+def test_what_cannot_be_looked_at_for_want_of_descriptors_is_seen_at_the_next_look(
+    home: Home, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    live = LiveConfig(home, RealFiles())
+    Path(home.config).write_text("[bus]\ninbox_max = 123\n")
+    for method in ("open_folder", "read"):
+        with monkeypatch.context() as short:
+
+            def none_left(*_: object) -> int:
+                raise OSError(errno.EMFILE, "Too many open files")
+
+            short.setattr(RealFiles, method, none_left)
+            assert not live.look()
+        assert (live.current.inbox_envelopes_max, live.fault) == (5, None)
+    assert live.look()
+    assert live.current.inbox_envelopes_max == 123
 
 
 def test_a_name_does_not_change_under_a_running_node(home: Home) -> None:

@@ -8,6 +8,7 @@ A sender that is started again goes on where its history ends, with the same key
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import sys
@@ -27,7 +28,9 @@ from netsky.node.lab.history import Appended, Writer, digest, read_history
 TOGETHER = 32
 AGAIN_SECONDS = 0.05
 WAIT_SECONDS = 60
-NO_ROOM = ("inbox_full", "outbox_full", "dest_held", "dest_share_full")
+NO_ROOM = ("inbox_full", "outbox_full", "dest_held", "dest_share_full", "disk_low", "disk_full")
+THE_MACHINES = (errno.EROFS, errno.ENOSPC, errno.EMFILE)
+"""A folder that is read-only, a full disk: an actor tries again."""
 REFUSED_ONE_IN = 50
 BIG_ONE_IN = 200
 BIG_CHARS = 40_000
@@ -123,7 +126,11 @@ def drain(home: str, history: Writer, actor: str) -> None:
                     if held:
                         _take(mailbox, history, held)
                     arrivals.wait()
-        except (Unreachable, Conflict):
+        except (Unreachable, TimedOut, TryLater, Conflict):
+            time.sleep(AGAIN_SECONDS)
+        except OSError as error:
+            if error.errno not in THE_MACHINES:
+                raise
             time.sleep(AGAIN_SECONDS)
 
 

@@ -39,6 +39,7 @@ _STREAMS = (
     "(SELECT min(first) FROM flight WHERE flight.peer = streams.peer AND flight.lane = streams.lane) "
     "FROM streams WHERE direction = 'out' AND life > 0"
 )
+_MARKS = "SELECT peer, direction, lane, life, number FROM streams WHERE life > 0"
 _INCOMING = "SELECT peer, lane, life, number FROM streams WHERE direction = 'in' AND life > 0"
 
 
@@ -84,6 +85,21 @@ class Gauges:
         return [
             {"link": f"{self.names[peer.hex()]}>{machine.name}", "ln": lane, "epoch": life, "n": number}
             for peer, lane, life, number in machine.rows(_INCOMING)
+        ]
+
+    def marks(self, machine: Machine, database: str) -> list[dict[str, Any]]:
+        """How far a copy of its database has come with each stream, in and out."""
+        with reading(database) as opened:
+            every = opened.execute(_MARKS).fetchall()
+        me = machine.name
+        return [
+            {
+                "link": f"{self.names[peer.hex()]}>{me}" if direction == "in" else f"{me}>{self.names[peer.hex()]}",
+                "ln": lane,
+                "epoch": life,
+                "n": number,
+            }
+            for peer, direction, lane, life, number in every
         ]
 
     def forget(self, machine: Machine) -> None:

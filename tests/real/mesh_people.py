@@ -60,7 +60,7 @@ class People:
         """All of this machine fall with it."""
         with self._lock:
             for client in self._of(node):
-                client.resting = client.process.poll() is None
+                client.resting = client.resting or client.process.poll() is None
                 client.process.kill()
                 client.process.wait()
 

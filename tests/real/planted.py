@@ -18,9 +18,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from netsky.node.lab.books import left
 from netsky.node.lab.checker.rules import Report, check
 from netsky.node.lab.history import Appended, Writer, read_history
-from tests.real.mesh_books import left
 
 from tests.real.mesh import NAMES, Machine, together, until
 from tests.real.mesh_client import Flow, send

@@ -2,7 +2,8 @@
 
 With an ADDRESS it is reached by a proxy alone: iroh finds the direct way between two ends by itself, so its sockets
 take nothing that comes from elsewhere than 127.0.0.1, which is where the proxy sends from and siblings do not. While
-there is a file `slow-disk` in its home each of its commits takes so much longer. Nothing else is changed. Linux only.
+there is a file `H.slow-disk` each of its commits takes so much longer; `H.clock` says how its wall clock goes. Its own
+lines of the history have the machine's time. Nothing else is changed. Linux only.
 """
 
 from __future__ import annotations
@@ -16,13 +17,24 @@ import sys
 import time
 from collections.abc import Iterable, Sequence
 from contextlib import suppress
-from typing import Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from netsky.mesh import iroh_transport
 from netsky.mesh.iroh_transport import IrohTransport
 from netsky.mesh.transport import TransportOptions
-from netsky.node.daemon.__main__ import main
+from netsky.node.daemon import __main__ as daemon
 from netsky.node.db.ledger import SqliteLedger, SqliteLedgers
+from netsky.node.identity import Identity
+from netsky.node.links.store import MakeStore
+from netsky.node.seams.real import RealTime
+from netsky.node.seams.time import Time
+
+sys.path[0] = str(Path(__file__).resolve().parents[2])
+from tests.real.mesh_clock import Shown, Truth, beside  # noqa: E402 - a program, started in the folder of its home
+
+if TYPE_CHECKING:
+    from netsky.node.daemon.node import Watch
 
 ADDRESS = sys.argv.pop(1)
 SO_ATTACH_FILTER = 26
@@ -39,6 +51,7 @@ SLOW_SECONDS = 0.1
 
 really_open = IrohTransport.open
 really_open_ledger = SqliteLedgers.open
+really_watch = daemon._watch
 
 
 def announced(found: Iterable[str], bind: str) -> tuple[str, ...]:
@@ -76,13 +89,26 @@ class Slow:
 
 def open_slow(ledgers: SqliteLedgers, path: str) -> SqliteLedger:
     made = really_open_ledger(ledgers, path)
-    made._connection = Slow(made._connection, os.path.join(os.path.dirname(path), SLOW_DISK))  # type: ignore[assignment]
+    made._connection = Slow(made._connection, beside(os.path.dirname(path), SLOW_DISK))  # type: ignore[assignment]
     return made
 
 
+def watch_truly() -> Watch | None:
+    watch = really_watch()
+
+    def with_the_machines_clock(identity: Identity, time: Time) -> MakeStore:
+        assert watch is not None
+        return watch(identity, Truth())
+
+    return None if watch is None else with_the_machines_clock
+
+
 if __name__ == "__main__":
+    shown = Shown(sys.argv[sys.argv.index("--home") + 1])
+    RealTime.wall = lambda _: shown.wall()  # type: ignore[method-assign]
+    daemon._watch = watch_truly
     if ADDRESS != "-":
         iroh_transport.announced = announced  # type: ignore[assignment]
         IrohTransport.open = open_filtered  # type: ignore[method-assign, assignment]
     SqliteLedgers.open = open_slow  # type: ignore[method-assign]
-    sys.exit(main())
+    sys.exit(daemon.main())

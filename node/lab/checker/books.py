@@ -98,6 +98,10 @@ class Node:
     key: str = ""
 
 
+HEARD_NS = 10 * 10**9
+"""So long after a link of it has come up, an origin knows from the root who was put back."""
+
+
 def number_of(text: str) -> int:
     """Eight bytes for a leaf or a digest; never 0, which is none."""
     return hash(text) & 0xFFFFFFFFFFFFFFFF or 1
@@ -140,6 +144,8 @@ class Books:
         self.kinds = dict.fromkeys(KINDS, 0)  # how many of each there were
         self.first_t = self.t = 0  # of the first line, and of the present one
         self.last_loss = 0
+        self.loss_heard: dict[str, int] = {}  # node -> when it had heard of it, and sent again what was open
+        self._hearing_until: dict[str, int] = {}
         self.ends_for_good = False  # a key was revoked or replaced, or the root moved
         self.exempt: list[str] = []
         self._found: tuple[int, Envelope] = (0, Envelope())  # of the present line
@@ -237,6 +243,8 @@ class Books:
             found.submitted = found.digest = 0  # it says it again: its ids follow from what it speaks of
         found.submitted = found.submitted or self.line
         found.submitted_at = intern(event["node"])
+        if event["t"] < self._hearing_until.get(found.submitted_at, 0):
+            self.loss_heard[found.submitted_at] = self.line
         found.dest = intern(event.get("dest", ""))
         self._content(found, event)
 
@@ -333,6 +341,10 @@ class Books:
                 other.received = other.decided  # what a connection left undecided went with it
         if node.restored:
             stream.acked, stream.delivered = min(stream.acked, n), min(stream.delivered, n)
+        if self.last_loss:
+            known = node.restored or self.node(stream.sender).restored
+            for name in self.nodes if known else (stream.sender, stream.receiver):
+                self.loss_heard[name], self._hearing_until[name] = self.line, event["t"] + HEARD_NS
 
     def _restore(self, event: Event, node: Node) -> None:
         name = event["node"]

@@ -153,8 +153,9 @@ def i9_replay(books: Books, event: Event) -> Violation | None:
     before = [(kind, line) for _, kind, line in envelope.decisions(node)]
     if event["ev"] == "accept":
         first = next((line for kind, line in before if kind == "accept" and line > books.last_loss), 0)
-        # What was on its way when a machine was lost may come by two ways: from its origin again, and from the root.
-        came_before_a_loss = 0 < envelope.submitted < books.last_loss
+        # What was on its way when its origin heard of a loss may come by two ways: from there again, and from the root.
+        heard = max(books.last_loss, books.loss_heard.get(envelope.submitted_at, 0))
+        came_before_a_loss = 0 < envelope.submitted <= heard
         if first and not came_before_a_loss:
             return Violation("I9", f"{node} accepted {books.name(event)} twice", (first, books.line))
     elif event.get("reason") == "duplicate" and not before:
