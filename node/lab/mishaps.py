@@ -61,6 +61,8 @@ class Mishaps:
         self._disk_troubles: set[str] = set()
         self.hostile: list[tuple[str, str, str]] = []
         """Node, actor, name of the file."""
+        self.stolen: str | None = None
+        """A member whose key is in wrong hands; a root that is restored to before it was revoked has to be told."""
         self.fell: list[str] = []
         """What ended a node that nothing was done to."""
         for machine in machines:
@@ -181,6 +183,8 @@ class Mishaps:
         file = str(self._folder / f"{machine.name}.tar")
         machine.backup(file)
         self._say(machine, "backup", key="backup")
+        if self.stolen is not None and not machine.number and machine.is_up:
+            await machine.answer("revoke", who=self.stolen)
         await trio.sleep(lasting * BACKUP_SHARE)
         await self._lose(machine)
         machine.put_back(file)
