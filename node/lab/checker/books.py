@@ -338,7 +338,10 @@ class Books:
         for key, stream in self.streams.items():
             if stream.sender == name:
                 stream.sent = known.get(key, 0)
-                self.floors[key[:2]] = 0
+                if stream.mark > stream.sent:
+                    self.floors[key[:2]] = 0
+                else:  # of what it forgot here nobody has heard: it may go on as if that had never been
+                    stream.leaves = Numbers()
             elif stream.receiver == name:
                 stream.mark = known.get(key, 0)
                 stream.delivered = min(stream.delivered, stream.mark)
