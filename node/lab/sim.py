@@ -218,7 +218,7 @@ class Simulation:
         sender, neighbour = ("agent1", "agent0") if machine.number else ("agent0", "agent1")
         traffic = Traffic(
             sender=sender,
-            to=(*to, neighbour),
+            to=(*to, f"{neighbour}@{machine.name}"),
             every=self.plan.every,
             together=profile.together,
             kinds=profile.kinds_sent,
