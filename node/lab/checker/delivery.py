@@ -152,10 +152,10 @@ def i9_replay(books: Books, event: Event) -> Violation | None:
     envelope, node = books.envelope(event), event["node"]
     before = [(kind, line) for _, kind, line in envelope.decisions(node)]
     if event["ev"] == "accept":
-        first = next((line for kind, line in before if kind == "accept" and line > books.last_loss), 0)
-        # What was on its way when a machine was lost may come by two ways: from its origin again, and from the root.
-        came_before_a_loss = 0 < envelope.submitted < books.last_loss
-        if first and not came_before_a_loss:
+        first = next((line for kind, line in before if kind == "accept"), 0)
+        # Where a machine was lost, an origin sends again what was acknowledged, whenever it hears of that; by its id it
+        # is known there, and I2 says if it is not.
+        if first and not books.last_loss:
             return Violation("I9", f"{node} accepted {books.name(event)} twice", (first, books.line))
     elif event.get("reason") == "duplicate" and not before:
         sentence = f"{node} called {books.name(event)} a duplicate and had never decided on it"
