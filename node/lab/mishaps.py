@@ -4,6 +4,7 @@ wrong clocks, restores, actors that hang or lie. Each kind is a method that last
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -32,6 +33,8 @@ JUMP_SECONDS = 200.0
 FAR_JUMP_SECONDS = 3_600.0
 DRIFT = 0.01
 SLOW_SECONDS = 3.0
+FALLS_AFTER_SECONDS = 30.0
+"""A node that met a bad sync may take so long to fall, if its disk was slow as well."""
 BACKUP_SHARE = 0.5
 """Of a restore's time passes between the backup and the loss."""
 
@@ -58,11 +61,12 @@ class Mishaps:
         self._nursery = nursery
         self._busy: set[str] = set()
         self._losses = 0
-        self._disk_troubles: set[str] = set()
-        self._bad_disks: set[str] = set()
-        """Those that once were: a node may fall some time after the sync that failed."""
+        self._disk_troubles: dict[str, float] = {}
+        """Until when a node may fall by what its disk did."""
         self.hostile: list[tuple[str, str, str]] = []
         """Node, actor, name of the file."""
+        self.stolen: str | None = None
+        """A member whose key is in wrong hands; a root that is restored to before it was revoked has to be told."""
         self.fell: list[str] = []
         """What ended a node that nothing was done to."""
         for machine in machines:
@@ -140,22 +144,20 @@ class Mishaps:
     async def _disk_full(self, machine: Machine, chance: Chance, lasting: float) -> None:
         disk = _disk_of(machine)
         del chance
-        self._disk_troubles.add(machine.name)
-        self._bad_disks.add(machine.name)
+        self._disk_troubles[machine.name] = math.inf
         disk.full = True
         await trio.sleep(lasting)
         disk.full = False
-        self._disk_troubles.discard(machine.name)
+        self._disk_troubles[machine.name] = trio.current_time() + FALLS_AFTER_SECONDS
         await self._up(machine)
 
     async def _disk_fails(self, machine: Machine, chance: Chance, lasting: float) -> None:
         disk = _disk_of(machine)
-        self._disk_troubles.add(machine.name)
-        self._bad_disks.add(machine.name)
+        self._disk_troubles[machine.name] = math.inf
         disk.fail_syncs = 1 + int(2 * chance.fraction())
         await trio.sleep(lasting)
         disk.fail_syncs = 0
-        self._disk_troubles.discard(machine.name)
+        self._disk_troubles[machine.name] = trio.current_time() + FALLS_AFTER_SECONDS
         await self._up(machine)
 
     # The clock.
@@ -185,6 +187,8 @@ class Mishaps:
         file = str(self._folder / f"{machine.name}.tar")
         machine.backup(file)
         self._say(machine, "backup", key="backup")
+        if self.stolen is not None and not machine.number and machine.is_up:
+            await machine.answer("revoke", who=self.stolen)
         await trio.sleep(lasting * BACKUP_SHARE)
         await self._lose(machine)
         machine.put_back(file)
@@ -247,7 +251,7 @@ class Mishaps:
             try:
                 await machine.start(self._nursery)
             except (NetskyError, OSError, LedgerBroken) as error:
-                if machine.name not in self._disk_troubles:
+                if not self._has_disk_trouble(machine):
                     self.fell.append(f"{machine.name} does not start: {error!r}")
                     return
                 await trio.sleep(START_TRIES_SECONDS)
@@ -255,7 +259,7 @@ class Mishaps:
     def _service_of(self, machine: Machine) -> Callable[[BaseException], None]:
         def fell(error: BaseException) -> None:
             self._say(machine, "crash")
-            if machine.name not in self._bad_disks or not _is_of_the_disk(error):
+            if not self._has_disk_trouble(machine) or not _is_of_the_disk(error):
                 self.fell.append(f"{machine.name} fell: {error!r}")
             self._nursery.start_soon(self._served, machine)
 
@@ -263,8 +267,11 @@ class Mishaps:
 
     async def _served(self, machine: Machine) -> None:
         await trio.sleep(SERVICE_SECONDS)
-        if machine.name in self._bad_disks:
+        if self._has_disk_trouble(machine):
             await self._up(machine)
+
+    def _has_disk_trouble(self, machine: Machine) -> bool:
+        return trio.current_time() <= self._disk_troubles.get(machine.name, -math.inf)
 
     def _say(self, machine: Machine, ev: str, **fields: object) -> None:
         self._witness(machine.name).note(ev, **fields)

@@ -23,7 +23,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "clock": ("clock_jump", "clock_drift", "clock_freeze"),
     "loss": ("restore", "behind"),
     "actor": ("hang", "die", "lie"),
-    "hostile": ("hostile",),
+    "hostile": ("hostile", "intruder"),
 }
 """Fault classes and the kinds of each."""
 

@@ -32,6 +32,7 @@ from netsky.node.lab.clock import MachineTime
 from netsky.node.lab.disk import Disk
 from netsky.node.lab.faults import Faults, NetworkFaults, trouble
 from netsky.node.lab.history import By, Writer
+from netsky.node.lab.intruder import Intruder, stolen_member
 from netsky.node.lab.machine import Machine
 from netsky.node.lab.mesh import Mesh, open_mesh
 from netsky.node.lab.mishaps import Mishaps
@@ -138,7 +139,8 @@ class Simulation:
             async with open_mesh(self.folder, nodes - 1, prepare=self._prepare, **given) as mesh:
                 for machine in mesh.machines:
                     await machine.ask("agent_add", actor="agent1", mode="none")
-                await self._live(mesh, profile)
+                intruder = await self._stolen(mesh) if "intruder" in profile.kinds else None
+                await self._live(mesh, profile, intruder)
                 self.ended = True
 
     def _prepare(self, mesh: Mesh) -> None:
@@ -162,7 +164,13 @@ class Simulation:
             return every
         return list(zip(names, [*names[1:], names[0]], strict=True))[:ROUTES_MAX]
 
-    async def _live(self, mesh: Mesh, profile: Profile) -> None:
+    async def _stolen(self, mesh: Mesh) -> Intruder:
+        """One more member, whose key is in wrong hands."""
+        number = self.plan.nodes
+        machine = Machine(self.folder, mesh.network, number, MachineTime(), seed=self.plan.seed * 100_000)
+        return await stolen_member(mesh, machine)
+
+    async def _live(self, mesh: Mesh, profile: Profile, intruder: Intruder | None) -> None:
         plan, seed = self.plan, self.plan.seed
         began = trio.current_time()
         habits: dict[str, list[Habits]] = {}
@@ -176,11 +184,16 @@ class Simulation:
                     senders.start_soon(client.send_until, began + plan.seconds)
                     nursery.start_soon(client.hear)
             mishaps = Mishaps(mesh.machines, habits, self.folder, lambda name: self.witness(name, "test"), nursery)
+            mishaps.stolen = None if intruder is None else intruder.name
             draws = NetworkFaults(mesh.network, {one.name: one.key for one in mesh.machines}).draws() | mishaps.draws()
+            if intruder is not None:
+                draws |= intruder.draws()
             faults = Faults(profile.every, profile.lasting, profile.kinds)
             nursery.start_soon(self._say_progress, began)
             await trouble(draws, faults, chance_of(seed, "trouble"), network, seconds=plan.seconds)
             mesh.network.heal()
+            if intruder is not None:
+                await mesh.machines[0].ask("revoke", who=intruder.name)
             network.note("heal", value=DRAIN_SECONDS)
             await self._drain(mesh)
             senders.cancel_scope.cancel()
@@ -209,7 +222,7 @@ class Simulation:
         sender, neighbour = ("agent1", "agent0") if machine.number else ("agent0", "agent1")
         traffic = Traffic(
             sender=sender,
-            to=(*to, neighbour),
+            to=(*to, f"{neighbour}@{machine.name}"),
             every=self.plan.every,
             together=profile.together,
             kinds=profile.kinds_sent,

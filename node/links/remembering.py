@@ -132,7 +132,8 @@ class Remembering:
     def _renewed(self, record: Restored) -> Lineage:
         first = self._me not in self._superseded
         since = self._known_until if first else min(self._own.since, self._known_until)
-        return Lineage(self._me, record.lineage, since)
+        # Not 0, though nothing had come yet: so says who was never restored, and gets nothing again.
+        return Lineage(self._me, record.lineage, max(1, since))
 
     def _load_lineages(self, found: list[Row]) -> None:
         self._in_force, self._superseded = {}, {}

@@ -187,6 +187,22 @@ async def test_a_restored_receiver_gets_again_what_it_lost_from_every_origin(
         assert await it.at[1].one("SELECT count(*) FROM lineages WHERE node = ?", key(2)) == 1
 
 
+async def test_a_receiver_whose_backup_is_older_than_all_that_came_to_it_gets_all_of_it_again(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    """Nothing was remembered up to no time at all, and that is not how a node begins."""
+    async with town(tmp_path) as it:
+        await it.save(2)
+        await trio.sleep(5)
+        lost = await it.send(1, 2, "the first that ever came")
+        await trio.sleep(5)
+        await it.put_back(2)
+        await it.start(2)
+        await it.settle()
+        assert await it.received(2) == lost
+        assert await it.fate(1, lost[0]) == ("delivered", None)
+
+
 async def test_an_outcome_of_before_the_restore_that_comes_after_it_does_not_end_what_was_lost(
     tmp_path: Path, autojump_clock: object
 ) -> None:

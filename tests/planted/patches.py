@@ -82,7 +82,7 @@ def _copy(names: Sequence[str], tree: Path) -> None:
     for name in names:
         to = tree / name
         to.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(REPO / name, to)
+        shutil.copy2(REPO / name, to)
 
 
 def _apply(patch: Patch, tree: Path) -> None:

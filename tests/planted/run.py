@@ -14,13 +14,15 @@ import argparse
 import json
 import os
 import re
+import signal
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from functools import partial
 from pathlib import Path
@@ -28,11 +30,14 @@ from typing import Literal
 
 from tests.planted.patches import Patch, chosen, copied
 
-SEED_SECONDS = 180.0
+SMALL = "--nodes 3 --seconds 120 --faults heavy --every 5"
+"""Two siblings and a root, much traffic and much trouble in two minutes: three seconds of CPU a seed."""
+SEED_SECONDS = 180
 APART = 1_000
 """Between the first seeds of two campaigns."""
 
 Verdict = Literal["clean", "caught", "otherwise", "crashed", "late"]
+_stuck = re.compile(r"^liveness: ", re.MULTILINE)
 _named = re.compile(r"^(?:safety: )?(I\d+b?): ", re.MULTILINE)
 
 
@@ -77,26 +82,33 @@ class Row:
         return sorted({name for one in self.campaigns for name in one.by})
 
 
-def judge(tree: Path, seed: int, expected: Sequence[str], more: Sequence[str] = ()) -> Judged:
-    """One run in a process of its own."""
-    argv = [sys.executable, "-m", "netsky.node.lab.sim", "--seed", str(seed), *more]
+def judged(tree: Path, expected: Sequence[str], seeds: str, more: Sequence[str] = ()) -> Iterator[Judged]:
+    """One after the other, each in a process of its own. `seeds` is "1-500", or "1,4,9"."""
+    script = str(Path(__file__).with_name("seeds.py"))
+    argv = [sys.executable, script, str(SEED_SECONDS), seeds, *more]
     environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONHASHSEED": "0"}
-    try:
-        done = subprocess.run(
-            argv, cwd=tree, env=environ, capture_output=True, text=True, timeout=SEED_SECONDS, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Judged(seed, "late", (), f"not done after {SEED_SECONDS:.0f} s")
-    return Judged(seed, *_verdict(done.returncode, done.stdout, expected), said=done.stdout + done.stderr)
+    with subprocess.Popen(
+        argv, cwd=tree, env=environ, stdout=subprocess.PIPE, text=True, start_new_session=True
+    ) as running:
+        assert running.stdout is not None
+        try:
+            for line in running.stdout:
+                one = json.loads(line)
+                yield Judged(one["seed"], *_verdict(one["code"], one["said"], expected), said=one["said"])
+        finally:
+            if running.poll() is None:
+                os.killpg(running.pid, signal.SIGKILL)  # and the seed that it is at
 
 
 def _verdict(code: int, said: str, expected: Sequence[str]) -> tuple[Verdict, tuple[str, ...]]:
     named = tuple(sorted(set(_named.findall(said))))
     if code == 0:
         return "clean", ()
+    if code == -signal.SIGALRM:
+        return "late", ()
     if set(named) & set(expected):
         return "caught", named
-    return ("otherwise" if named else "crashed"), named
+    return ("otherwise" if named or _stuck.search(said) else "crashed"), named
 
 
 def campaign(
@@ -109,13 +121,15 @@ def campaign(
 ) -> Campaign:
     """Seeds from `first` on until one catches it. Of the tree as it is: all of them, and any violation is a catch."""
     others: dict[str, int] = {}
-    for count, seed in enumerate(range(first, first + seeds_max), 1):
-        judged = judge(tree, seed, patch.named_by if patch is not None else (), more)
-        told(judged)
-        if judged.verdict == "caught" or (patch is None and judged.verdict != "clean"):
-            by = tuple(name for name in judged.invariants if patch is None or name in patch.named_by)
-            return Campaign(first, count, by or (judged.verdict,), others)
-        others[judged.verdict] = others.get(judged.verdict, 0) + 1
+    seeds = f"{first}-{first + seeds_max - 1}"
+    found = judged(tree, patch.named_by if patch is not None else (), seeds, more)
+    with closing(found):
+        for one in found:
+            told(one)
+            if one.verdict == "caught" or (patch is None and one.verdict != "clean"):
+                by = tuple(name for name in one.invariants if patch is None or name in patch.named_by)
+                return Campaign(first, one.seed - first + 1, by or (one.verdict,), others)
+            others[one.verdict] = others.get(one.verdict, 0) + 1
     return Campaign(first, None, (), others)
 
 
@@ -188,7 +202,7 @@ def main(words: list[str]) -> int:
     asked.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     asked.add_argument("--unplanted", action="store_true", help="the tree as it is, which must be clean")
     asked.add_argument("--keep", type=Path, help="a folder for what was said of seeds that were not clean")
-    asked.add_argument("--more", default=[], type=str.split, help="words for the simulation, like '--seconds 300'")
+    asked.add_argument("--more", default=SMALL.split(), type=str.split, help=f"words for the simulation; '{SMALL}'")
     asked.add_argument("--json", action="store_true")
     args = asked.parse_args(words)
     patches: list[Patch | None] = [None] if args.unplanted else [*chosen(args.names)]
