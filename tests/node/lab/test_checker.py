@@ -192,7 +192,7 @@ def test_the_command_says_what_it_saw_and_ends_with_a_code(tmp_path: Path) -> No
     assert (
         "3 nodes, 257 s: 7 accepted, 5 delivered, 1 dead of no_actor, 1 without an end; faults: 2 crash, 1 cut" in said
     )
-    assert f"4 of {len(BY_FAULTS)} rare branches reached" in said
+    assert f"3 of {len(BY_FAULTS)} rare branches reached" in said
     assert "1 envelopes were known to a destroyed disk alone" in said
     spoiled = good()
     PLANTED["an accepted envelope that goes nowhere"][1](spoiled)
