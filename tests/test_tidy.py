@@ -29,6 +29,7 @@ ONLY_IN = {
         "node/db/",
         "node/lab/",
     ),  # one package holds all SQL of a node; the lab looks into databases from outside
+    "apsw": ("node/lab/pages/",),  # a disk that forgets under SQLite
     "random": ("node/lab/",),  # chance is a seam; a simulation draws it from a seed
     "uuid": (),
     "secrets": ("node/seams/real.py",),

@@ -9,14 +9,14 @@ from contextlib import closing, suppress
 from urllib.parse import quote
 
 from netsky.node.db import node_state
-from netsky.node.db.ledger import _check_empty_file, _check_ours, unusable_sentence
+from netsky.node.db.ledger import check_ours, check_sizes, sizes, unusable_sentence
 from netsky.node.db.opening import begin
 from netsky.node.seams.ledger import LedgerBroken, LedgerUnusable, Row, Statement, Value
 
 
 def examine(path: str, program: str, key: str) -> Value:
     """LedgerUnusable with the sentence of a start; else this value of `node_state`. To be called with the lock held."""
-    _check_empty_file(path)
+    check_sizes(path, *sizes(path))
     if not os.path.exists(path) or os.path.getsize(path) == 0:
         return None  # a start makes a new one
     try:
@@ -24,7 +24,7 @@ def examine(path: str, program: str, key: str) -> Value:
             f"file:{quote(os.path.abspath(path))}?mode=ro", uri=True, timeout=0, isolation_level=None
         )
         with closing(connection):
-            _check_ours(connection, path)
+            check_ours(connection, path)
             return _as_a_start_would(_ReadOnly(connection), path, program, key)
     except sqlite3.Error as error:
         if _would_write(error):

@@ -9,15 +9,22 @@ from __future__ import annotations
 import os
 import sqlite3
 from collections.abc import Sequence
+from typing import Any, Protocol
 
 from netsky.node.db.limits import CACHE_KIB, PAGES_MAX, STATEMENTS_CACHED, WAL_BYTES_KEPT, WAL_PAGES
-from netsky.node.seams.ledger import NO_ROWS, LedgerBroken, LedgerFull, LedgerUnusable, Row, Statement
+from netsky.node.seams.ledger import NO_ROWS, LedgerBroken, LedgerFull, LedgerUnusable, Row, Statement, Value
 
 APPLICATION_ID = int.from_bytes(b"nsky")
 """Stands in the header of the file; any other number there is somebody else's database."""
 
 SQLITE_NEEDED = (3, 37, 0)
 """STRICT tables; RETURNING is older."""
+
+MARK_AT = 68
+"""Where it stands there."""
+
+CHUNK_BYTES = 1 << 20
+"""Of the log, read and written at once."""
 
 START_SECONDS = 1.0
 """At the start alone: who reads the file of a killed node puts its log in order, and keeps all others out meanwhile."""
@@ -40,10 +47,31 @@ _BROKEN = frozenset(
 )
 
 
-class SqliteLedger:
-    """See `netsky.node.seams.ledger.Ledger`. Made by `SqliteLedgers.open` only."""
+class Cursor(Protocol):
+    def fetchone(self) -> Any: ...
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def fetchall(self) -> list[Any]: ...
+
+    def close(self) -> None: ...
+
+
+class Connection(Protocol):
+    """What of a connection is used here. It raises sqlite3.Error with SQLite's own code, or nothing."""
+
+    @property
+    def in_transaction(self) -> bool: ...
+
+    def execute(self, sql: str, values: Sequence[Value] = ..., /) -> Cursor: ...
+
+    def executemany(self, sql: str, values: Sequence[Sequence[Value]], /) -> Cursor: ...
+
+    def close(self) -> None: ...
+
+
+class SqliteLedger:
+    """See `netsky.node.seams.ledger.Ledger`. Made by `ledger_on` only."""
+
+    def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self._broken: str | None = None
 
@@ -109,7 +137,8 @@ class SqliteLedgers:
             raise LedgerUnusable(
                 f"SQLite {sqlite3.sqlite_version} is too old; install a Python with {needed} or later."
             )
-        _check_empty_file(path)
+        check_sizes(path, *sizes(path))
+        _renew_log(path)
         try:
             os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600))
             connection = sqlite3.connect(
@@ -121,18 +150,66 @@ class SqliteLedgers:
             )
         except (OSError, sqlite3.Error) as error:
             raise LedgerUnusable(f"{path} cannot be opened: {error}. Check its owner and permissions.") from error
-        try:
-            _check_ours(connection, path)
-            if _size(f"{path}-wal"):
-                _begin_a_new_log(connection)
-            _set_up(connection, path, self._pages_max)
-        except sqlite3.Error as error:
-            connection.close()
-            raise LedgerUnusable(unusable_sentence(path, error)) from error
-        except LedgerUnusable:
-            connection.close()
-            raise
-        return SqliteLedger(connection)
+        return ledger_on(connection, path, self._pages_max)
+
+
+def _renew_log(path: str) -> None:
+    """Writes the log once more as it is, and syncs it.
+
+    After a sync that failed the system takes what was written for synced, shows it to whoever opens the file next, and
+    has it in memory alone: a power cut leaves a hole there, and all that was acknowledged behind it would be lost.
+    Before anybody connects, since whoever does writes back at his end what the log shows: half of that beside a log
+    with a hole is a damaged file.
+    """
+    try:
+        log = os.open(f"{path}-wal", os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW)
+    except FileNotFoundError:
+        return
+    except OSError as error:
+        raise LedgerUnusable(_not_written(path, error)) from error
+    try:
+        if not _is_marked(path):  # a log of somebody else is not ours to write
+            return
+        at = 0
+        while chunk := os.pread(log, CHUNK_BYTES, at):
+            at += os.pwrite(log, chunk, at)
+        if at:
+            os.fsync(log)
+    except OSError as error:
+        raise LedgerUnusable(_not_written(path, error)) from error
+    finally:
+        os.close(log)
+
+
+def _is_marked(path: str) -> bool:
+    with open(path, "rb") as file:
+        file.seek(MARK_AT)
+        return int.from_bytes(file.read(4)) == APPLICATION_ID
+
+
+def _not_written(path: str, error: OSError) -> str:
+    return f"{path}-wal cannot be written: {error}. Check the disk, and the owner and permissions of the file."
+
+
+def ledger_on(connection: Connection, path: str, pages_max: int = PAGES_MAX) -> SqliteLedger:
+    """What was connected, checked and set up: the same on every disk that a ledger lies on."""
+    try:
+        check_ours(connection, path)
+        _set_up(connection, path, pages_max)
+    except sqlite3.Error as error:
+        connection.close()
+        raise LedgerUnusable(unusable_sentence(path, error)) from error
+    except LedgerUnusable:
+        connection.close()
+        raise
+    return SqliteLedger(connection)
+
+
+def sqlite_error(message: str, code: int, name: str) -> sqlite3.Error:
+    """For a connection that is not Python's own: the error that Python's own would raise."""
+    error = sqlite3.OperationalError(message)
+    error.sqlite_errorcode, error.sqlite_errorname = code, name
+    return error
 
 
 def unusable_sentence(path: str, error: Exception) -> str:
@@ -151,12 +228,16 @@ def damaged_sentence(path: str, detail: str) -> str:
     )
 
 
-def _check_empty_file(path: str) -> None:
-    """SQLite takes an empty file for a new database and throws a log beside it away: here that is a damage."""
+def sizes(path: str) -> tuple[int, int]:
+    """Of the file and of its log; 0 for what is not there."""
     try:
-        size, log = _size(path), _size(f"{path}-wal")
+        return _size(path), _size(f"{path}-wal")
     except OSError as error:
         raise LedgerUnusable(f"{path} cannot be opened: {error}. Check its owner and permissions.") from error
+
+
+def check_sizes(path: str, size: int, log: int) -> None:
+    """SQLite takes an empty file for a new database and throws a log beside it away: here that is a damage."""
     if size == 0 and log > 0:
         raise LedgerUnusable(damaged_sentence(path, "it is empty or missing, but its write-ahead log is not"))
 
@@ -168,7 +249,7 @@ def _size(path: str) -> int:
         return 0
 
 
-def _check_ours(connection: sqlite3.Connection, path: str) -> None:
+def check_ours(connection: Connection, path: str) -> None:
     (mark,) = connection.execute("PRAGMA application_id").fetchone()
     (objects,) = connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()
     if mark == 0 and objects == 0:
@@ -177,18 +258,7 @@ def _check_ours(connection: sqlite3.Connection, path: str) -> None:
         raise LedgerUnusable(f"{path} is the database of another program; move it away and start again.")
 
 
-def _begin_a_new_log(connection: sqlite3.Connection) -> None:
-    """What a killed life left in its log is written back before anything is written behind it.
-
-    Its last sync may have failed. Then the system shows frames that are not on the disk, no later sync writes them, and
-    after a loss of power nothing behind that hole would be read. Whoever reads the old log still keeps us from that:
-    he ends soon, and the fault would have to meet him, too.
-    """
-    connection.execute("PRAGMA synchronous = FULL").close()
-    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").close()
-
-
-def _set_up(connection: sqlite3.Connection, path: str, pages_max: int) -> None:
+def _set_up(connection: Connection, path: str, pages_max: int) -> None:
     settings = {
         "journal_mode": "wal",
         "synchronous": 2,  # FULL: the log is synced in every commit, before anybody is told

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sqlite3
 from dataclasses import dataclass
 from importlib import resources
+from importlib.resources.abc import Traversable
 
 from netsky.node.seams.ledger import Ledger, LedgerUnusable, Statement
 
@@ -16,13 +17,16 @@ class Migration:
     statements: tuple[Statement, ...]
 
 
-def shipped() -> list[Migration]:
-    """Those of this program, in order, without gaps."""
+def shipped(after: int = 0) -> list[Migration]:
+    """Those of this program behind so many, in order, without gaps."""
+    files = _files()
+    assert [int(f.name[:4]) for f in files] == list(range(1, len(files) + 1)), "migrations are numbered without gaps"
+    return [Migration(int(f.name[:4]), f.name, split(f.read_text(encoding="utf-8"))) for f in files[after:]]
+
+
+def _files() -> list[Traversable]:
     folder = resources.files("netsky.node.db") / "migrations"
-    files = sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
-    found = [Migration(int(f.name[:4]), f.name, split(f.read_text(encoding="utf-8"))) for f in files]
-    assert [m.version for m in found] == list(range(1, len(found) + 1)), "migrations are numbered without gaps"
-    return found
+    return sorted((entry for entry in folder.iterdir() if entry.name.endswith(".sql")), key=lambda entry: entry.name)
 
 
 def split(script: str) -> tuple[Statement, ...]:
@@ -51,14 +55,15 @@ async def version(ledger: Ledger) -> int:
 
 async def migrate(ledger: Ledger, now: int, program: str, migrations: list[Migration] | None = None) -> list[int]:
     """Brings the file to this program's schema. Returns the numbers that were applied."""
-    known = shipped() if migrations is None else migrations
     have = await version(ledger)
-    if have > len(known):
+    known = len(_files() if migrations is None else migrations)
+    if have > known:
         raise LedgerUnusable(
-            f"meta.db has schema {have}, and this program ({program}) knows schema {len(known)}: "
+            f"meta.db has schema {have}, and this program ({program}) knows schema {known}: "
             "it was used by a newer one; install that again, or take a backup from before."
         )
-    for migration in known[have:]:
+    wanted = shipped(after=have) if migrations is None else migrations[have:]
+    for migration in wanted:
         record = Statement("INSERT INTO schema_version VALUES (?, ?, ?)", (migration.version, now, program))
         await ledger.transaction([*migration.statements, record])
-    return [migration.version for migration in known[have:]]
+    return [migration.version for migration in wanted]

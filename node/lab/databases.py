@@ -66,7 +66,8 @@ class Database:
     unsure: Frames | None = None
     """Behind these is what a sync under way is to write."""
     hole: Frames | None = None
-    """Behind these is what a sync failed to write: no later one does, and SQLite reads no frame behind a hole."""
+    """Behind these is what a sync failed to write: none does that is not told to write it once more, and SQLite reads
+    no frame behind a hole."""
 
 
 class Databases:
@@ -81,7 +82,10 @@ class Databases:
         known = self._known.setdefault(path, Database(path))
         _bury(known)
         known.unsure = None  # a sync that its process did not live to see the end of goes on without it
+        _age(path)
         known.open = DiskLedger(self._ledgers.open(path), known, self._disk)
+        if not _is_aged(path):  # all of the log was written and synced once more
+            known.hole = None
         return known.open
 
     def put_away(self) -> None:
@@ -260,6 +264,19 @@ def _count(frames: Frames | None, salts: bytes) -> int:
 
 def _earlier(known: Frames | None, new: Frames | None) -> Frames | None:
     return known if known is not None and new is not None and known.salts == new.salts else new or known
+
+
+def _age(path: str) -> None:
+    """So that one sees whether somebody writes to the log."""
+    with suppress(FileNotFoundError):
+        os.utime(_log(path), ns=(0, 0))
+
+
+def _is_aged(path: str) -> bool:
+    try:
+        return os.stat(_log(path)).st_mtime_ns == 0
+    except FileNotFoundError:
+        return True
 
 
 def _log(path: str) -> str:

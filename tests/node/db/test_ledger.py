@@ -1,6 +1,8 @@
 from __future__ import annotations
 
+import errno
 import os
+import shutil
 import sqlite3
 import threading
 from pathlib import Path
@@ -300,3 +302,63 @@ def test_a_setting_that_is_unknown_is_refused(path: str, monkeypatch: pytest.Mon
 def test_an_old_sqlite_is_refused(path: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sqlite3, "sqlite_version_info", (3, 36, 0))
     assert "too old" in refused(path)
+
+
+def as_killed(path: str, to: Path) -> str:
+    """What a killed node leaves, at another place: the file and its log."""
+    for ending in ("", "-wal"):
+        shutil.copyfile(f"{path}{ending}", f"{to}{ending}")
+    return str(to)
+
+
+def log_of(path: str) -> bytes:
+    return Path(f"{path}-wal").read_bytes()
+
+
+async def test_a_log_is_written_and_synced_once_more_before_it_is_believed(
+    plain: SqliteLedger, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "CHUNK_BYTES", 5_000)
+    await plain.transaction([TABLE, insert(*range(900))])
+    left = as_killed(path, tmp_path / "left.db")
+    before = log_of(left)
+    done: list[tuple[str, int]] = []
+    write, sync = os.pwrite, os.fsync
+    monkeypatch.setattr(os, "pwrite", lambda fd, data, at: (done.append(("write", at)), write(fd, data, at))[1])
+    monkeypatch.setattr(os, "fsync", lambda fd: (done.append(("sync", 0)), sync(fd))[1])
+    again = SqliteLedgers().open(left)
+    assert log_of(left) == before
+    assert len(before) > 10_000
+    assert done == [*(("write", at) for at in range(0, len(before), 5_000)), ("sync", 0)]
+    assert await again.transaction([COUNT]) == [[(900,)]]
+    again.close()
+    plain.close()
+
+
+async def test_a_log_that_cannot_be_synced_again_is_not_believed(
+    plain: SqliteLedger, path: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await plain.transaction([TABLE, insert(1)])
+    left = as_killed(path, tmp_path / "left.db")
+
+    def fails(fd: int) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "fsync", fails)
+        with pytest.raises(LedgerUnusable, match=r"left.db-wal cannot be written: .*error.*Check the disk"):
+            SqliteLedgers().open(left)
+    again = SqliteLedgers().open(left)
+    assert await again.transaction([COUNT]) == [[(1,)]]
+    again.close()
+    plain.close()
+
+
+async def test_a_log_of_another_program_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    other = sqlite3.connect(tmp_path / "other.db", isolation_level=None)
+    other.execute("PRAGMA journal_mode = wal").close()
+    other.execute("CREATE TABLE theirs (x)").close()
+    monkeypatch.setattr(os, "pwrite", lambda *_: pytest.fail("it was written"))
+    with pytest.raises(LedgerUnusable, match="another program"):
+        SqliteLedgers().open(str(tmp_path / "other.db"))
+    other.close()
