@@ -157,6 +157,7 @@ class Driver:
         self._numbers = True  # the numbers are this driver's own now; else whoever stores something may ask for one
         self._waits = trio.Event()  # something is held back by it, and due before `_awaited`
         self._awaited = math.inf
+        self._behind: Close | None = None  # the disk is: what would be numbered now would leave a gap on it for good
         self._deadline = clock.monotonic() + HELLO_WITHIN_NS
         self._opened = trio.Event()
         self._blobs: BlobStreams | None = None
@@ -217,6 +218,7 @@ class Driver:
                 effects += self._link.handle_timer(self._clock.monotonic())
             await self._obey(effects)
             self._numbers = True
+            self._end_if_behind()
             if self._outlets[CONTROL].is_empty and self._link.has_pieces:
                 await self._obey(self._link.pieces())
             for lane in LANES:
@@ -224,6 +226,7 @@ class Driver:
                 wanted = self._link.wanted(lane) if self._outlets[LANE_CHANNELS[lane]].is_empty else None
                 if wanted is not None:
                     offers = await self._store.offers(lane, wanted)
+                    self._end_if_behind()
                     await self._obey(self._link.submit(lane, offers, self._clock.wall()))
             if self._blobs is not None and self._link.is_open:
                 self._blobs.look()
@@ -270,7 +273,7 @@ class Driver:
         """For whoever is about to store what is offered: its number, to be stored in that transaction, if this driver
         does not give any itself just now and nothing is before it. Then `go` follows, or `fail`."""
         roster, _ = self._store.roster()
-        if self._numbers or lane in self._inbox.woken or not self._store.is_quiet(lane):
+        if self._numbers or lane in self._inbox.woken or not self._store.is_quiet(lane) or self._behind is not None:
             return None
         if not self._link.is_abreast(roster):
             return None
@@ -286,7 +289,12 @@ class Driver:
 
     def fail(self) -> None:
         """It is not: the machine is ahead of the disk."""
-        self._inbox.end(Close("store", "This node could not store what it was about to send."))
+        self._behind = Close("store", "This node could not store what it was about to send.")
+        self._inbox.end(self._behind)
+
+    def _end_if_behind(self) -> None:
+        if self._behind is not None:
+            raise _Over(self._behind)
 
     # Bytes to and fro.
 

@@ -38,6 +38,11 @@ __tracebackhide__ = True  # of what a test reports: its own lines are what matte
 
 PATIENCE = 3_600
 """Seconds of virtual time that nothing here takes."""
+_KINDS = {
+    "partition": "isolate", "stop": "stop", "pause": "pause", "fill_disk": "disk_full", "slow_disk": "disk_slow",
+    "set_clock": "clock_jump",
+}  # fmt: skip
+"""Verbs of trouble that lasts, and what the history calls it."""
 DRAIN_SECONDS = 180.0
 """Within this after the last fault everything has its end: backoffs, holds and clocks that were wrong included."""
 
@@ -219,7 +224,7 @@ class Mesh:
             others = [other for other in self.machines if other is not machine]
             for other in others:
                 self.network.part(machine.key, other.key)
-            self._trouble(machine, "isolate", f"{name}>{others[0].name}")
+            self._trouble(machine, "partition", f"{name}>{others[0].name}")
         await trio.lowlevel.checkpoint()
 
     async def heal(self, *names: str) -> None:
@@ -251,7 +256,7 @@ class Mesh:
     async def stop(self, name: str) -> None:
         """In order, as `netsky down` does it."""
         machine = self._up(name)
-        self._trouble(machine, "stop", name)
+        self._trouble(machine, "stop")
         await machine.stop()
 
     async def start(self, name: str) -> None:
@@ -260,8 +265,7 @@ class Mesh:
         if machine.is_up:
             raise Misused(f"{name} is up already: await mesh.restart({name!r}) ends it first")
         await machine.start(self.nursery)
-        if f"stop {name}" in self._troubles:
-            self._over(f"stop {name}")
+        self._over(f"stop {name}")
 
     async def restart(self, machine: Machine | str) -> None:
         name = machine if isinstance(machine, str) else machine.name
@@ -271,34 +275,33 @@ class Mesh:
     async def pause(self, name: str) -> None:
         """It stands still, as a laptop that sleeps, until `go_on` or `heal`."""
         machine = self._up(name)
-        self._trouble(machine, "pause", name)
+        self._trouble(machine, "pause")
         machine.pause()
         await trio.lowlevel.checkpoint()
 
     async def go_on(self, name: str) -> None:
         self[name].go_on()
-        if f"pause {name}" in self._troubles:
-            self._over(f"pause {name}")
+        self._over(f"pause {name}")
         await trio.lowlevel.checkpoint()
 
     async def fill_disk(self, name: str) -> None:
         """Nothing can be stored there, until `heal`."""
         machine = self._up(name)
-        self._trouble(machine, "disk_full", name)
+        self._trouble(machine, "fill_disk")
         self._disk(name).full = True
         await trio.lowlevel.checkpoint()
 
     async def slow_disk(self, name: str, seconds: float) -> None:
         """Each commit takes so long there, until `heal`."""
         machine = self._up(name)
-        self._trouble(machine, "disk_slow", name)
+        self._trouble(machine, "slow_disk")
         self._disk(name).sync_seconds = seconds
         await trio.lowlevel.checkpoint()
 
     async def set_clock(self, name: str, ahead: float) -> None:
         """Its wall clock jumps ahead by so many seconds, back if they are below 0; `heal` sets it right."""
         machine = self[name]
-        self._trouble(machine, "clock_jump", name)
+        self._trouble(machine, "set_clock")
         machine.time.moved += round(ahead * 1e9)
         await trio.lowlevel.checkpoint()
 
@@ -333,16 +336,18 @@ class Mesh:
     def _seat(self, machine: Machine, actor: str | None) -> Seat:
         return Seat(machine, actor, self.said(machine, "client"), self.said(machine, "actor"))
 
-    def _trouble(self, machine: Machine, kind: str, where: str) -> None:
-        key = f"{kind} {machine.name}"
+    def _trouble(self, machine: Machine, verb: str, where: str = "") -> None:
+        key = f"{verb} {machine.name}"
         if key not in self._troubles:
             self._troubles[key] = machine.name
-            self.said(machine, "network").note("fault", key=key, reason=kind, link=where)
+            self.said(machine, "network").note("fault", key=key, reason=_KINDS[verb], link=where or machine.name)
 
     def _over(self, key: str) -> None:
-        kind = key.partition(" ")[0]
-        machine = self[self._troubles.pop(key)]
-        self.said(machine, "network").note("heal", key=key, reason=kind, link=machine.name)
+        """Nothing happens if it is over already."""
+        name = self._troubles.pop(key, None)
+        if name is not None:
+            kind = _KINDS[key.partition(" ")[0]]
+            self.said(self[name], "network").note("heal", key=key, reason=kind, link=name)
 
     def _state(self) -> str:
         """What of it may explain why nothing moves."""

@@ -92,14 +92,17 @@ def pytest_pyfunc_call(pyfuncitem: pytest.Function) -> bool | None:
     if story is None:
         return None
     _check(pyfuncitem, story)
-    from netsky.node.lab.trial import Trial  # noqa: PLC0415 - not before a test wants it
+    from netsky.node.lab.trial import Broken, Trial  # noqa: PLC0415 - not before a test wants it
 
     names = pyfuncitem._fixtureinfo.argnames  # as pytest itself calls a test
     given = {name: pyfuncitem.funcargs[name] for name in names}
     planned = [name for name, value in given.items() if isinstance(value, Planned)]
     seed = next(value.seed for value in pyfuncitem.funcargs.values() if isinstance(value, Planned))
     trial = pyfuncitem.stash[_TRIAL] = Trial(seed=seed, **_marked(pyfuncitem))
-    trial.run(lambda mesh: story(**given | dict.fromkeys(planned, mesh)))
+    try:
+        trial.run(lambda mesh: story(**given | dict.fromkeys(planned, mesh)))
+    except Broken as broken:
+        _wrong(str(broken))
     return True
 
 

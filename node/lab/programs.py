@@ -9,6 +9,7 @@ program again, as often as it would any other.
 
 from __future__ import annotations
 
+import os
 import signal
 import traceback
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -24,6 +25,8 @@ FIRST_PID = 1_000
 FOLDER = "/simulated/"
 FAILURES_MAX = 20
 """So many are kept to be told."""
+
+_OURS = frozenset({__file__, os.path.join(os.path.dirname(__file__), "attached.py")})
 
 Handler = Callable[[FileEnvelope], Awaitable[str | None]]
 Body = Callable[["Running"], Awaitable[None]]
@@ -76,7 +79,11 @@ class Failure:
     error: Exception
 
     def text(self) -> str:
-        return "".join(traceback.format_exception(self.error))
+        """From the program's own first line on."""
+        trace = self.error.__traceback__
+        while trace is not None and trace.tb_next is not None and trace.tb_frame.f_code.co_filename in _OURS:
+            trace = trace.tb_next
+        return "".join(traceback.format_exception(type(self.error), self.error, trace))
 
 
 class Programs:
@@ -87,7 +94,6 @@ class Programs:
         self.said: Callable[[str], Writer] | None = None
         """Who writes down what an actor of this name was shown."""
         self.failures: list[Failure] = []
-        self.failed = 0
         self._name = name
         self._bodies: dict[str, Body] = {}
         self._alive: list[Running] = []
@@ -121,7 +127,6 @@ class Programs:
                 await body(running)
         except Exception as error:  # noqa: BLE001 - it is somebody else's program, and what it raises is how it ended
             running.exit = Exit(1, None)
-            self.failed += 1
             if len(self.failures) < FAILURES_MAX:
                 self.failures.append(Failure(f"{running.actor}@{self._name}", trio.current_time(), error))
         finally:

@@ -17,7 +17,6 @@ from typing import Any, TypeVar
 
 import trio
 from netsky.node.config import with_line
-from netsky.node.lab.checker.__main__ import text
 from netsky.node.lab.checker.rules import check_lines
 from netsky.node.lab.chronicle import Chronicle
 from netsky.node.lab.disk import Disk
@@ -113,15 +112,19 @@ class Trial:
         chronicle.note_ends(mesh.machines)
         report = check_lines(chronicle.lines)
         if report.violations:
-            raise Broken(f"what the mesh promises did not hold in this run:\n{text(report)}")
+            told = "\n".join(story.text() for story in report.stories)
+            raise Broken(f"what the mesh promises did not hold in this run:\n{told}")
 
     def _gather(self, mesh: Mesh) -> None:
+        """Each that is told by other words once."""
+        times: dict[str, list[float]] = {}
         for machine in mesh.machines:
             for failure in machine.programs.failures:
-                self.failures.append(f"{failure.actor} after {failure.at:.3f} s:\n{failure.text()}")
-            more = machine.programs.failed - len(machine.programs.failures)
-            if more:
-                self.failures.append(f"{machine.name}: {more} more")
+                times.setdefault(f"{failure.actor}\n{failure.text()}", []).append(failure.at)
+        for said, at in times.items():
+            who, _, what = said.partition("\n")
+            when = f"after {at[0]:.3f} s" if len(at) == 1 else f"{len(at)} times, first after {at[0]:.3f} s"
+            self.failures.append(f"{who}, {when}:\n{what}")
 
 
 def run_mesh(story: Story[T], *, siblings: int = 2, seed: int = 0, routes: Sequence[str] = ()) -> T:

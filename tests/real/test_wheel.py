@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import os
-import subprocess
-import sys
-import sysconfig
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.real.installed import install_wheel, own_packages, run
 
 USE = """
 import envelope, mesh, node, relay
@@ -32,30 +29,11 @@ trio.run(main)
 """
 
 
-def run(*argv: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(argv, cwd=cwd, env=env, capture_output=True, text=True, check=False, timeout=300)
-    assert done.returncode == 0, (argv, done.stdout, done.stderr)
-    return done
-
-
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
     """A project with its own packages, and an environment into which only the wheel was installed."""
-    folder = tmp_path / "project"
-    for name in ("envelope", "mesh", "node", "relay"):
-        (folder / name).mkdir(parents=True)
-        (folder / name / "__init__.py").write_text('OURS = "the project\'s own"\n')
-    run(sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path / "dist"), cwd=ROOT)
-    [wheel] = (tmp_path / "dist").glob("netsky_mesh-*.whl")
-    environment = tmp_path / "environment"
-    run(sys.executable, "-m", "venv", "--without-pip", str(environment), cwd=tmp_path)
-    python = environment / "bin" / "python"
-    # Its dependencies come from this environment by a path line, which does not bring this checkout along.
-    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    (environment / "lib" / version / "site-packages" / "deps.pth").write_text(sysconfig.get_path("purelib") + "\n")
-    install = ("install", "--quiet", "--no-deps", "--no-index", "--disable-pip-version-check", str(wheel))
-    run(sys.executable, "-m", "pip", "--python", str(python), *install, cwd=tmp_path)
-    return folder
+    install_wheel(tmp_path)
+    return own_packages(tmp_path / "project")
 
 
 @pytest.mark.real
