@@ -90,7 +90,8 @@ class BlobStreams:
     def look(self) -> None:
         """What stands aside, or what the peer said, may have changed."""
         self._obey(self._machine.offer(self._keeper.offered()))
-        self._work.set()
+        if self._receiving or self._machine.has_news or self._machine.held != self._held:
+            self._work.set()
 
     async def run(self) -> None:
         async with trio.open_nursery() as nursery:

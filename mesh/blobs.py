@@ -67,6 +67,11 @@ class Blobs:
         """Of what was offered, what the peer holds."""
         return frozenset(self._held)
 
+    @property
+    def has_news(self) -> bool:
+        """Something came that is to be asked about, sent or told of."""
+        return bool(self._wants or self._passed or self._queue)
+
     def next_to_send(self) -> Sending | None:
         """To be followed by `sent` when its stream is over, however that ended."""
         if not self._wants or len(self._sending) >= BLOB_STREAMS:

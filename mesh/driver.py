@@ -25,7 +25,6 @@ from netsky.mesh.limits import (
     CONTROL_QUEUE_MAX,
     FATES_EVERY_NS,
     GOODBYE_SECONDS,
-    HEARTBEAT_NS,
     HELLO_WITHIN_NS,
     SENTENCE_BYTES_MAX,
     WINDOW_ENVELOPES,
@@ -350,14 +349,13 @@ class Driver:
 
     async def _heartbeat(self) -> None:
         """In a task of its own, so that a slow commit does not look like a dead node."""
-        beat_at = self._clock.monotonic() + HEARTBEAT_NS
+        every = self._link.heartbeat_ns
+        beat_at = self._clock.monotonic() + every
         while True:
-            await self._clock.sleep_until(
-                min(beat_at, max(self._deadline, self._clock.monotonic() + HEARTBEAT_NS // 8))
-            )
+            await self._clock.sleep_until(min(beat_at, max(self._deadline, self._clock.monotonic() + every // 8)))
             now = self._clock.monotonic()
             if now >= beat_at:
-                beat_at = now + HEARTBEAT_NS
+                beat_at = now + every
                 self._queue_all(self._link.beat(now))
             if now >= self._deadline:
                 self._inbox.tick()

@@ -247,6 +247,8 @@ class Effects:
     def __add__(self, later: Effects) -> Effects:
         """Both, as one turn: what is stored is stored together; of a lane only the last ack and credit are sent."""
         assert self.close is None, "after the end nothing follows"
+        if later is NOTHING or self is NOTHING:  # most of what a machine is told changes nothing
+            return self if later is NOTHING else later
         send = self.send
         again = {(type(frame), frame.lane) for _, frame in later.send if isinstance(frame, Ack | Credit)}
         if again:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
 from netsky.envelope.kinds import Lane
+from netsky.mesh.limits import DEAD_AFTER_NS, HEARTBEAT_NS
 from netsky.mesh.lineage import Memory
 from netsky.mesh.streams import IncomingState, OutgoingState
 
@@ -23,10 +24,14 @@ class Ends:
     program: str = ""
     addresses: tuple[str, ...] = ()
     capabilities: tuple[str, ...] = ()
+    heartbeat_ns: int = HEARTBEAT_NS
+    dead_after_ns: int = DEAD_AFTER_NS
+    """This end's own. The peer answers each heartbeat, so it need not know how often others say theirs."""
 
     def __post_init__(self) -> None:
         assert (self.me == self.root) != (self.peer == self.root), "a link has the root at one end"
         assert self.reign > 0
+        assert 2 * self.heartbeat_ns < self.dead_after_ns, "one late heartbeat ends nothing"
 
     @property
     def at_root(self) -> bool:

@@ -49,7 +49,10 @@ FRAMES_IN_TURN_MAX = 16
 """Frames taken into one commit: enough to share its cost, few enough to answer soon."""
 
 HEARTBEAT_NS = 1_500_000_000
-"""Between two heartbeats of ours."""
+"""Between two heartbeats of ours, unless the config says otherwise."""
+
+HEARTBEAT_MS_MAX = 3_000
+"""No seldomer: a hold is said with every tenth and lapses after 60 s."""
 
 ACK_AT_ONCE = 16
 """Numbers since the last ack: with the largest envelopes half a window of bytes. Fewer may wait for others."""
@@ -76,6 +79,9 @@ HOLD_EVERY_BEATS = 10
 
 DEAD_AFTER_NS = 4_000_000_000
 """Two heartbeats may be lost or late; iroh alone would need 33 s to notice."""
+
+DEAD_AFTER_MS_MAX = 8_000
+"""No later: a second before the shortest lease on routed work (`[root] lease_s`) is over, the loss must be known."""
 
 HELLO_WITHIN_NS = 4_000_000_000
 """From the proven key to the peer's hello; who connects and says nothing is let go."""

@@ -51,7 +51,6 @@ from netsky.mesh.frames import (
 )
 from netsky.mesh.limits import (
     ADDRESSES_MAX,
-    DEAD_AFTER_NS,
     HELLO_WITHIN_NS,
     HOLD_EVERY_BEATS,
     HOLDS_MAX,
@@ -97,6 +96,11 @@ class Link:
     @property
     def is_open(self) -> bool:
         return self._hello is not None
+
+    @property
+    def heartbeat_ns(self) -> int:
+        """Between two heartbeats of ours."""
+        return self._ends.heartbeat_ns
 
     @property
     def round_trip_ns(self) -> int | None:
@@ -164,7 +168,7 @@ class Link:
             effects = self.blobs.receive(frame)
         else:
             effects = self._control(frame, now, wall)
-        self._deadline = now + DEAD_AFTER_NS
+        self._deadline = now + self._ends.dead_after_ns
         return replace(effects, deadline=self._next_deadline())
 
     def submit(self, lane: Lane, offers: Sequence[Offer], wall: int) -> Effects:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, fields
 from typing import Any
 
 from netsky.mesh.addresses import parse_address, relay_place
+from netsky.mesh.limits import DEAD_AFTER_MS_MAX, DEAD_AFTER_NS, HEARTBEAT_MS_MAX, HEARTBEAT_NS
 from netsky.mesh.transport import TransportOptions
 from netsky.node import limits
 from netsky.node.bus.limits import SWEEP_MS, SWEEP_MS_MAX
@@ -46,6 +47,8 @@ class Config:
     link_bind: str = ""
     link_relays: tuple[str, ...] = ()
     link_n0: bool = False
+    heartbeat_ms: int = HEARTBEAT_NS // 10**6
+    dead_after_ms: int = DEAD_AFTER_NS // 10**6
     mesh_install: str = INSTALL
     tick_seconds: int = limits.TICK_SECONDS
     owner_command: tuple[str, ...] = ()
@@ -67,6 +70,14 @@ class Config:
     @property
     def sweep_ns(self) -> int:
         return self.sweep_ms * 10**6
+
+    @property
+    def heartbeat_ns(self) -> int:
+        return self.heartbeat_ms * 10**6
+
+    @property
+    def dead_after_ns(self) -> int:
+        return self.dead_after_ms * 10**6
 
     @property
     def archive_age_ns(self) -> int:
@@ -117,6 +128,16 @@ KEYS = (
     ),
     Key("link", "relays", "link_relays", "URLs of relays of yours: netsky help network", most=8),
     Key("link", "n0", "link_n0", "be found and relayed by n0's public servers, which then know your addresses"),
+    Key(
+        *("link", "heartbeat_ms", "heartbeat_ms"),
+        "between two heartbeats on a link that begins from now on",
+        *(100, HEARTBEAT_MS_MAX),
+    ),
+    Key(
+        *("link", "dead_after_ms", "dead_after_ms"),
+        "a link on which nothing came for so long is over; more than two heartbeats",
+        *(300, DEAD_AFTER_MS_MAX),
+    ),
     Key("tick", "seconds", "tick_seconds", "between two rounds of watchdog, schedules and the rest", 1, 3_600),
     Key("tick", "tz", "tick_tz", 'the time zone of schedules that name none, "Europe/Berlin"; empty: UTC', most=64),
     Key(
@@ -185,7 +206,11 @@ def parse_config(data: bytes, path: str) -> Config:
             values[key.field] = tuple(value) if isinstance(value, list) else value
     if values.get("link_n0") and values.get("link_relays"):
         raise _fault(path, "[link] n0: is n0's relays, and relays names others; keep one of the two")
-    return Config(**values)
+    config = Config(**values)
+    if config.dead_after_ms <= 2 * config.heartbeat_ms:
+        heartbeat = config.heartbeat_ms
+        raise _fault(path, f"[link] dead_after_ms: must be more than {2 * heartbeat}, two heartbeats of {heartbeat} ms")
+    return config
 
 
 def _routes(path: str, entries: object) -> tuple[RouteLine, ...]:

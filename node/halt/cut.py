@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import trio
-from netsky.mesh.limits import DEAD_AFTER_NS
 from netsky.node.actors.give_back import give_back
 from netsky.node.db import inbox
 from netsky.node.halt.lease import Change, Lease
@@ -82,9 +81,9 @@ class Cut:
 
     @property
     def _length_ns(self) -> int:
-        """A link is called down up to DEAD_AFTER after its last sign of life, and looked at after LOOK: counted in, so
-        that it is over within the time that is promised."""
-        return self._node.config.root_lease_s * 10**9 - DEAD_AFTER_NS - LOOK_NS
+        """A link is called down so long after its last sign of life, and looked at after LOOK: counted in, so that it
+        is over within the time that is promised."""
+        return self._node.config.root_lease_s * 10**9 - self._node.config.dead_after_ns - LOOK_NS
 
     def _linked(self) -> bool:
         charter, links = self._node.identity.charter, self._node.links

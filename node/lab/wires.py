@@ -134,7 +134,7 @@ class MemoryStream:
 
     async def send(self, data: bytes) -> None:
         with self._or_break_off():
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint_if_cancelled()
             rest = memoryview(data)
             while rest:
                 self._check(self._sends)
@@ -156,7 +156,7 @@ class MemoryStream:
 
     async def receive(self, limit: int) -> bytes:
         try:
-            await trio.lowlevel.checkpoint()
+            await trio.lowlevel.checkpoint_if_cancelled()
             while True:
                 self._check(self._receives)
                 if self._in.reset:

@@ -319,6 +319,7 @@ class Links:
     def _ends(self, peer: bytes) -> Ends:
         identity = self._parts.identity
         assert identity.charter is not None
+        heartbeat_ns, dead_after_ns = self._parts.beats()
         return Ends(
             me=identity.key,
             peer=peer,
@@ -328,6 +329,8 @@ class Links:
             reign=identity.charter.reign,
             program=self._parts.program,
             addresses=address_texts(self.address) if self._is_root else (),
+            heartbeat_ns=heartbeat_ns,
+            dead_after_ns=dead_after_ns,
         )
 
     # What the links ask.

@@ -35,6 +35,7 @@ def make_links(node: Node) -> Links | None:
             route_lines=lambda: node.config.routes,
             takes_work=lambda: not node.group.slow and node.bus.planner.door.disk_low is None,
             inbox_max=lambda: node.config.inbox_envelopes_max,
+            beats=lambda: (node.config.heartbeat_ns, node.config.dead_after_ns),
             options=node.config.transport,
             program=program_version(),
             make_store=PeerStore if node.watch is None else node.watch(node.identity, node.seams.time),

@@ -6,6 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
+from netsky.mesh.limits import DEAD_AFTER_NS, HEARTBEAT_NS
 from netsky.mesh.roster import Roster
 from netsky.mesh.transport import Connection, TransportOptions
 from netsky.node.blobs.store import BlobStore
@@ -70,5 +71,7 @@ class Parts:
     """Untaken envelopes that an actor may have."""
     options: TransportOptions
     program: str
+    beats: Callable[[], tuple[int, int]] = lambda: (HEARTBEAT_NS, DEAD_AFTER_NS)
+    """Between two heartbeats, and after how long without one a peer is dead; for links that begin from now on."""
     make_store: MakeStore = PeerStore
     """Another than that for who watches what links store (`lab/witness.py`)."""
