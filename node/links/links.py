@@ -321,12 +321,7 @@ class Links:
         assert identity.charter is not None
         heartbeat_ns, dead_after_ns = self._parts.beats()
         return Ends(
-            me=identity.key,
-            peer=peer,
-            mesh=identity.mesh,
-            sign=identity.sign,
-            root=self._root,
-            reign=identity.charter.reign,
+            *(identity.key, peer, identity.mesh, identity.sign, self._root, identity.charter.reign),
             program=self._parts.program,
             addresses=address_texts(self.address) if self._is_root else (),
             heartbeat_ns=heartbeat_ns,
