@@ -7,6 +7,7 @@ database, in the order of time; none of it is held in memory.
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
@@ -42,6 +43,7 @@ _OF_THE_NODE = (
     "SELECT id, origin, leaf, actor, accepted_at, stored_at FROM inbox JOIN messages USING (seq) "
     "WHERE kind = 'error' AND stored_at > ? ORDER BY accepted_at"
 )
+_TAKEN = "SELECT actor, file, id, origin FROM inbox JOIN messages USING (seq) WHERE state = 'taken' ORDER BY seq"
 _PASSED = "SELECT at, origin, recipient, ids FROM passed WHERE code IS NULL AND at > ? AND at < ? ORDER BY at"
 _SEAL = "SELECT type, mesh, signer, signature, leaves FROM seals WHERE seal = ?"
 _ROUTE = "SELECT sealed FROM routes WHERE id = ?"
@@ -173,6 +175,16 @@ def note_ends(lines_of: OpenLines, machines: Sequence[Place], keys: Mapping[str,
     for machine in machines:
         with reading(machine.home.database) as database, lines_of(machine.name) as lines:
             Book(machine.name, machine.name, database, 0, names).outcomes(lines, now)
+
+
+def note_archives(lines_of: OpenLines, machines: Sequence[Place], now: int) -> None:
+    """What is taken and lies in an archive: a node that died with its answer puts it there itself, and its actor never
+    hears of it."""
+    for machine in machines:
+        with reading(machine.home.database) as database, lines_of(machine.name) as lines:
+            for actor, file, id_, origin in database.execute(_TAKEN):
+                if os.path.lexists(os.path.join(machine.home.channel(actor), "archive", file)):
+                    lines.note(now, machine.name, "archive", id=id_, origin=origin.hex())
 
 
 class Book:

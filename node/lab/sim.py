@@ -249,6 +249,7 @@ class Simulation:
         """What stands in databases and folders at the end."""
         self.chronicle.note_ends(mesh.machines)
         pages, now = self.chronicle.pages, VirtualTime().wall()
+        books.note_archives(lambda _: pages(), mesh.machines, now)
         for one in books.note_hostile(lambda _: pages(), mesh.machines, mishaps.hostile, now):
             self.wrong.append(("safety", one))
 
