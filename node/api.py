@@ -47,7 +47,6 @@ IN_HAND_MAX = 64
 
 _READ_BYTES = 64 * 1024
 _WAIT_GRACE = 10.0
-
 Done = TypeVar("Done")
 
 
@@ -229,14 +228,10 @@ class Node:
             with trio.CancelScope(shield=True):
                 await self._aside(inbox.close)
 
-    # What a simulated machine does in another way.
-
     async def _aside(self, work: Callable[[], Done]) -> Done:
-        """Files and plain sockets are not for the loop."""
         return await trio.to_thread.run_sync(work)
 
     async def _again(self) -> Line:
-        """Another connection to the same node."""
         return await _open(self._path)
 
     async def _reader(self, actor: str, folder: str, bell: Line) -> Inbox:

@@ -33,16 +33,12 @@ from netsky.node.lab.history import By, Writer
 from netsky.node.lab.machine import Machine
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.programs import Handler, for_each
+from netsky.node.lab.troubles import Troubles
 
 __tracebackhide__ = True  # of what a test reports: its own lines are what matters
 
 PATIENCE = 3_600
 """Seconds of virtual time that nothing here takes."""
-_KINDS = {
-    "partition": "isolate", "stop": "stop", "pause": "pause", "fill_disk": "disk_full", "slow_disk": "disk_slow",
-    "set_clock": "clock_jump",
-}  # fmt: skip
-"""Verbs of trouble that lasts, and what the history calls it."""
 DRAIN_SECONDS = 180.0
 """Within this after the last fault everything has its end: backoffs, holds and clocks that were wrong included."""
 
@@ -72,8 +68,7 @@ class Mesh:
         self.judge = True
         """Whether the history of a test is judged at its end."""
         self._folder = folder
-        self._troubles: dict[str, str] = {}
-        """What is wrong just now: name in the history → machine."""
+        self._troubles = Troubles(lambda name: self.said(self[name], "network"))
         self._senders: dict[str, Machine] = {}
         self._working: list[tuple[Machine, str]] = []
         self._backups = 0
@@ -224,7 +219,7 @@ class Mesh:
             others = [other for other in self.machines if other is not machine]
             for other in others:
                 self.network.part(machine.key, other.key)
-            self._trouble(machine, "partition", f"{name}>{others[0].name}")
+            self._troubles.begin("partition", name, f"{name}>{others[0].name}")
         await trio.lowlevel.checkpoint()
 
     async def heal(self, *names: str) -> None:
@@ -235,8 +230,7 @@ class Mesh:
             machine.time.set_right()
             if machine.disk is not None:
                 machine.disk.full, machine.disk.sync_seconds = False, 0.0
-        for key in [key for key, name in self._troubles.items() if not names or name in names]:
-            self._over(key)
+        self._troubles.end_all(names or [machine.name for machine in self.machines])
         await trio.lowlevel.checkpoint()
 
     async def crash(self, name: str, calls: int = 0) -> None:
@@ -256,7 +250,7 @@ class Mesh:
     async def stop(self, name: str) -> None:
         """In order, as `netsky down` does it."""
         machine = self._up(name)
-        self._trouble(machine, "stop")
+        self._troubles.begin("stop", name)
         await machine.stop()
 
     async def start(self, name: str) -> None:
@@ -265,7 +259,7 @@ class Mesh:
         if machine.is_up:
             raise Misused(f"{name} is up already: await mesh.restart({name!r}) ends it first")
         await machine.start(self.nursery)
-        self._over(f"stop {name}")
+        self._troubles.end("stop", name)
 
     async def restart(self, machine: Machine | str) -> None:
         name = machine if isinstance(machine, str) else machine.name
@@ -275,33 +269,33 @@ class Mesh:
     async def pause(self, name: str) -> None:
         """It stands still, as a laptop that sleeps, until `go_on` or `heal`."""
         machine = self._up(name)
-        self._trouble(machine, "pause")
+        self._troubles.begin("pause", name)
         machine.pause()
         await trio.lowlevel.checkpoint()
 
     async def go_on(self, name: str) -> None:
         self[name].go_on()
-        self._over(f"pause {name}")
+        self._troubles.end("pause", name)
         await trio.lowlevel.checkpoint()
 
     async def fill_disk(self, name: str) -> None:
         """Nothing can be stored there, until `heal`."""
-        machine = self._up(name)
-        self._trouble(machine, "fill_disk")
+        self._up(name)
+        self._troubles.begin("fill_disk", name)
         self._disk(name).full = True
         await trio.lowlevel.checkpoint()
 
     async def slow_disk(self, name: str, seconds: float) -> None:
         """Each commit takes so long there, until `heal`."""
-        machine = self._up(name)
-        self._trouble(machine, "slow_disk")
+        self._up(name)
+        self._troubles.begin("slow_disk", name)
         self._disk(name).sync_seconds = seconds
         await trio.lowlevel.checkpoint()
 
     async def set_clock(self, name: str, ahead: float) -> None:
         """Its wall clock jumps ahead by so many seconds, back if they are below 0; `heal` sets it right."""
         machine = self[name]
-        self._trouble(machine, "set_clock")
+        self._troubles.begin("set_clock", name)
         machine.time.moved += round(ahead * 1e9)
         await trio.lowlevel.checkpoint()
 
@@ -336,24 +330,11 @@ class Mesh:
     def _seat(self, machine: Machine, actor: str | None) -> Seat:
         return Seat(machine, actor, self.said(machine, "client"), self.said(machine, "actor"))
 
-    def _trouble(self, machine: Machine, verb: str, where: str = "") -> None:
-        key = f"{verb} {machine.name}"
-        if key not in self._troubles:
-            self._troubles[key] = machine.name
-            self.said(machine, "network").note("fault", key=key, reason=_KINDS[verb], link=where or machine.name)
-
-    def _over(self, key: str) -> None:
-        """Nothing happens if it is over already."""
-        name = self._troubles.pop(key, None)
-        if name is not None:
-            kind = _KINDS[key.partition(" ")[0]]
-            self.said(self[name], "network").note("heal", key=key, reason=kind, link=name)
-
     def _state(self) -> str:
         """What of it may explain why nothing moves."""
         down = [f"{one.name} is down (mesh.start)" for one in self.machines if not one.is_up]
-        wrong = [f"{key} goes on (mesh.heal)" for key in self._troubles]
-        return "; " + ", ".join([*down, *wrong]) if down or wrong else ""
+        wrong = [*down, *self._troubles.sentences()]
+        return "; " + ", ".join(wrong) if wrong else ""
 
     def _place(self, address: str) -> tuple[Machine, str]:
         try:

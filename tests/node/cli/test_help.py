@@ -16,6 +16,7 @@ from netsky.node.cli.limits import limits, shown
 from netsky.node.cli.parser import NotYet, find
 from netsky.node.cli.table import GLOBAL_OPTIONS, GROUPS, TOPICS, commands
 from netsky.node.errors import Usage
+from netsky.node.lab.plugin import SEED_OPTION
 
 from tests.node.cli.conftest import Run
 
@@ -106,7 +107,7 @@ def test_every_command_has_a_place_in_the_overview() -> None:
 
 def test_every_option_named_in_a_topic_exists() -> None:
     known = {flag for command in commands().values() for option in command.options for flag in option.flags}
-    known |= {flag for option in GLOBAL_OPTIONS for flag in option.flags} | {"--help"}
+    known |= {flag for option in GLOBAL_OPTIONS for flag in option.flags} | {"--help", SEED_OPTION}
     for name, text in topics().items():
         if name != "trust":
             assert set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text)) - known == set(), name
