@@ -38,7 +38,7 @@ def test_whatever_befalls_three_daemons_nothing_is_lost_and_nothing_doubled(
         needs.missing(why)
     kinds = "crash,pause,disk_slow,disk_full,read_only,descriptors,part,one_way,clog,delay,loss,hostile,client"
     clocks = "clock_jump,clock_drift,clock_freeze"
-    words = ("--seconds", "15", "--envelopes", "3000", "--every", "1", "--faults", f"{kinds},{clocks}")
+    words = ("--seconds", "12", "--envelopes", "2400", "--every", "1", "--faults", f"{kinds},{clocks}")
     campaign(tmp_path, capsys, *words, *os.environ.get("NETSKY_MESH_ARGS", "").split())
 
 
@@ -51,4 +51,4 @@ def test_a_home_that_is_put_back_from_a_backup_under_load_surprises_nobody(
     if (why := why_not()) is not None:
         needs.missing(why)
     faults = ("--faults", "crash,part,restore", "--every", "2")
-    campaign(tmp_path, capsys, "--namespaces", "--seconds", "10", "--envelopes", "2000", *faults)
+    campaign(tmp_path, capsys, "--namespaces", "--seconds", "8", "--envelopes", "1600", *faults)
