@@ -20,6 +20,7 @@ from netsky.mesh.blob_frames import Announce, Have, Pass, Want
 from netsky.mesh.blobs import Blobs
 from netsky.mesh.effects import (
     NOTHING,
+    Acked,
     Close,
     Direction,
     Effects,
@@ -274,9 +275,14 @@ class Link:
             return self._cloned()
         renewed = self._memory.peer not in {b"", hello.lineage}
         effects = Effects(deliver=(Up(hello.program, hello.addresses),)) + holds
-        if hello.lineage != self._memory.peer:
-            effects += Effects(persist=(Stated((Lineage(self._ends.peer, hello.lineage, hello.since),)),))
-        return effects + self._receiver.greet(hello) + self._sender.greet(hello, renewed=renewed)
+        effects += self._receiver.greet(hello) + self._sender.greet(hello, renewed=renewed)
+        if hello.lineage == self._memory.peer:
+            return effects
+        # Behind what it acknowledges: a root that was put back passes none of that on, and it has to be sent again.
+        acked = tuple(one for one in effects.persist if isinstance(one, Acked))
+        rest = tuple(one for one in effects.persist if not isinstance(one, Acked))
+        stated = Stated((Lineage(self._ends.peer, hello.lineage, hello.since),))
+        return replace(effects, persist=(*acked, stated, *rest))
 
     def _cloned(self) -> Effects:
         """A memory that its node has given up is alive somewhere: nothing of it is taken, and nothing given to it."""

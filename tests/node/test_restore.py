@@ -318,6 +318,26 @@ async def test_what_a_restored_root_had_in_its_queue_is_asked_for_again_and_stan
         assert await it.fate(1, waiting) == ("delivered", None)
 
 
+async def test_what_a_restored_root_acknowledges_for_the_first_time_is_sent_to_it_again(
+    tmp_path: Path, autojump_clock: object
+) -> None:
+    """Its copy has what came in, and forgets with the rest of its queue to whom that was to go."""
+    async with town(tmp_path) as it:
+        await it.stop(2)
+        it.world.net.part(key(0), key(1), one_way=True)
+        [waiting] = await it.send(1, 2, "stored at the root, and its ack is lost")
+        await trio.sleep(1)
+        await it.save(0)
+        assert await it.at[1].one("SELECT state FROM outbox") == "numbered"
+        await it.put_back(0)
+        it.world.net.heal()
+        (it.home(0) / RESTORED_FILE).write_bytes(b"")
+        await it.start(0, 2)
+        await it.settle()
+        assert await it.received(2) == [waiting]
+        assert await it.fate(1, waiting) == ("delivered", None)
+
+
 async def test_a_restored_root_that_had_routed_more_is_shown_it_and_burns_its_invites(
     tmp_path: Path, autojump_clock: object
 ) -> None:

@@ -43,6 +43,7 @@ from tests.real.mesh_spaces import BySpaces, why_not
 from tests.real.mesh_told import Heard, Told
 from tests.real.mesh_trouble import Trouble
 
+REPO = Path(__file__).resolve().parents[2]
 ROUTES = 'there = "*@netsky1 -> *@netsky2: text reply"\nback = "*@netsky2 -> *@netsky1: text reply"'
 _SENT = "SELECT count(*) FROM outbox JOIN messages USING (seq) WHERE state = 'done' AND kind != 'error'"
 REFUSED = "report"
