@@ -16,9 +16,11 @@ from typing import Any, Self
 
 import trio
 from netsky.envelope.file import FileEnvelope, read_file
+from netsky.envelope.invalid import Invalid
 from netsky.envelope.limits import FILE_BYTES_MAX
 from netsky.node.bus.drop import drop_in_outbox
 from netsky.node.bus.intake import outbox_id
+from netsky.node.bus.quarantine import put_away
 from netsky.node.errors import NetskyError
 from netsky.node.lab.history import Writer, digest
 from netsky.node.lab.machine import Down, Machine
@@ -228,7 +230,7 @@ class Actor:
         states = answer["data"]["files"]
         mine = [name for name in names if states[name] == "ok" and at.move(name, place, "claimed")]
         self._may_die()
-        read = [(name, self._read(at, name)) for name in mine]
+        read = [(name, one) for name in mine if (one := self._read(at, name)) is not None]
         for name in (one for one in names if states[one] == "taken"):
             at.move(name, place, "archive")
         if not read:
@@ -241,6 +243,7 @@ class Actor:
         self._may_die()
         if self._chance.fraction() < 0.01:  # it thinks
             await trio.sleep(5 * self._chance.fraction())
+        mine = [name for name, _ in read]
         answer = await self._machine.answer("ack", actor=self._name, ids=mine)
         if not answer["ok"]:
             return
@@ -251,8 +254,13 @@ class Actor:
             if name in taken:
                 at.move(name, "claimed", "archive")
 
-    def _read(self, at: _Folders, name: str) -> FileEnvelope:
-        return read_file(at.read("claimed", name))
+    def _read(self, at: _Folders, name: str) -> FileEnvelope | None:
+        """What is no envelope goes to quarantine, as a drain does it."""
+        try:
+            return read_file(at.read("claimed", name))
+        except Invalid as invalid:
+            at.put_away(name, invalid.code, invalid.sentence)
+            return None
 
     def _may_die(self) -> None:
         if self.habits.dies and self._chance.fraction() < 0.3:
@@ -282,7 +290,7 @@ class _Folders:
 
     def __enter__(self) -> Self:
         self._open["."] = self._files.open_folder(self._path)
-        for name in ("inbox", "claimed", "archive"):
+        for name in ("inbox", "claimed", "archive", "quarantine"):
             self._open[name] = self._files.open_folder(name, self._open["."])
         return self
 
@@ -296,6 +304,9 @@ class _Folders:
     def read(self, place: str, name: str) -> bytes:
         self._may_be_dead()
         return self._files.read(self._open[place], name, FILE_BYTES_MAX)
+
+    def put_away(self, name: str, reason: str, sentence: str) -> None:
+        put_away(self._files, self._open["claimed"], name, self._open["quarantine"], reason=reason, sentence=sentence)
 
     def move(self, name: str, place: str, to: str) -> bool:
         self._may_be_dead()

@@ -38,7 +38,7 @@ APART = 1_000
 
 Verdict = Literal["clean", "caught", "otherwise", "crashed", "late"]
 _stuck = re.compile(r"^liveness: ", re.MULTILINE)
-_named = re.compile(r"^(?:safety: )?(I\d+b?): ", re.MULTILINE)
+_named = re.compile(r"^(?:safety: |liveness: )?(I\d+b?): ", re.MULTILINE)
 
 
 @dataclass(frozen=True, slots=True)
