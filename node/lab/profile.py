@@ -110,7 +110,7 @@ def draw(seed: int, faults: str) -> Profile:
         chars=_one_of((40, 400, 4_000), chance),
         twice=_one_of((0.0, 0.05, 0.3), chance),
         drops=_one_of((0.0, 0.0, 0.3), chance),
-        inbox_max=_one_of((1_000, 1_000, 8), chance),
+        inbox_max=_one_of((1_000, 1_000, 2), chance),
     )
 
 
