@@ -28,7 +28,6 @@ def test_a_mesh_in_trouble_loses_nothing_and_comes_to_rest(faults: str) -> None:
     assert result.report is not None
     kinds = result.report.tally.by_kind
     assert kinds["submit_ok"] >= 60, text(result.report)
-    assert kinds["archive"] <= kinds["deliver"]
     assert result.report.branches["roster adopted"] > 0, "what nodes publish stands in the history"
     assert kinds["notice"] > 0
 
