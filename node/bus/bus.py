@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import os
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -53,6 +52,7 @@ class Bus:
         group: GroupCommit,
         notify: Notify,
         mesh: Mesh,
+        pid: int,
         held: Callable[[bytes, str, Lane], bool] = lambda *_: False,
     ) -> None:
         """`channels` is the folder of the channel folders; `held` as in the planner."""
@@ -64,7 +64,7 @@ class Bus:
         self._config = config
         self._group = group
         self._notify = notify
-        numbers, pid = Numbers(), os.getpid()
+        numbers = Numbers()
         self.projector = Projector(
             files=files, channels=channels, store=group.write, mark=group.write_unhurried, time=time, told=notify
         )

@@ -238,6 +238,7 @@ async def _assemble(
         group=group,
         notify=Told(log, events, signals),
         mesh=node,
+        pid=around.pid,
         held=node.is_held,
     )
     await _make_actors(node, ledger)

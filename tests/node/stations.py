@@ -168,6 +168,7 @@ class Station:
             group=self.group,
             notify=Told(self.log, self.events, self.signals),
             mesh=self,
+            pid=4242,
             held=self.is_held,
         )
         folder = str(self.folder / "blobs")

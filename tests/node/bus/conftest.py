@@ -206,6 +206,7 @@ async def open_world(
             group=group,
             notify=told,
             mesh=Neighbours(),
+            pid=4242,
         )
         world = World(root, bus, ledger, group, told, time, files)
         if recover:

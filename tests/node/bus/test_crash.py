@@ -108,6 +108,7 @@ async def story(root: pathlib.Path, books: Books, seams: Seams) -> None:
         group=group,
         notify=Told(),
         mesh=Neighbours(),
+        pid=4242,
     )
     await bus.recover(ledger.transaction, after_crash=opened.after_crash)
     async with trio.open_nursery() as nursery:
