@@ -31,10 +31,11 @@ _CARRIED = (
 
 
 def drop_in_outbox(
-    files: Files, time: Time, chance: Chance, *, folder: str, actor: str, draft: Mapping[str, Any]
+    files: Files, time: Time, chance: Chance, *, folder: str, actor: str, draft: Mapping[str, Any], pid: int = 0
 ) -> str:
     """Writes a draft (the arguments of the verb `send`) into an actor's outbox; durable when it returns its name.
 
+    The envelope's id follows from the file's name: `pid` is who writes in a simulation, else this process.
     `folder` is the actor's channel folder. `from` is forced to the outbox's owner whatever the draft says.
     """
     now = time.wall()
@@ -42,7 +43,7 @@ def drop_in_outbox(
     with refusing(folder), open_folder_of(files, folder, actor) as channel:
         rand32 = int.from_bytes(chance.token(4))
         for seq in range(8):  # so that a clock that stands still cannot hold a sender forever
-            name = file_name(now, os.getpid(), rand32, seq, actor)
+            name = file_name(now, pid or os.getpid(), rand32, seq, actor)
             if files.write_new(channel.outbox, name, data, sync=True):
                 return name
     raise Conflict("the outbox has files of every name that was tried", next="try again")

@@ -137,7 +137,8 @@ class Client:
         self._said.note("submit_call", **what)
         folder = machine.home.channel(sender)
         try:
-            name = drop_in_outbox(machine.files, machine.time, self._chance, folder=folder, actor=sender, draft=draft)
+            by: dict[str, Any] = {"actor": sender, "pid": machine.number + 1}
+            name = drop_in_outbox(machine.files, machine.time, self._chance, folder=folder, draft=draft, **by)
             data = Path(folder, "outbox", name).read_bytes()
         except (OSError, NetskyError):
             self._said.note("submit_unknown", **what)  # a disk that is full or fails: it may stand there
