@@ -13,7 +13,7 @@ from netsky.node.lab.campaign import Outcome, campaign
 from netsky.node.lab.sim import Plan
 from netsky.node.lab.totals import Totals
 
-EVERY_DAY = "1-10"
+EVERY_DAY = "1-8"
 NODES, SECONDS, ACCEPTED, FAULTS = 5, 600, 200, 10
 
 
@@ -31,7 +31,7 @@ def test_meshes_in_trouble_lose_nothing_do_nothing_twice_and_are_the_same_again(
         outcomes.append(outcome)
         totals.add(outcome)
 
-    plans = [Plan(seed, nodes=NODES, seconds=SECONDS, every=14.0) for seed in seeds()]
+    plans = [Plan(seed, nodes=NODES, seconds=SECONDS, every=12.0) for seed in seeds()]
     trio.run(lambda: campaign(plans, told, workers=2, twice=True))
     with capsys.disabled():
         print("\n" + "\n".join(totals.lines()))
