@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 
 import trio
 from netsky.node.lab.databases import Databases
@@ -67,7 +68,8 @@ class Disk:
 
     def copy(self, to: str) -> None:
         """The home as it is now. A commit is one call, so its database is whole as well."""
-        shutil.copytree(self.home, to, symlinks=True, ignore=lambda _, names: [n for n in names if n.endswith("-shm")])
+        left_out = shutil.ignore_patterns("*-shm")
+        shutil.copytree(self.home, to, symlinks=True, ignore=left_out, copy_function=_copy_one)
 
     def put_back(self, copy: str) -> None:
         """While its node is dead: the home is what it was when the copy was made."""
@@ -76,7 +78,7 @@ class Disk:
         self.write_back()
         self.ledger.put_away()
         shutil.rmtree(self.home)
-        shutil.copytree(copy, self.home, symlinks=True)
+        shutil.copytree(copy, self.home, symlinks=True, copy_function=_copy_one)
 
     # For its files and databases.
 
@@ -107,3 +109,11 @@ class Disk:
     def _hidden(self) -> str:
         above, name = os.path.split(self.home)
         return f"{above}/.{name}.unsynced"
+
+
+def _copy_one(source: str, to: str) -> None:
+    """What somebody hostile put into a channel folder is no file, and is in the copy too."""
+    if stat.S_ISFIFO(os.stat(source).st_mode):
+        os.mkfifo(to)
+    else:
+        shutil.copy2(source, to)

@@ -123,7 +123,9 @@ def i6_no_invention(books: Books, event: Event) -> Violation | None:
     envelope, value = books.envelope(event), event.get("value")
     if event.get("reason") == "daemon" and books.forgot(event["node"], envelope.submitted):
         return None  # what a node says by itself, and said before in words that it has forgotten
-    if "hash" in event and envelope.hash not in {0, number_of(event["hash"])}:
+    # A file in an outbox, taken in again by a node that has forgotten it, has its id from its name, and a new time.
+    again = books.forgot(envelope.submitted_at, envelope.submitted)
+    if "hash" in event and not again and envelope.hash not in {0, number_of(event["hash"])}:
         sentence = f"{books.name(event)} is {event['hash'][:16]}… at {event['node']} and something else elsewhere"
         return Violation("I6", sentence, (envelope.hash_line, books.line))
     if isinstance(value, str) and envelope.digest not in {0, number_of(value)}:

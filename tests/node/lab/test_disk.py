@@ -737,3 +737,10 @@ async def granted_to(machine: Machine) -> dict[str, int]:
     """What its only peer may have on its way to it, of each lane."""
     [link] = (await machine.ask("status"))["links"]
     return {lane: granted["envelopes"] for lane, granted in link["granted"].items()}
+
+
+async def test_a_copy_of_a_home_has_what_somebody_hostile_put_there_too(place: Place, tmp_path: Path) -> None:
+    os.mkfifo(place.path / "evil.json")
+    place.disk.copy(str(tmp_path / "copy"))
+    place.disk.put_back(str(tmp_path / "copy"))
+    assert (place.path / "evil.json").is_fifo()
