@@ -577,7 +577,8 @@ async def test_who_talks_nonsense_is_let_go(bytes_: bytes, world: World, autojum
         async with knocked(world, root, 1) as connection:
             stream = await connection.open_stream()
             await stream.send(bytes_)
-            await stream.finish()
+            with suppress(TransportError):  # it may have been let go by then
+                await stream.finish()
             assert "frame" in await connection.closed()
         assert root.crashes == []
         await trio.sleep(1)
