@@ -18,6 +18,7 @@ import argparse
 import os
 import random
 import shutil
+import sqlite3
 import sys
 import tempfile
 import threading
@@ -175,7 +176,7 @@ class Campaign:
         self.wrong += books.note_hostile(lines, machines, hostile, now)
         for machine in machines:
             self.wrong += mesh_after.not_delivered(machine, REFUSED, after_a_loss=losses)
-            evil = {name for node, _, name in hostile if node == machine.name}
+            evil = {name for node, _, name in (*hostile, *self.trouble.looked_at) if node == machine.name}
             self.wrong += mesh_after.archived(machine, str(self.folder / f"end-{machine.name}.history"), now, evil)
         if not losses:
             self.wrong += mesh_after.order(machines, self.keys)
@@ -215,7 +216,10 @@ class Campaign:
 
     def _say_progress(self) -> None:
         while not self._over.wait(SAY_EVERY_SECONDS):
-            sent = [counted(machine.home.database) for machine in self.mesh.machines]
+            try:
+                sent = [counted(machine.home.database) for machine in self.mesh.machines]
+            except sqlite3.DatabaseError:
+                continue  # one is being put back just now
             every, waiting = map(sum, zip(*sent, strict=True))
             faults = mesh_faults.text({**self.trouble.count})
             print(f"{time.monotonic() - self._began:5.0f} s: {every} accepted, {waiting} open; {faults}", flush=True)

@@ -136,7 +136,7 @@ class Gauges:
     def _look_forever(self) -> None:
         while not self._over.wait(EVERY_SECONDS):
             for machine in self.machines:
-                with suppress(sqlite3.OperationalError):  # it is being put back just now
+                with suppress(sqlite3.DatabaseError):  # it is being put back just now
                     self.acks(machine)
             self._all(None)
 

@@ -83,6 +83,8 @@ class Trouble:
         """When each loss was over."""
         self.hostile: list[tuple[str, str, str]] = []
         """Node, actor, name of the file."""
+        self.looked_at: list[tuple[str, str, str]] = []
+        """Of these, before their home was put back: an older copy may hold them still."""
 
     def note(self, node: str, ev: str, **fields: object) -> None:
         self.note_all(node, ev, [fields])
@@ -179,9 +181,9 @@ class Trouble:
         while True:
             try:
                 self._start(machine)
-            except NetskyError as error:
+            except (NetskyError, OSError) as error:
                 if time.monotonic() > limit:
-                    self.wrong.append(f"{machine.name} did not start again: {error.message}")
+                    self.wrong.append(f"{machine.name} did not start again: {error}")
                     return
                 self.note(machine.name, "crash")
                 time.sleep(0.2)
@@ -242,7 +244,7 @@ class Trouble:
             self.besides["killed with a failing disk"] += 1
             try:
                 self._start(machine)
-            except NetskyError:
+            except (NetskyError, OSError):
                 self.besides["start refused"] += 1
         time.sleep(seconds / 2)
 
@@ -353,6 +355,7 @@ class Trouble:
         outboxes = [Path(machine.home.channel(actor), "outbox", name) for _, actor, name in mine]
         until(lambda: not any(os.path.lexists(path) for path in outboxes), what="the quarantine")
         self.wrong += note_hostile(files_in(self._folder), [machine], mine, time.time_ns())
+        self.looked_at += mine
         self.hostile = [one for one in self.hostile if one[0] != machine.name]
 
     # Its actors.
