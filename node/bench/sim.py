@@ -22,8 +22,7 @@ from netsky.node.lab.sim import Plan, Result, run
 from netsky.node.lab.standins import stand_ins
 
 SEEDS = (1, 2, 3)
-SECONDS = 120.0
-LARGE_SECONDS = 120.0
+SECONDS = 120
 WANTED, WANTED_STAND_INS = 2.0, 4.0
 PLACES = (
     ("site-packages/trio", "trio"),
@@ -62,33 +61,31 @@ class _Cost:
 
 def bench(args: argparse.Namespace, out: Output) -> int:
     folder = os.path.realpath(args.at or os.getcwd())
+    seconds = float(args.seconds or SECONDS)
+    plans = [Plan(seed, seconds=seconds, every=1.0) for seed in SEEDS]
     out.progress("with signatures")
-    real = _cost([_held(run(plan)) for plan in _plans()])
+    real = _cost([_held(run(plan)) for plan in plans])
     out.progress("with hashes in their place")
     with stand_ins() as verify:
-        stand_in = _cost([_held(run(plan, verify=verify)) for plan in _plans()])
+        stand_in = _cost([_held(run(plan, verify=verify)) for plan in plans])
     out.progress("with a profiler")
     figures = [
         _figure("real", "simulated hours a CPU minute, signatures", real, WANTED),
         _figure("stand_ins", "simulated hours a CPU minute, hashes in their place", stand_in, WANTED_STAND_INS),
         Figure("envelope_ms", "CPU time of an envelope, all of five nodes included", real.ms_per_envelope, "ms"),
-        *_where(),
+        *_where(plans[0]),
     ]
     if args.nodes:
         out.progress(f"{args.nodes} nodes")
-        figures += _large(args.nodes)
+        figures += _large(args.nodes, seconds)
     out.progress("")
     with tempfile.TemporaryDirectory(prefix="netsky-bench-", dir=folder) as place:
         figures.append(commit_reference(place))
-    title = f"Simulations of five nodes, {len(SEEDS)} seeds of {SECONDS:.0f} s, faults medium, checked"
+    title = f"Simulations of five nodes, {len(SEEDS)} seeds of {seconds:.0f} s, faults medium, checked"
     where = machine(folder)
     said = f"{real.hours_per_minute:.2f} simulated hours a CPU minute"
     out.answer("bench-sim", said, as_data(where, figures), lambda: print_figures(title, where, figures))
     return 0
-
-
-def _plans() -> list[Plan]:
-    return [Plan(seed, seconds=SECONDS, every=1.0) for seed in SEEDS]
 
 
 def _held(result: Result) -> Result:
@@ -108,10 +105,10 @@ def _figure(key: str, name: str, cost: _Cost, wanted: float) -> Figure:
     return Figure(key, name, cost.hours_per_minute, "h", f">= {wanted:g}", note)
 
 
-def _where() -> list[Figure]:
+def _where(plan: Plan) -> list[Figure]:
     profile = cProfile.Profile()
     profile.enable()
-    run(_plans()[0])
+    run(plan)
     profile.disable()
     times: Counter[str] = Counter()
     for (path, _, name), (_, _, own, _, _) in pstats.Stats(profile).stats.items():  # type: ignore[attr-defined]
@@ -125,9 +122,9 @@ def _where() -> list[Figure]:
     ]
 
 
-def _large(nodes: int) -> list[Figure]:
+def _large(nodes: int, of_each: float) -> list[Figure]:
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    result = _held(run(Plan(1, nodes=nodes, seconds=LARGE_SECONDS, faults="none", every=60.0)))
+    result = _held(run(Plan(1, nodes=nodes, seconds=of_each, faults="none", every=60.0)))
     assert result.report is not None
     seconds = nodes * result.simulated_seconds
     kib = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / nodes

@@ -87,6 +87,7 @@ COMMANDS = (
         "help",
         ("netsky bench sim", "netsky bench sim --nodes 100"),
         options=(
+            Option(("--seconds",), "simulated seconds of each run (120)", value="N", form="count", least=1),
             Option(("--nodes",), "and a mesh of this size", value="N", form="count", least=2, most=1000),
             Option(
                 ("--at",),

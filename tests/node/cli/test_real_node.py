@@ -273,6 +273,13 @@ def test_what_a_round_costs(shell: Shell) -> None:
     assert {"round_ms", "cron_ms", "loops_ms", "reading_step_ms", "reference_commit_ms"} <= figures
 
 
+def test_what_a_simulation_comes_to_and_costs(shell: Shell) -> None:
+    told = shell.one("sim", "--seed", "1", "--nodes", "2", "--hours", "0.003", "--faults", "light")
+    assert (told["class"], told["runs"]) == (None, 1)
+    figures = {one["key"] for one in shell.one("bench", "sim", "--seconds", "3", "--nodes", "3")["figures"]}
+    assert {"real", "stand_ins", "envelope_ms", "share_trio", "node_ms", "reference_commit_ms"} <= figures
+
+
 def test_schedules_and_loops(shell: Shell) -> None:
     nightly = ("cron", "add", "nightly", "30 3 * * *", "agent0", "look")
     added = shell.one(*nightly, "--tz", "Europe/Berlin", "--missed", "skip")
