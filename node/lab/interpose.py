@@ -33,6 +33,13 @@ class Killed(BaseException):
     """This life of the node is over. Not an Exception: no task border may log it and go on."""
 
 
+def was_killed(error: BaseException) -> bool:
+    """Whether nothing but a death of this life is in it."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(was_killed(part) for part in error.exceptions)
+    return isinstance(error, Killed | trio.Cancelled)
+
+
 def interpose(seams: Seams, before: Before, held: Held = lambda: None) -> Seams:
     """The same seams, each call announced."""
     return replace(

@@ -29,7 +29,7 @@ from netsky.node.identity import public_key, read_key
 from netsky.node.init import init_home
 from netsky.node.lab import books
 from netsky.node.lab.clock import MachineTime
-from netsky.node.lab.interpose import Counts, Killed, Life
+from netsky.node.lab.interpose import Counts, Life, was_killed
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.programs import Programs
 from netsky.node.lab.virtual import MemorySockets, SeededChance
@@ -288,13 +288,6 @@ def _is_over(error: BaseException) -> bool:
     if isinstance(error, BaseExceptionGroup):
         return any(_is_over(part) for part in error.exceptions)
     return isinstance(error, trio.Cancelled | KeyboardInterrupt)
-
-
-def was_killed(error: BaseException) -> bool:
-    """Whether nothing but a death of this life is in it."""
-    if isinstance(error, BaseExceptionGroup):
-        return any(was_killed(part) for part in error.exceptions)
-    return isinstance(error, Killed | trio.Cancelled)
 
 
 class _Silent:

@@ -7,6 +7,7 @@ from __future__ import annotations
 import math
 import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 
 import trio
@@ -73,10 +74,7 @@ class Mishaps:
             machine.service = self._service_of(machine)
 
     def draws(self) -> dict[str, Draw]:
-        found: dict[str, Draw] = {}
-        for kind, happen in self._kinds().items():
-            found[kind] = self._drawn(happen)
-        return found
+        return {kind: self._drawn(happen) for kind, happen in self._kinds().items()}
 
     def _kinds(self) -> dict[str, Happen]:
         return {
@@ -84,7 +82,8 @@ class Mishaps:
             "disk_slow": self._disk_slow, "disk_full": self._disk_full, "disk_fails": self._disk_fails,
             "clock_jump": self._clock_jump, "clock_drift": self._clock_drift, "clock_freeze": self._clock_freeze,
             "restore": self._restore, "behind": self._behind,
-            "hang": self._hang, "die": self._die, "lie": self._lie, "hostile": self._drop,
+            "hang": partial(self._habit, "hangs"), "die": partial(self._habit, "dies"),
+            "lie": partial(self._habit, "lies"), "hostile": self._drop,
         }  # fmt: skip
 
     def _drawn(self, happen: Happen) -> Draw:
@@ -144,21 +143,23 @@ class Mishaps:
     async def _disk_full(self, machine: Machine, chance: Chance, lasting: float) -> None:
         disk = _disk_of(machine)
         del chance
-        self._disk_troubles[machine.name] = math.inf
         disk.full = True
-        await trio.sleep(lasting)
+        await self._bad_disk(machine, lasting)
         disk.full = False
-        self._disk_troubles[machine.name] = trio.current_time() + FALLS_AFTER_SECONDS
         await self._up(machine)
 
     async def _disk_fails(self, machine: Machine, chance: Chance, lasting: float) -> None:
         disk = _disk_of(machine)
-        self._disk_troubles[machine.name] = math.inf
         disk.fail_syncs = 1 + int(2 * chance.fraction())
-        await trio.sleep(lasting)
+        await self._bad_disk(machine, lasting)
         disk.fail_syncs = 0
-        self._disk_troubles[machine.name] = trio.current_time() + FALLS_AFTER_SECONDS
         await self._up(machine)
+
+    async def _bad_disk(self, machine: Machine, lasting: float) -> None:
+        """For so long, and a while after it, its node may fall by what its disk does."""
+        self._disk_troubles[machine.name] = math.inf
+        await trio.sleep(lasting)
+        self._disk_troubles[machine.name] = trio.current_time() + FALLS_AFTER_SECONDS
 
     # The clock.
 
@@ -217,16 +218,7 @@ class Mishaps:
 
     # Those who work there.
 
-    async def _hang(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        await self._habit(machine, chance, lasting, "hangs")
-
-    async def _die(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        await self._habit(machine, chance, lasting, "dies")
-
-    async def _lie(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        await self._habit(machine, chance, lasting, "lies")
-
-    async def _habit(self, machine: Machine, chance: Chance, lasting: float, habit: str) -> None:
+    async def _habit(self, habit: str, machine: Machine, chance: Chance, lasting: float) -> None:
         some = self._habits[machine.name]
         of = some[int(chance.fraction() * len(some))]
         setattr(of, habit, True)

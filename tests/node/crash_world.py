@@ -21,7 +21,7 @@ from netsky.node.db.ledger import SqliteLedgers
 from netsky.node.home import Home
 from netsky.node.init import init_home
 from netsky.node.lab.history import By, Writer, digest
-from netsky.node.lab.interpose import Killed, Life
+from netsky.node.lab.interpose import Life, was_killed
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.virtual import MemorySockets, NoPrograms, SeededChance, VirtualTime
 from netsky.node.seams import Seams
@@ -106,13 +106,6 @@ class World:
                         await trio.sleep_forever()  # the node dies: its end ends this scope too
                     stop.set()
         return life.calls
-
-
-def was_killed(error: BaseException) -> bool:
-    """Whether nothing but a death of this life is in it."""
-    if isinstance(error, BaseExceptionGroup):
-        return any(was_killed(part) for part in error.exceptions)
-    return isinstance(error, Killed | trio.Cancelled)
 
 
 class Client:

@@ -15,9 +15,7 @@ SEEDS_MAX = 12
 SOON = ("03-arrivals-wait-for-company", "10-synchronous-normal", "41-dead-letter-without-outcome")
 
 
-@pytest.mark.parametrize(
-    "name", ["03-arrivals-wait-for-company", "10-synchronous-normal", "41-dead-letter-without-outcome"]
-)
+@pytest.mark.parametrize("name", SOON)
 def test_a_planted_mistake_is_named(name: str, tmp_path: Path) -> None:
     patch = read_patch(HERE / f"{name}.patch")
     said: list[str] = []

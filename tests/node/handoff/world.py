@@ -14,7 +14,7 @@ from netsky.node.daemon.node import Node
 from netsky.node.daemon.run import run
 from netsky.node.home import Home
 from netsky.node.init import init_home
-from netsky.node.lab.interpose import Killed, Life
+from netsky.node.lab.interpose import Life, was_killed
 from netsky.node.lab.virtual import MemorySockets, SeededChance
 from netsky.node.seams import Seams
 from netsky.node.seams.real import RealTime
@@ -120,7 +120,7 @@ class World(crash_world.World):
             try:
                 await run(self.home, life.seams, Surroundings(pid=self.pid), ready=serves, stop=stop)
             except BaseException as error:
-                if not (life.dead and _was_killed(error)):
+                if not (life.dead and was_killed(error)):
                     raise
             finally:
                 sockets.cut()
@@ -151,12 +151,6 @@ class World(crash_world.World):
 
 def play(lives: Callable[[], Awaitable[Any]]) -> Any:
     return trio.run(lives, clock=trio.testing.MockClock(autojump_threshold=0))
-
-
-def _was_killed(error: BaseException) -> bool:
-    if isinstance(error, BaseExceptionGroup):
-        return any(_was_killed(part) for part in error.exceptions)
-    return isinstance(error, Killed | trio.Cancelled)
 
 
 __all__ = ["Here", "Home", "World", "play"]

@@ -12,11 +12,12 @@ import pytest
 import trio
 import trio.testing
 from netsky.envelope.file import FileEnvelope
+from netsky.node.lab.interpose import was_killed
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.virtual import MemorySockets
 from netsky.node.seams import Seams
 
-from tests.node.crash_world import LOOKS, Client, World, file_at, was_killed
+from tests.node.crash_world import LOOKS, Client, World, file_at
 from tests.node.owner.dying import Life
 from tests.node.owner.office import HOUR, MINUTE, Building, JumpingTime
 
