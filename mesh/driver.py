@@ -8,18 +8,15 @@ is stored.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager
 from dataclasses import replace
-from typing import Protocol
 
 import trio
 from netsky.envelope.invalid import Invalid
 from netsky.envelope.kinds import Lane
 from netsky.mesh.blob_streams import BlobKeeper, BlobStreams
 from netsky.mesh.channel import Channel, open_channels, refuse_more_streams
-from netsky.mesh.effects import CLOSE_CODES, Acked, Answered, Arrived, Close, Effects, Notice, Record
-from netsky.mesh.frames import CHANNEL_LANES, CONTROL, LANE_CHANNELS, Bye, Frame
+from netsky.mesh.effects import CLOSE_CODES, Acked, Answered, Arrived, Close, Effects
+from netsky.mesh.frames import CHANNEL_LANES, CONTROL, LANE_CHANNELS, Bye, Frame, Ping, Pong
 from netsky.mesh.inbox import Inbox
 from netsky.mesh.limits import (
     CONTROL_QUEUE_MAX,
@@ -29,62 +26,16 @@ from netsky.mesh.limits import (
     SENTENCE_BYTES_MAX,
     WINDOW_ENVELOPES,
 )
-from netsky.mesh.lineage import Lineage
 from netsky.mesh.link import Link
-from netsky.mesh.offer import Offer, Wanted
+from netsky.mesh.link_store import Clock, LinkStore
+from netsky.mesh.offer import Offer
 from netsky.mesh.outlet import Outlet
 from netsky.mesh.patience import Patience
-from netsky.mesh.roster import Roster
 from netsky.mesh.streams import LANES
 from netsky.mesh.transport import Connection, TransportError
 
 OF_THE_PEER = Acked | Answered | Arrived
 """Records that touch no number of ours beyond what the peer has: while they are stored, others may be given."""
-
-
-class LinkStore(Protocol):
-    """Where a link keeps what must outlive its connection. `node/links.py` has it on meta.db."""
-
-    async def persist(self, records: Sequence[Record]) -> None:
-        """All of them, durable, or an exception."""
-
-    async def offers(self, lane: Lane, wanted: Wanted) -> Sequence[Offer]:
-        """Frames that the machine may send now, oldest first; each fits."""
-
-    async def more(self, lane: Lane) -> None:
-        """Returns when there may be more than at the last `offers`, or when window, holds or roster have changed."""
-
-    def is_quiet(self, lane: Lane) -> bool:
-        """No `more` of this lane is about to return."""
-
-    async def fates(self) -> None:
-        """Returns when there may be outcomes that were not there at the last `offers` of the reply lane."""
-
-    def tell(self, notice: Notice) -> None:
-        """Something the node wants to know, once what it is about is durable."""
-
-    def driven(self, driver: Driver) -> AbstractContextManager[None]:
-        """As long as this one runs: it may be asked for numbers."""
-
-    def window(self, lane: Lane) -> tuple[int, int]:
-        """Envelopes and bytes that the peer may have on its way to us now; (0, 0) for none."""
-
-    def held(self) -> frozenset[tuple[bytes, str, Lane]]:
-        """What the peer should hold back: on a sibling for its own actors alone."""
-
-    def lineages(self) -> Mapping[bytes, Lineage]:
-        """At the root: of nodes that were restored, by key. Another object when it is another."""
-
-    def roster(self) -> tuple[Roster | None, bytes]:
-        """The newest one in force here, and its sealed bytes."""
-
-
-class Clock(Protocol):
-    def monotonic(self) -> int: ...
-
-    def wall(self) -> int: ...
-
-    async def sleep_until(self, monotonic_ns: int) -> None: ...
 
 
 class _Over(Exception):
@@ -312,10 +263,23 @@ class Driver:
             await self._opened.wait()  # the peer's hello may be slower than its first data
         try:
             while (found := await channel.receive()) is not None:
-                await self._inbox.put(channel.number, *found)
+                if not self._answered(channel.number, found[0]):
+                    await self._inbox.put(channel.number, *found)
             self._inbox.end(Close("stream", "The peer finished a stream."))
         except (Invalid, TransportError) as error:
             self._inbox.end(replace(_close_for(error), lane=CHANNEL_LANES.get(channel.number)))
+
+    def _answered(self, channel: int, frame: Frame) -> bool:
+        """A heartbeat is answered at once, before a commit and without a turn, if nothing came or goes before it."""
+        if not isinstance(frame, Ping | Pong) or channel != CONTROL or not self._link.is_open:
+            return False
+        if not self._inbox.is_empty or not self._outlets[CONTROL].is_empty:
+            return False
+        effects = self._link.receive(channel, frame, self._clock.monotonic(), self._clock.wall())
+        assert not effects.persist
+        self._queue_all(effects)
+        self._deadline = effects.deadline or self._deadline
+        return True
 
     async def _write(self, channel: Channel) -> None:
         outlet = self._outlets[channel.number]
@@ -357,6 +321,7 @@ class Driver:
             if now >= beat_at:
                 beat_at = now + every
                 self._queue_all(self._link.beat(now))
+                self._inbox.nudge()  # what the node wants is said in a turn, and there may be none for long
             if now >= self._deadline:
                 self._inbox.tick()
 

@@ -36,6 +36,10 @@ class Inbox:
         self._something = trio.Event()
         self._room = trio.lowlevel.ParkingLot()
 
+    @property
+    def is_empty(self) -> bool:
+        return not (self._control or self._data or self._ended)
+
     async def put(self, channel: int, frame: Frame, size: int) -> None:
         while self._full(channel, size):
             await self._room.park()

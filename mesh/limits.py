@@ -71,11 +71,14 @@ carries an envelope now and then spares a disk the commit."""
 FATES_EVERY_NS = 40_000_000
 """Outcomes leave at once on a quiet link; those that follow go together. Only who waits for one sees it."""
 
-CLOCK_SAMPLES = 32
-"""Heartbeats by which a peer's clock is measured: 48 s, in which no clock drifts by more than a way takes."""
+CLOCK_SAMPLES = 16
+"""Questions by which a peer's clock is measured: 24 s, and 96 s at a root that is asked."""
 
 HOLD_EVERY_BEATS = 10
 """A hold is said again with every tenth heartbeat, since it lapses when it is not."""
+
+PING_EVERY_BEATS = 4
+"""A root that is asked as often as it would ask itself still measures its peer's clock with every fourth heartbeat."""
 
 DEAD_AFTER_NS = 4_000_000_000
 """Two heartbeats may be lost or late; iroh alone would need 33 s to notice."""

@@ -205,9 +205,11 @@ class Link:
         """The time of a heartbeat."""
         if self._hello is None:
             return NOTHING
-        ping = (CONTROL, self._pulse.ping(now))
-        again = self._held and self._pulse.count % HOLD_EVERY_BEATS == 0
-        return Effects(send=(ping, (CONTROL, self._hold_frame())) if again else (ping,))
+        ping = self._pulse.beat(now, self._ends)
+        send: list[tuple[int, Frame]] = [] if ping is None else [(CONTROL, ping)]
+        if self._held and self._pulse.beats % HOLD_EVERY_BEATS == 0:
+            send.append((CONTROL, self._hold_frame()))
+        return Effects(send=tuple(send))
 
     def handle_timer(self, now: int) -> Effects:
         if now < self._next_deadline():
@@ -332,7 +334,7 @@ class Link:
             case Credit():
                 return self._sender.credit(frame)
             case Ping():
-                return Effects(send=((CONTROL, Pong(frame.count, wall)),))
+                return Effects(send=((CONTROL, self._pulse.answer(frame, now, wall)),))
             case Pong():
                 self._pulse.pong(frame, now, wall)
                 return NOTHING

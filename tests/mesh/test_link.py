@@ -27,7 +27,7 @@ from netsky.mesh.frames import (
     Pong,
     Position,
 )
-from netsky.mesh.limits import CLOCK_SAMPLES, DEAD_AFTER_NS, HELLO_WITHIN_NS, WINDOW_ENVELOPES
+from netsky.mesh.limits import CLOCK_SAMPLES, DEAD_AFTER_NS, HEARTBEAT_NS, HELLO_WITHIN_NS, WINDOW_ENVELOPES
 from netsky.mesh.link import Link
 from netsky.mesh.streams import FrameState, IncomingState, OutgoingState
 
@@ -575,6 +575,17 @@ def test_a_heartbeat_is_answered_and_measures_the_way(down: bool) -> None:
     link.receive(CONTROL, Pong(1, NOW), 160, NOW)  # a second answer to one question
     assert (link.round_trip_ns, link.clock_offset_ns) == (50, 1_050)
     assert link.receive(CONTROL, Ping(8), 160, NOW).send == ((CONTROL, Pong(8, NOW)),)
+
+
+def test_a_root_that_is_asked_as_often_asks_seldom_itself_and_a_sibling_never_spares_its_question(down: bool) -> None:
+    link = open_pair(down=down).right.machine  # with `down` the sibling
+    asked = []
+    for beat in range(1, 13):
+        now = beat * HEARTBEAT_NS
+        link.receive(CONTROL, Ping(beat), now - 1, NOW)
+        asked += [beat] if link.beat(now).send else []
+    assert asked == ([*range(1, 13)] if down else [1, 5, 9])
+    assert link.beat(14 * HEARTBEAT_NS).send, "a peer that asks less often than it would is asked"
 
 
 def test_the_clock_of_the_peer_is_known_by_the_fastest_of_the_last_round_trips(down: bool) -> None:
