@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from netsky.node.lab.checker.books import Books, Envelope, node_in
+from netsky.node.lab.checker.books import Books, Envelope, node_in, tells_a_loss
 from netsky.node.lab.checker.lines import Event
 from netsky.node.lab.checker.story import Violation
 
@@ -16,7 +16,7 @@ ENDS = frozenset(("deliver", "dead_letter"))
 class Head:
     """What is open for one destination, and when the last of it moved."""
 
-    open: int = 0
+    open: set[Envelope] = field(default_factory=set)
     moved_t: int = 0
     moved_line: int = 0
 
@@ -37,6 +37,8 @@ class Progress:
             self.healed = (0, 0, 0)
         elif kind == "start" and "link" not in event:
             self.faults.discard(f"down {event['node']}")
+            if tells_a_loss(event):
+                self._forgotten(books, event["node"])
             self._calm(books, event)
         elif kind == "heal":
             self.faults = {one for one in self.faults if "key" in event and one != event["key"]}
@@ -66,16 +68,25 @@ class Progress:
         head = self.head(envelope)
         if not head.open:
             head.moved_t, head.moved_line = max(head.moved_t, event["t"]), books.line
-        head.open += 1
+        head.open.add(envelope)
 
     def _ended(self, books: Books, event: Event) -> None:
         envelope = books.envelope(event)
         if not envelope.submitted:
             return
         head = self.head(envelope)
-        if sum(kind in ENDS for _, kind, _ in envelope.decisions()) == 1:
-            head.open -= 1
+        head.open.discard(envelope)
         head.moved_t, head.moved_line = max(head.moved_t, event["t"]), books.line
+
+    def _forgotten(self, books: Books, node: str) -> None:
+        """Nobody waits for what its sender knows no more. Where it travels all the same, it ends when it comes."""
+        for head in self.heads.values():
+            head.open -= {
+                one
+                for one in head.open
+                if one.submitted_at == node
+                and any(first <= one.submitted <= last for first, last in books.node(node).forgot)
+            }
 
 
 def i22_progress(progress: Progress, books: Books, event: Event) -> Violation | None:
@@ -90,9 +101,9 @@ def i22_progress(progress: Progress, books: Books, event: Event) -> Violation | 
         return None
     head = progress.head(envelope)
     waited = event["t"] - head.moved_t
-    if waited > STUCK_NS:
+    if envelope in head.open and waited > STUCK_NS:
         where = node_in(envelope.dest, envelope.submitted_at)
-        sentence = f"{head.open} envelopes for {where} stood still for {waited / 1e9:.0f} s in good weather"
+        sentence = f"{len(head.open)} envelopes for {where} stood still for {waited / 1e9:.0f} s in good weather"
         return Violation("I22", sentence, (head.moved_line, books.line))
     return _late(progress, books, event, "it ended")
 

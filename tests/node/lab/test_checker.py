@@ -129,6 +129,14 @@ HONEST: dict[str, Spoil] = {
         add(ev="submit_ok", **LATE | {"id": "c2", "by": "client", "key": "again", "dest": "agent0@netsky2"}),
         add(ev="deliver", **LATE | {"id": "c2", "node": "netsky2"}),
         add(ev="outcome", node="netsky1", by="client", id="c2", origin="netsky1", reason="delivered")),
+    "nothing for a node but what its sender forgot, for a minute, and then one that comes at once": both(
+        add(ev="backup", node="netsky1", by="test", key="early"),
+        add(ev="submit_ok", **LATE | {"by": "client", "dest": "agent0@netsky2"}),
+        restored("netsky1", "early"),
+        add(ev="submit_ok", **LATE | {"id": "c2", "by": "client", "dest": "agent0@netsky2"}),
+        everything_later(60, ev="submit_ok", id="c2"),
+        add(ev="deliver", **LATE | {"id": "c2", "node": "netsky2"}),
+        add(ev="outcome", node="netsky1", by="client", id="c2", origin="netsky1", reason="delivered")),
     "a stream of which not every number is told": lambda events: untold(events, 2),
     "a sender put back to where the other end knows no more than it, which goes on": both(
         add(ev="backup", node="netsky1", by="test", key="late"),
