@@ -112,8 +112,13 @@ class DiskLedger:
         writes = any(self._may_write(statement.sql) for statement in statements)
         if self._turn.locked() or (writes and (disk.full or disk.fail_syncs or disk.sync_seconds)):
             async with self._turn:  # nobody sees what a sync under way is to write
-                return await (self._commit(statements) if writes else self._run(statements))
-        return await self._run(statements)
+                return await (self._commit(statements) if writes else self._read(statements))
+        return await (self._run(statements) if writes else self._read(statements))
+
+    async def _read(self, statements: Sequence[Statement]) -> list[list[Row]]:
+        if self._broken is not None:
+            raise LedgerBroken(self._broken)
+        return await self._ledger.transaction(statements)
 
     async def _run(self, statements: Sequence[Statement]) -> list[list[Row]]:
         if self._broken is not None:

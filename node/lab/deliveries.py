@@ -68,16 +68,15 @@ class _Delivering:
     def __init__(self, ledger: Ledger, said: Writer, names: Names, tables: dict[str, _Table]) -> None:
         self._ledger, self._said, self._names, self._tables = ledger, said, names, tables
         self._is_new = True
+        self._inserting: dict[str, tuple[str, ...]] = {}
+        """By the text of a statement: what of its rows is told."""
 
     async def transaction(self, statements: Sequence[Statement]) -> list[list[Row]]:
         if self._is_new:
             self._is_new = False
             await self._find_unsaid()
-        due = [
-            (ev, table)
-            for ev, table in self._tables.items()
-            if any(table.inserts in statement.sql for statement in statements)
-        ]
+        told = {ev for statement in statements for ev in self._told_of(statement.sql)}
+        due = [(ev, table) for ev, table in self._tables.items() if ev in told]
         for _, table in due:
             if table.seen is None:
                 [[(newest,)]] = await self._ledger.transaction([Statement(table.newest)])
@@ -87,6 +86,13 @@ class _Delivering:
         for ev, table in due:
             await self._say_new(ev, table)
         return rows
+
+    def _told_of(self, sql: str) -> tuple[str, ...]:
+        known = self._inserting.get(sql)
+        if known is None:
+            known = tuple(ev for ev, table in self._tables.items() if table.inserts in sql)
+            self._inserting[sql] = known
+        return known
 
     async def _find_unsaid(self) -> None:
         """Where rows were lost, what comes in their place will be new."""

@@ -15,6 +15,7 @@ from the given chance, so the same seed is the same network. Faults are between 
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Iterator, Sequence
 from functools import partial
 from typing import Any
@@ -304,13 +305,13 @@ class _Timers:
     def __init__(self) -> None:
         self._due: list[tuple[float, int, Action]] = []
         self._count = 0
-        self._rung = trio.Event()
+        self._sleep = trio.CancelScope()
         self._run: trio.lowlevel.TrioToken | None = None
 
     def later(self, due: float, action: Action) -> None:
         self._count += 1
         heapq.heappush(self._due, (due, self._count, action))
-        self._rung.set()
+        self._sleep.deadline = min(self._sleep.deadline, due)  # the task sleeps on until then: to wake it costs a turn
         token = trio.lowlevel.current_trio_token()
         if self._run is not token:
             self._run = token
@@ -318,8 +319,8 @@ class _Timers:
 
     async def _work(self) -> None:
         while True:
-            self._rung = trio.Event()
             while self._due and self._due[0][0] <= trio.current_time():
                 heapq.heappop(self._due)[2]()
-            with trio.move_on_at(self._due[0][0]) if self._due else trio.CancelScope():
-                await self._rung.wait()
+            self._sleep = trio.CancelScope(deadline=self._due[0][0] if self._due else math.inf)
+            with self._sleep:
+                await trio.sleep_forever()

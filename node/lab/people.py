@@ -24,6 +24,7 @@ from netsky.node.bus.quarantine import put_away
 from netsky.node.errors import NetskyError
 from netsky.node.lab.history import Writer, digest
 from netsky.node.lab.machine import Down, Machine
+from netsky.node.lab.scheduler import sleep
 from netsky.node.lab.virtual import SeededChance
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.files import HostileFile
@@ -31,7 +32,6 @@ from netsky.node.seams.files import HostileFile
 ANSWER_SECONDS = 60.0
 """Whoever waits longer for an answer asks again: the node is paused, or its disk is."""
 AGAIN_SECONDS = 1.0
-LOOK_SECONDS = 1.0
 IN_HAND = 32
 REMEMBERED = 16
 NO_ROOM = frozenset(
@@ -68,7 +68,7 @@ class Traffic:
     sender: str
     to: tuple[str, ...]
     every: float
-    """Seconds between two calls on average."""
+    """Seconds for each envelope, on average: who sends many in one call, calls less often."""
     together: int = 1
     """Drafts in one call, at most."""
     kinds: tuple[str, ...] = ("text",)
@@ -92,16 +92,18 @@ class Client:
     async def send_until(self, ends: float) -> None:
         traffic = self._traffic
         while True:
-            await trio.sleep(2 * traffic.every * self._chance.fraction())
+            count = 1 + int(traffic.together * self._chance.fraction() ** 2)
+            await sleep(2 * traffic.every * count * self._chance.fraction())
             if trio.current_time() >= ends:
                 return
-            await self.send(1 + int(traffic.together * self._chance.fraction() ** 2))
+            await self.send(count)
 
     async def send(self, count: int) -> None:
         if self._chance.fraction() < self._traffic.drops:
             self._drop(self._draft())
             return
-        drafts = [self._draft() for _ in range(count)]
+        to = self._to() if self._chance.fraction() < 0.75 else None  # mostly it is one work in pieces
+        drafts = [self._draft(to) for _ in range(count)]
         self._asked.append(drafts)
         for got in await self._call(drafts):
             if ord(got["id"][-1]) % 4 == 0:  # of some it wants to know
@@ -149,7 +151,7 @@ class Client:
     async def hear(self) -> None:
         """As `netsky wait` would: what became of those that it wants to know of."""
         while True:
-            await trio.sleep(2 * AGAIN_SECONDS * (0.5 + self._chance.fraction()))
+            await sleep(2 * AGAIN_SECONDS * (0.5 + self._chance.fraction()))
             for id_ in self.open[:IN_HAND]:
                 answer = await self._ask("wait", id=id_, what="outcome", timeout=0.01)
                 if answer is None:
@@ -165,12 +167,15 @@ class Client:
         self._said.note("outcome", id=id_, origin=self._machine.name, reason=f"{fate}({code})" if code else fate)
         self.open.remove(id_)
 
-    def _draft(self) -> dict[str, Any]:
+    def _to(self) -> str:
+        return self._traffic.to[int(self._chance.fraction() * len(self._traffic.to))]
+
+    def _draft(self, to: str | None = None) -> dict[str, Any]:
         chance, traffic = self._chance, self._traffic
         self._number += 1
         key = f"{traffic.sender}-{self._number}"
         return {
-            "to": traffic.to[int(chance.fraction() * len(traffic.to))],
+            "to": to or self._to(),
             "from": traffic.sender,
             "kind": traffic.kinds[int(chance.fraction() * len(traffic.kinds))],
             "text": f"{key} " + "x" * int(traffic.chars * chance.fraction() ** 3),
@@ -188,7 +193,7 @@ class Client:
                         return results
                 elif answer["error"]["code"] not in NO_ROOM:
                     return [answer] * len(drafts)
-            await trio.sleep(AGAIN_SECONDS)
+            await sleep(AGAIN_SECONDS)
             self._said.note_all("submit_call", said)
 
     async def _ask(self, verb: str, **args: Any) -> dict[str, Any] | None:
@@ -200,13 +205,14 @@ class Client:
 class Actor:
     """One mailbox and who reads it, by the machine's own files."""
 
-    def __init__(self, machine: Machine, name: str, said: Writer, chance: Chance) -> None:
-        self._machine, self._name, self._said, self._chance = machine, name, said, chance
+    def __init__(self, machine: Machine, name: str, said: Writer, chance: Chance, *, looks: float) -> None:
+        """It looks every so many seconds for what came, half as often or half as seldom."""
+        self._machine, self._name, self._said, self._chance, self._looks = machine, name, said, chance, looks
         self.habits = Habits()
 
     async def take(self) -> None:
         while True:
-            await trio.sleep(LOOK_SECONDS * (0.5 + self._chance.fraction()))
+            await sleep(self._looks * (0.5 + self._chance.fraction()))
             if self.habits.hangs or not self._machine.is_up:
                 continue
             try:
@@ -243,7 +249,7 @@ class Actor:
         self._said.note_all("claim", [name | what for name, what in zip(which, shown, strict=True)])
         self._may_die()
         if self._chance.fraction() < 0.01:  # it thinks
-            await trio.sleep(5 * self._chance.fraction())
+            await sleep(5 * self._chance.fraction())
         mine = [name for name, _ in read]
         answer = await self._machine.answer("ack", actor=self._name, ids=mine)
         if not answer["ok"]:

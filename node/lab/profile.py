@@ -10,6 +10,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
+from netsky.mesh.limits import DEAD_AFTER_NS, HEARTBEAT_MS_MAX, HEARTBEAT_NS
 from netsky.node.lab.people import chance_of
 from netsky.node.seams.chance import Chance
 
@@ -36,6 +37,10 @@ class Level:
     """How likely a run has faults of this class."""
     every: tuple[float, float]
     """Seconds between two faults on average: one of between these."""
+
+
+HEARTBEATS_MS = (HEARTBEAT_NS // 10**6, HEARTBEAT_MS_MAX, HEARTBEAT_MS_MAX)
+"""As shipped, or as seldom as a config may say. Most of what an idle mesh costs is nodes that say that they live."""
 
 
 LEVELS = {
@@ -72,6 +77,14 @@ class Profile:
     """How often it writes an outbox file instead."""
     inbox_max: int
     """Envelopes that an actor may leave untaken: few, and senders are held while one hangs."""
+    heartbeat_ms: int
+    looks: float
+    """Seconds between two looks of an actor for what came; its node looks at its folders half as often."""
+
+    @property
+    def dead_after_ms(self) -> int:
+        """As many heartbeats later as a node waits that was told nothing else."""
+        return self.heartbeat_ms * DEAD_AFTER_NS // HEARTBEAT_NS
 
     def without(self, classes: Collection[str]) -> Profile:
         gone = {kind for name in classes for kind in CLASSES[name]}
@@ -85,7 +98,8 @@ class Profile:
         return (
             f"{' '.join(self.kinds) or 'no faults'}, one every {self.every:.0f} s, up to {self.lasting[1]:.0f} s long; "
             f"latency {low * 1e3:.0f}-{high * 1e3:.0f} ms; up to {self.together} together of "
-            f"{' '.join(sorted(set(self.kinds_sent)))}, up to {self.chars} characters; inboxes of {self.inbox_max}"
+            f"{' '.join(sorted(set(self.kinds_sent)))}, up to {self.chars} characters; inboxes of {self.inbox_max}; "
+            f"a heartbeat every {self.heartbeat_ms / 1e3:g} s, a look every {self.looks:g} s"
         )
 
 
@@ -105,12 +119,14 @@ def draw(seed: int, faults: str) -> Profile:
         every=low + (high - low) * chance.fraction(),
         lasting=(0.05, 5.0 + 55.0 * chance.fraction()),
         latency=(latency, latency * (1 + 4 * chance.fraction())),
-        together=1 + int(8 * chance.fraction() ** 2),
+        together=_one_of((1, 3, 8, 16), chance),
         kinds_sent=_one_of((("text",), ("text", "text", "reply"), ("text", "reply", "report", "question")), chance),
         chars=_one_of((40, 400, 4_000), chance),
         twice=_one_of((0.0, 0.05, 0.3), chance),
         drops=_one_of((0.0, 0.0, 0.3), chance),
         inbox_max=_one_of((1_000, 1_000, 2), chance),
+        heartbeat_ms=_one_of(HEARTBEATS_MS, chance),
+        looks=_one_of((1.0, 4.0, 4.0, 8.0), chance),
     )
 
 

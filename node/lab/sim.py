@@ -48,8 +48,6 @@ DRAIN_SECONDS = 180.0
 """Within this after the last fault everything has its end: backoffs, holds and clocks that were wrong included."""
 SETTLE_SECONDS = 3.0
 PROGRESS_SECONDS = 10.0
-SWEEP_MS = 2_000
-"""Folders are looked at this seldom: those who work here tell their nodes by socket what they took."""
 MEMORY = Path("/dev/shm")  # noqa: S108 - only where a folder of our own is made
 
 
@@ -60,7 +58,7 @@ class Plan:
     seconds: float = 600.0
     faults: str = "medium"
     every: float = 8.0
-    """Seconds between two calls of one sender, on average."""
+    """Seconds for each envelope of one sender, on average."""
     without: tuple[str, ...] = ()
     """Fault classes that were drawn and are left out."""
 
@@ -150,9 +148,12 @@ class Simulation:
         for one, other in self._pairs(mesh):
             told = with_line(told, "routes", f"{one}_{other}", f"*@{one} -> *@{other}: text reply question")
         config.write_text(told)
+        profile = self.plan.profile()
         for machine in mesh.machines:
-            machine.configure("bus", "sweep_ms", SWEEP_MS)
-            machine.configure("bus", "inbox_max", self.plan.profile().inbox_max)
+            machine.configure("bus", "sweep_ms", min(round(2_000 * profile.looks), 10_000))
+            machine.configure("bus", "inbox_max", profile.inbox_max)
+            machine.configure("link", "heartbeat_ms", profile.heartbeat_ms)
+            machine.configure("link", "dead_after_ms", profile.dead_after_ms)
             machine.put_on(Disk(chance_of(self.plan.seed, f"disk {machine.name}"), machine.time))
         self.chronicle.watch(mesh)
 
@@ -178,7 +179,7 @@ class Simulation:
         network = self.witness("network", "network")
         async with trio.open_nursery() as nursery, trio.open_nursery() as senders:
             for machine in mesh.machines:
-                habits[machine.name] = self._actors(machine, nursery)
+                habits[machine.name] = self._actors(machine, profile, nursery)
                 for client in self._clients(mesh, machine, profile):
                     clients.append(client)
                     senders.start_soon(client.send_until, began + plan.seconds)
@@ -203,11 +204,11 @@ class Simulation:
         self.wrong += [("safety", one) for client in clients for one in client.strange]
         self._look_after(mesh, mishaps)
 
-    def _actors(self, machine: Machine, nursery: trio.Nursery) -> list[Habits]:
+    def _actors(self, machine: Machine, profile: Profile, nursery: trio.Nursery) -> list[Habits]:
         found = []
         for name in ACTORS:
             chance = chance_of(self.plan.seed, f"actor {name}@{machine.name}")
-            actor = Actor(machine, name, self.witness(machine.name, "actor"), chance)
+            actor = Actor(machine, name, self.witness(machine.name, "actor"), chance, looks=profile.looks)
             nursery.start_soon(actor.take)
             found.append(actor.habits)
         return found

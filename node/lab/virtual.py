@@ -11,6 +11,7 @@ from collections.abc import Sequence
 
 import trio
 import trio.testing
+from netsky.node.lab.scheduler import sleep_until
 from netsky.node.seams.processes import CannotStart, Process, World
 from netsky.node.seams.real_processes import RealWorld
 from netsky.node.seams.sockets import Listener, Stream
@@ -32,7 +33,7 @@ class VirtualTime:
         return round(trio.current_time() * 1e9)
 
     async def sleep_until(self, monotonic_ns: int) -> None:
-        await trio.sleep_until(monotonic_ns / 1e9)
+        await sleep_until(monotonic_ns / 1e9)
 
 
 class SeededChance:

@@ -13,7 +13,7 @@ _SIM = (
         choices=("none", "light", "medium", "heavy"),
     ),
     Option(("--without",), "leave out a class of faults; may be repeated", value="CLASS", form="words"),
-    Option(("--every",), "seconds between two calls of one sender (8)", value="SECONDS", form="number"),
+    Option(("--every",), "seconds for each envelope of one sender, on average (8)", value="SECONDS", form="number"),
     Option(("--history",), "keep the history of the run here", value="FILE", completes="file"),
     Option(("--replay",), "one seed of a campaign again", value="SEED", form="count"),
     Option(("--shrink",), "look for a smaller run with the same violation"),
