@@ -16,6 +16,7 @@ from __future__ import annotations
 import os
 import shutil
 import stat
+from pathlib import Path
 
 import trio
 from netsky.node.lab.databases import Databases
@@ -25,6 +26,9 @@ from netsky.node.lab.unsynced import Cut
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import OpenLedger
 from netsky.node.seams.time import Time
+
+_DATABASE = ("", "-wal", "-shm")
+"""Its file and those that stand beside it."""
 
 
 class Disk:
@@ -36,6 +40,8 @@ class Disk:
         self.time = time
         self.home = home
         self.full = False
+        self.no_files = False
+        """No entry is left for a new file; what is there may still grow."""
         self.sync_seconds = 0.0
         """Of virtual time. Plain calls of the files seam cannot wait, and do not."""
         self.fail_syncs = 0
@@ -71,12 +77,18 @@ class Disk:
         left_out = shutil.ignore_patterns("*-shm")
         shutil.copytree(self.home, to, symlinks=True, ignore=left_out, copy_function=_copy_one)
 
-    def put_back(self, copy: str) -> None:
-        """While its node is dead: the home is what it was when the copy was made."""
+    def put_back(self, copy: str, *, only: str | None = None) -> None:
+        """While its node is dead: the home is what it was when the copy was made; or that database alone is."""
         self.let_go()
         self.cuts += 1
         self.write_back()
         self.ledger.put_away()
+        if only is not None:
+            for suffix in _DATABASE:
+                Path(self.home, only + suffix).unlink(missing_ok=True)
+                if os.path.exists(f"{copy}/{only}{suffix}"):
+                    shutil.copy2(f"{copy}/{only}{suffix}", f"{self.home}/{only}{suffix}")
+            return
         shutil.rmtree(self.home)
         shutil.copytree(copy, self.home, symlinks=True, copy_function=_copy_one)
 

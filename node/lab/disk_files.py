@@ -252,7 +252,7 @@ class DiskFiles(RealFiles):
         self.journal.synced(folder)
 
     def _need_room(self) -> None:
-        if self._disk.full:
+        if self._disk.full or self._disk.no_files:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _what_fits(self, data: bytes) -> bytes:

@@ -14,8 +14,15 @@ from netsky.node.lab.history import Writer
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.seams.chance import Chance
 
-KINDS = ("part", "one_way", "isolate", "clog", "cut", "storm")
+KINDS = ("part", "one_way", "isolate", "clog", "stall", "cut", "storm")
 STORM_CUTS = 20
+CHANNELS = 3
+"""Streams of a link: its control stream and its two lanes, in the order in which they are opened."""
+REPLIES = 2
+LONG_KINDS = frozenset(
+    {"restore", "behind", "hang", "clock_jump", "clock_drift", "clock_freeze", "part", "isolate", "stall"}
+)
+"""Those of which much shows only when they last: a third of them do, up to the end of all trouble."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,6 +34,8 @@ class Fault:
     happen: Callable[[float], Awaitable[None]]
     """From its beginning to its end, of so many seconds."""
 
+
+LONGER = 4.0
 
 Draw = Callable[[str, Chance], Fault | None]
 """A fault of this kind, or None if there is none to be had just now."""
@@ -52,15 +61,18 @@ async def trouble(
                 break
             kind = faults.kinds[int(chance.fraction() * len(faults.kinds))]
             low, high = faults.lasting
-            lasting = min(low * (high / low) ** chance.fraction(), ends - trio.current_time())
+            left = ends - trio.current_time()
+            lasting = min(low * (high / low) ** chance.fraction(), left)
+            if kind in LONG_KINDS and chance.fraction() < 1 / 3:
+                lasting = min(left, LONGER * high) * chance.fraction()
             fault = draws[kind](kind, chance)
             if fault is not None:
                 number += 1
-                nursery.start_soon(_happen, fault, kind, lasting, history, f"fault {number}")
+                nursery.start_soon(happen, fault, kind, lasting, history, f"fault {number}")
         await trio.sleep_until(ends)
 
 
-async def _happen(fault: Fault, kind: str, lasting: float, history: Writer, key: str) -> None:
+async def happen(fault: Fault, kind: str, lasting: float, history: Writer, key: str) -> None:
     history.note("fault", key=key, reason=kind, link=fault.where)
     await fault.happen(lasting)
     history.note("heal", key=key, reason=kind, link=fault.where)
@@ -69,22 +81,30 @@ async def _happen(fault: Fault, kind: str, lasting: float, history: Writer, key:
 class NetworkFaults:
     """Between these nodes (name → key)."""
 
-    def __init__(self, network: MemoryNetwork, nodes: Mapping[str, bytes]) -> None:
-        self._network, self._nodes = network, nodes
+    def __init__(self, network: MemoryNetwork, nodes: Mapping[str, bytes], history: Writer) -> None:
+        self._network, self._nodes, self._history = network, nodes, history
 
     def draws(self) -> dict[str, Draw]:
         return dict.fromkeys(KINDS, self.draw)
 
     def draw(self, kind: str, chance: Chance) -> Fault:
         one, other = two(sorted(self._nodes), chance)
+        channel = int(CHANNELS * chance.fraction()) if kind == "stall" else 0
+        return self._between(kind, one, other, channel)
+
+    async def happen_between(self, kind: str, one: str, other: str, lasting: float, key: str) -> None:
+        """One that belongs to another fault."""
+        await happen(self._between(kind, one, other, REPLIES), kind, lasting, self._history, key)
+
+    def _between(self, kind: str, one: str, other: str, channel: int) -> Fault:
         ends = (self._nodes[one], self._nodes[other])
 
-        async def happen(lasting: float) -> None:
-            await self._happen(kind, ends, lasting)
+        async def befall(lasting: float) -> None:
+            await self._happen(kind, ends, lasting, channel)
 
-        return Fault(f"{one}>{other}", happen)
+        return Fault(f"{one}>{other}", befall)
 
-    async def _happen(self, kind: str, ends: tuple[bytes, bytes], lasting: float) -> None:
+    async def _happen(self, kind: str, ends: tuple[bytes, bytes], lasting: float, channel: int) -> None:
         network, (one, other) = self._network, ends
         if kind == "storm":
             await network.storm(one, other, STORM_CUTS, lasting)
@@ -97,6 +117,8 @@ class NetworkFaults:
         else:
             if kind == "clog":
                 network.clog(one, other)
+            elif kind == "stall":
+                network.stall(one, other, channel)
             else:
                 network.part(one, other, one_way=kind == "one_way")
             await trio.sleep(lasting)

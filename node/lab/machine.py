@@ -79,6 +79,8 @@ class Machine:
         self.lives = 0
         self.life: Life | None = None
         """The one that is being lived."""
+        self.is_off = False
+        """It has no power: nobody works there either."""
         self.databases: list[tuple[str, int]] = [(self.home.database, 0)]
         """The one in use last; before it those that a restore set aside. Each with the time at which its use began."""
         self.fell: BaseException | None = None

@@ -12,17 +12,16 @@ from pathlib import Path
 
 import trio
 from netsky.node.errors import NetskyError
-from netsky.node.lab.disk import Disk
-from netsky.node.lab.faults import Draw, Fault
+from netsky.node.lab.faults import Draw, Fault, NetworkFaults
 from netsky.node.lab.history import Writer
 from netsky.node.lab.interpose import writes
+from netsky.node.lab.losses import DOWN_SECONDS_MAX, Losses, disk_of
 from netsky.node.lab.machine import Machine
 from netsky.node.lab.people import Habits
 from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import LedgerBroken
 from netsky.node.supervise import MustStop
 
-DOWN_SECONDS_MAX = 20.0
 SERVICE_SECONDS = 1.0
 """After this long the service starts a node again that ended by itself."""
 START_TRIES_SECONDS = 2.0
@@ -36,8 +35,8 @@ DRIFT = 0.01
 SLOW_SECONDS = 3.0
 FALLS_AFTER_SECONDS = 30.0
 """A node that met a bad sync may take so long to fall, if its disk was slow as well."""
-BACKUP_SHARE = 0.5
-"""Of a restore's time passes between the backup and the loss."""
+DROPS_MAX = 3
+"""Outbox files that are written in the last moment before the power goes."""
 
 Happen = Callable[[Machine, Chance, float], Awaitable[None]]
 HOSTILE: Mapping[str, Callable[[Path], object]] = {
@@ -56,22 +55,33 @@ class Mishaps:
         folder: Path,
         witness: Callable[[str], Writer],
         nursery: trio.Nursery,
+        *,
+        ways: NetworkFaults,
     ) -> None:
-        self._machines, self._habits, self._folder = machines, habits, folder
+        self._machines, self._habits = machines, habits
+        self._losses = Losses(machines, folder, ways, witness, self._up)
         self._witness = witness
         self._nursery = nursery
         self._busy: set[str] = set()
-        self._losses = 0
+        self._has_lost = False
         self._disk_troubles: dict[str, float] = {}
         """Until when a node may fall by what its disk did."""
         self.hostile: list[tuple[str, str, str]] = []
         """Node, actor, name of the file."""
-        self.stolen: str | None = None
-        """A member whose key is in wrong hands; a root that is restored to before it was revoked has to be told."""
+        self.drops: dict[str, Callable[[], None]] = {}
+        """By node: somebody there writes an outbox file."""
         self.fell: list[str] = []
         """What ended a node that nothing was done to."""
         for machine in machines:
             machine.service = self._service_of(machine)
+
+    @property
+    def stolen(self) -> str | None:
+        return self._losses.stolen
+
+    @stolen.setter
+    def stolen(self, name: str | None) -> None:
+        self._losses.stolen = name
 
     def draws(self) -> dict[str, Draw]:
         return {kind: self._drawn(happen) for kind, happen in self._kinds().items()}
@@ -81,7 +91,7 @@ class Mishaps:
             "crash": self._crash, "pause": self._pause, "power": self._power,
             "disk_slow": self._disk_slow, "disk_full": self._disk_full, "disk_fails": self._disk_fails,
             "clock_jump": self._clock_jump, "clock_drift": self._clock_drift, "clock_freeze": self._clock_freeze,
-            "restore": self._restore, "behind": self._behind,
+            "restore": self._losses.restore, "behind": self._losses.behind, "no_files": self._no_files,
             "hang": partial(self._habit, "hangs"), "die": partial(self._habit, "dies"),
             "lie": partial(self._habit, "lies"), "hostile": self._drop,
         }  # fmt: skip
@@ -92,9 +102,9 @@ class Mishaps:
             free = [one for one in self._machines if one.name not in self._busy and one.is_up]
             if kind == "behind":
                 free = [one for one in free if one.number]
-            if not free or (kind in {"restore", "behind"} and self._losses):
+            if not free or (kind in {"restore", "behind"} and self._has_lost):
                 return None
-            self._losses += kind in {"restore", "behind"}
+            self._has_lost = self._has_lost or kind in {"restore", "behind"}
             machine = free[int(chance.fraction() * len(free))]
             self._busy.add(machine.name)
 
@@ -127,29 +137,44 @@ class Mishaps:
     # The disk.
 
     async def _power(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        disk = _disk_of(machine)
+        disk = disk_of(machine)
         await _fall(machine, chance)
+        drop = self.drops.get(machine.name)
+        if drop is not None and chance.fraction() < 0.5:  # people go on for a moment longer than their node
+            for _ in range(1 + int(DROPS_MAX * chance.fraction())):
+                drop()
         self._say(machine, "power_cut")
         disk.power_cut()
+        machine.is_off = True
         await trio.sleep(min(lasting, DOWN_SECONDS_MAX))
+        machine.is_off = False
         await self._up(machine)
 
     async def _disk_slow(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        disk = _disk_of(machine)
+        disk = disk_of(machine)
         disk.sync_seconds = SLOW_SECONDS * chance.fraction()
         await trio.sleep(lasting)
         disk.sync_seconds = 0.0
 
     async def _disk_full(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        disk = _disk_of(machine)
+        disk = disk_of(machine)
         del chance
         disk.full = True
         await self._bad_disk(machine, lasting)
         disk.full = False
         await self._up(machine)
 
+    async def _no_files(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        """A disk with room and no entry left for a file: databases go on, folders do not."""
+        del chance
+        disk = disk_of(machine)
+        disk.no_files = True
+        await self._bad_disk(machine, lasting)
+        disk.no_files = False
+        await self._up(machine)
+
     async def _disk_fails(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        disk = _disk_of(machine)
+        disk = disk_of(machine)
         disk.fail_syncs = 1 + int(2 * chance.fraction())
         await self._bad_disk(machine, lasting)
         disk.fail_syncs = 0
@@ -179,42 +204,6 @@ class Mishaps:
         machine.time.freeze()
         await trio.sleep(lasting)
         machine.time.set_right()
-
-    # Forgetting.
-
-    async def _restore(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        """As `netsky backup` and `netsky restore` do it."""
-        del chance
-        file = str(self._folder / f"{machine.name}.tar")
-        machine.backup(file)
-        self._say(machine, "backup", key="backup")
-        if self.stolen is not None and not machine.number and machine.is_up:
-            await machine.answer("revoke", who=self.stolen)
-        await trio.sleep(lasting * BACKUP_SHARE)
-        await self._lose(machine)
-        machine.put_back(file)
-        os.unlink(file)
-        await trio.sleep(min(lasting * (1 - BACKUP_SHARE), DOWN_SECONDS_MAX))
-        self._say(machine, "start", reason="restored", key="backup")
-        await self._up(machine)
-
-    async def _behind(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        """Its home is put back to an older state, and nobody says so to the node."""
-        disk = _disk_of(machine)
-        del chance
-        older = str(self._folder / f"older-{machine.name}")
-        disk.copy(older)
-        self._say(machine, "backup", key="older")
-        await trio.sleep(lasting * BACKUP_SHARE)
-        await self._lose(machine)
-        disk.put_back(older)
-        self._say(machine, "start", reason="restored", key="older")
-        await self._up(machine)
-
-    async def _lose(self, machine: Machine) -> None:
-        if machine.is_up:
-            await machine.crash()
-        self._say(machine, "crash")
 
     # Those who work there.
 
@@ -267,11 +256,6 @@ class Mishaps:
 
     def _say(self, machine: Machine, ev: str, **fields: object) -> None:
         self._witness(machine.name).note(ev, **fields)
-
-
-def _disk_of(machine: Machine) -> Disk:
-    assert machine.disk is not None, "it stands on no disk that anything could befall"
-    return machine.disk
 
 
 async def _fall(machine: Machine, chance: Chance) -> None:

@@ -4,6 +4,7 @@
     network.part(a, b)                  nothing passes, either way; connections time out
     network.part(a, b, one_way=True)    nothing passes from a to b
     network.clog(a, b)                  bytes stand still, connections live
+    network.stall(a, b, 2)              one stream of each connection stands still, the others go on
     network.heal()                      all ways flow again
     network.cut(a, b)                   the connections between them end, now
     network.kill(a)                     the node with this key is gone as a killed process is: deaf, and silent
@@ -34,7 +35,7 @@ from netsky.mesh.transport import (
 )
 from netsky.node.lab.interpose import Killed
 from netsky.node.lab.virtual import SeededChance
-from netsky.node.lab.wires import FAILED, LOST, TIMED_OUT, Action, MemoryConnection, MemoryStream, Way
+from netsky.node.lab.wires import FAILED, LOST, TIMED_OUT, Action, Half, MemoryConnection, MemoryStream, Way
 from netsky.node.seams.chance import Chance
 
 __all__ = ["MemoryConnection", "MemoryNetwork", "MemoryStream", "MemoryTransport"]
@@ -207,6 +208,7 @@ class MemoryNetwork:
         self._chance = chance or SeededChance(0)
         self._latency = latency
         self._ways: dict[tuple[bytes, bytes], Way] = {}
+        self._stalled: list[tuple[tuple[bytes, bytes], Half]] = []
         self._ports = 0
         self._timers = _Timers()
 
@@ -257,11 +259,24 @@ class MemoryNetwork:
         """From one to the other bytes stand still, as on a way that is full; nothing ends."""
         self.way(sender, receiver).change(clogged=True)
 
+    def stall(self, sender: bytes, receiver: bytes, channel: int) -> None:
+        """Of the connections that there are: one stream, from one to the other."""
+        for end in self._ends(sender, receiver):
+            half = end.sending(channel) if end.peer == receiver else end.far.sending(channel)
+            if half is not None:
+                half.stall()
+                self._stalled.append(((sender, receiver), half))
+
     def heal(self, one: bytes | None = None, other: bytes | None = None) -> None:
         """All ways flow again, or both between these two, or all from and to this one."""
+        healed = {end for end in (one, other) if end is not None}
         for ends, way in self._ways.items():
-            if {end for end in (one, other) if end is not None} <= set(ends):
+            if healed <= set(ends):
                 way.change(parted=False, clogged=False)
+        for ends, half in self._stalled:
+            if healed <= set(ends):
+                half.flow()
+        self._stalled = [(ends, half) for ends, half in self._stalled if not healed <= set(ends)]
 
     def cut(self, one: bytes, other: bytes) -> None:
         """Every connection between them ends, and both know."""

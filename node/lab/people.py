@@ -22,6 +22,7 @@ from netsky.node.bus.drop import drop_in_outbox
 from netsky.node.bus.intake import outbox_id
 from netsky.node.bus.quarantine import put_away
 from netsky.node.errors import NetskyError
+from netsky.node.lab.drafts import ODD_REFUSALS, Drafts, Traffic, in_base64
 from netsky.node.lab.history import Writer, digest
 from netsky.node.lab.machine import Down, Machine
 from netsky.node.lab.scheduler import sleep
@@ -59,32 +60,17 @@ class Habits:
     hangs: bool = False
     dies: bool = False
     lies: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Traffic:
-    """What one client sends."""
-
-    sender: str
-    to: tuple[str, ...]
-    every: float
-    """Seconds for each envelope, on average: who sends many in one call, calls less often."""
-    together: int = 1
-    """Drafts in one call, at most."""
-    kinds: tuple[str, ...] = ("text",)
-    chars: int = 200
-    twice: float = 0.0
-    """How often it asks once more, with the same keys, for what it was answered already."""
-    drops: float = 0.0
-    """How often it writes an outbox file instead."""
+    alone: bool = False
+    """Whether it goes on while its node is down."""
 
 
 class Client:
     def __init__(self, machine: Machine, said: Writer, chance: Chance, traffic: Traffic) -> None:
         self._machine, self._said, self._chance, self._traffic = machine, said, chance, traffic
-        self._number = 0
+        self._drafts = Drafts(chance, traffic)
         self.strange: list[str] = []
         """Refusals that nobody expects."""
+        self.node = machine.name
         self.open: list[str] = []
         """Ids whose outcome it asks for."""
         self._asked: deque[list[dict[str, Any]]] = deque(maxlen=REMEMBERED)
@@ -100,15 +86,17 @@ class Client:
 
     async def send(self, count: int) -> None:
         if self._chance.fraction() < self._traffic.drops:
-            self._drop(self._draft())
+            self.drop()
             return
-        to = self._to() if self._chance.fraction() < 0.75 else None  # mostly it is one work in pieces
-        drafts = [self._draft(to) for _ in range(count)]
-        self._asked.append(drafts)
+        drafts = self._drafts.next(count)
+        for draft in drafts:
+            await self._bring(draft)
+        if all(map(self._drafts.lasts, drafts)):
+            self._asked.append(drafts)
         for got in await self._call(drafts):
             if ord(got["id"][-1]) % 4 == 0:  # of some it wants to know
                 self.open.append(got["id"])
-        if self._chance.fraction() < self._traffic.twice:
+        if self._asked and self._chance.fraction() < self._traffic.twice:
             await self._call(self._asked[int(len(self._asked) * self._chance.fraction())])
 
     async def _call(self, drafts: list[dict[str, Any]]) -> list[dict[str, Any]]:
@@ -127,12 +115,28 @@ class Client:
             else:
                 code = result["error"]["code"]
                 self._said.note("submit_refused", **what, reason=code)
-                if code not in NO_ROOM:
+                if code not in NO_ROOM and not (code in ODD_REFUSALS and self._drafts.is_odd(draft)):
                     self.strange.append(f"{self._machine.name} refused {draft['kind']} to {draft['to']}: {code}")
         return accepted
 
-    def _drop(self, draft: dict[str, Any]) -> None:
+    async def _bring(self, draft: dict[str, Any]) -> None:
+        """The file that it names; without it if the node takes none just now."""
+        data = self._drafts.file(draft)
+        if data is None:
+            return
+        digest = draft["attachments"][0]["sha256"]
+        begun = await self._ask("attach_begin", sha256=digest, size=len(data))
+        held = begun is not None and begun["ok"] and begun["data"]["held"]
+        if begun is not None and begun["ok"] and not held:
+            at = begun["data"]["offset"]
+            put = await self._ask("attach_put", sha256=digest, offset=at, data=in_base64(data[at:]))
+            held = put is not None and put["ok"]
+        if not held:
+            del draft["attachments"]
+
+    def drop(self) -> None:
         """As who knows no socket sends: a file in the outbox. Its envelope's id follows from it."""
+        draft = self._drafts.plain()
         machine, sender = self._machine, str(draft["from"])
         key, text = f"{sender} {draft['idempotency_key']}", str(draft["text"])
         what = {"key": key, "dest": draft["to"]}
@@ -167,21 +171,6 @@ class Client:
         self._said.note("outcome", id=id_, origin=self._machine.name, reason=f"{fate}({code})" if code else fate)
         self.open.remove(id_)
 
-    def _to(self) -> str:
-        return self._traffic.to[int(self._chance.fraction() * len(self._traffic.to))]
-
-    def _draft(self, to: str | None = None) -> dict[str, Any]:
-        chance, traffic = self._chance, self._traffic
-        self._number += 1
-        key = f"{traffic.sender}-{self._number}"
-        return {
-            "to": to or self._to(),
-            "from": traffic.sender,
-            "kind": traffic.kinds[int(chance.fraction() * len(traffic.kinds))],
-            "text": f"{key} " + "x" * int(traffic.chars * chance.fraction() ** 3),
-            "idempotency_key": key,
-        }
-
     async def _submit(self, drafts: list[dict[str, Any]], said: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """Answered at last, however often its node dies."""
         while True:
@@ -213,9 +202,12 @@ class Actor:
     async def take(self) -> None:
         while True:
             await sleep(self._looks * (0.5 + self._chance.fraction()))
-            if self.habits.hangs or not self._machine.is_up:
+            if self.habits.hangs or not (self._machine.is_up or self._goes_on):
                 continue
             try:
+                if not self._machine.is_up:
+                    self._take_alone()
+                    continue
                 with trio.move_on_after(ANSWER_SECONDS):
                     await self._turn()
             except (Down, Died, FileNotFoundError, HostileFile):
@@ -242,11 +234,7 @@ class Actor:
             at.move(name, place, "archive")
         if not read:
             return
-        here = self._machine.name
-        which = [{"id": one.id, "origin": one.proof.origin.hex() if one.proof else here} for _, one in read]
-        dest = f"{self._name}@{self._machine.name}"
-        shown = [{"dest": dest, "value": digest(one.text)} for _, one in read]
-        self._said.note_all("claim", [name | what for name, what in zip(which, shown, strict=True)])
+        self._said.note_all("claim", [self._shown(one) for _, one in read])
         self._may_die()
         if self._chance.fraction() < 0.01:  # it thinks
             await sleep(5 * self._chance.fraction())
@@ -255,11 +243,33 @@ class Actor:
         if not answer["ok"]:
             return
         taken = set(answer["data"]["taken"])
-        self._said.note_all("archive", [one for name, one in zip(mine, which, strict=True) if name in taken])
+        self._said.note_all("archive", [self._which(one) for name, one in read if name in taken])
         self._may_die()
         for name in mine:
             if name in taken:
                 at.move(name, "claimed", "archive")
+
+    @property
+    def _goes_on(self) -> bool:
+        return self.habits.alone and not self._machine.is_off
+
+    def _take_alone(self) -> None:
+        """As a drain does while its node is down: that moves what it has shown, and the node finds it there."""
+        with _Folders(self._machine, self._name) as at:
+            for place in ("claimed", "inbox"):
+                for name in [one for one in at.names(place) if not one.startswith(".")]:
+                    one = self._read(at, name) if at.move(name, place, "claimed") else None
+                    if one is None:
+                        continue
+                    self._said.note_all("claim", [self._shown(one)])
+                    self._may_die()
+                    at.move(name, "claimed", "archive")
+
+    def _which(self, one: FileEnvelope) -> dict[str, Any]:
+        return {"id": one.id, "origin": one.proof.origin.hex() if one.proof else self._machine.name}
+
+    def _shown(self, one: FileEnvelope) -> dict[str, Any]:
+        return {**self._which(one), "dest": f"{self._name}@{self._machine.name}", "value": digest(one.text)}
 
     def _read(self, at: _Folders, name: str) -> FileEnvelope | None:
         """What is no envelope goes to quarantine, as a drain does it."""

@@ -11,20 +11,21 @@ from dataclasses import dataclass, replace
 from typing import TypeVar
 
 from netsky.mesh.limits import DEAD_AFTER_NS, HEARTBEAT_MS_MAX, HEARTBEAT_NS
+from netsky.node.lab.drafts import Oddities, draw_oddities
 from netsky.node.lab.people import chance_of
 from netsky.node.seams.chance import Chance
 
 T = TypeVar("T")
 
 CLASSES: dict[str, tuple[str, ...]] = {
-    "network": ("part", "one_way", "isolate", "clog", "cut", "storm"),
+    "network": ("part", "one_way", "isolate", "clog", "stall", "cut", "storm"),
     "process": ("crash", "pause"),
     "power": ("power",),
-    "disk": ("disk_slow", "disk_full", "disk_fails"),
+    "disk": ("disk_slow", "disk_full", "disk_fails", "no_files"),
     "clock": ("clock_jump", "clock_drift", "clock_freeze"),
     "loss": ("restore", "behind"),
     "actor": ("hang", "die", "lie"),
-    "hostile": ("hostile", "intruder"),
+    "hostile": ("hostile", "intruder", "revoke"),
 }
 """Fault classes and the kinds of each."""
 
@@ -75,6 +76,7 @@ class Profile:
     """How often a client asks once more for what it was answered already."""
     drops: float
     """How often it writes an outbox file instead."""
+    odd: Oddities
     inbox_max: int
     """Envelopes that an actor may leave untaken: few, and senders are held while one hangs."""
     heartbeat_ms: int
@@ -99,7 +101,7 @@ class Profile:
             f"{' '.join(self.kinds) or 'no faults'}, one every {self.every:.0f} s, up to {self.lasting[1]:.0f} s long; "
             f"latency {low * 1e3:.0f}-{high * 1e3:.0f} ms; up to {self.together} together of "
             f"{' '.join(sorted(set(self.kinds_sent)))}, up to {self.chars} characters; inboxes of {self.inbox_max}; "
-            f"a heartbeat every {self.heartbeat_ms / 1e3:g} s, a look every {self.looks:g} s"
+            f"a heartbeat every {self.heartbeat_ms / 1e3:g} s, a look every {self.looks:g} s; {self.odd.text()}"
         )
 
 
@@ -124,6 +126,7 @@ def draw(seed: int, faults: str) -> Profile:
         chars=_one_of((40, 400, 4_000), chance),
         twice=_one_of((0.0, 0.05, 0.3), chance),
         drops=_one_of((0.0, 0.0, 0.3), chance),
+        odd=draw_oddities(chance_of(seed, "odd")),
         inbox_max=_one_of((1_000, 1_000, 2), chance),
         heartbeat_ms=_one_of(HEARTBEATS_MS, chance),
         looks=_one_of((1.0, 4.0, 4.0, 8.0), chance),

@@ -18,6 +18,7 @@ import traceback
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -30,14 +31,15 @@ from netsky.node.lab.checker.trust import Verify, ed25519
 from netsky.node.lab.chronicle import Chronicle
 from netsky.node.lab.clock import MachineTime
 from netsky.node.lab.disk import Disk
+from netsky.node.lab.drafts import LATE, Traffic
 from netsky.node.lab.faults import Faults, NetworkFaults, trouble
 from netsky.node.lab.history import By, Writer
 from netsky.node.lab.intruder import Intruder, stolen_member
-from netsky.node.lab.machine import Machine
+from netsky.node.lab.machine import Down, Machine
 from netsky.node.lab.mesh import Mesh, open_mesh
 from netsky.node.lab.mishaps import Mishaps
 from netsky.node.lab.network import MemoryNetwork
-from netsky.node.lab.people import Actor, Client, Habits, Traffic, chance_of
+from netsky.node.lab.people import Actor, Client, Habits, chance_of
 from netsky.node.lab.profile import LEVELS, Profile, draw
 from netsky.node.lab.scheduler import run_seeded
 from netsky.node.lab.virtual import VirtualTime
@@ -137,15 +139,17 @@ class Simulation:
             async with open_mesh(self.folder, nodes - 1, prepare=self._prepare, **given) as mesh:
                 for machine in mesh.machines:
                     await machine.ask("agent_add", actor="agent1", mode="none")
-                intruder = await self._stolen(mesh) if "intruder" in profile.kinds else None
+                intruder = await self._stolen(mesh) if {"intruder", "revoke"} & set(profile.kinds) else None
                 await self._live(mesh, profile, intruder)
                 self.ended = True
 
     def _prepare(self, mesh: Mesh) -> None:
         root = mesh.machines[0]
         config = Path(root.home.config)
-        told = config.read_text()
-        for one, other in self._pairs(mesh):
+        told, pairs = config.read_text(), self._pairs(mesh)
+        absent = f"netsky{self.plan.nodes}"  # the member that never runs, if there is one
+        senders = list(dict.fromkeys(one for one, _ in pairs))[: ROUTES_MAX - len(pairs)]
+        for one, other in [*pairs, *((one, absent) for one in senders)]:
             told = with_line(told, "routes", f"{one}_{other}", f"*@{one} -> *@{other}: text reply question")
         config.write_text(told)
         profile = self.plan.profile()
@@ -180,13 +184,18 @@ class Simulation:
         async with trio.open_nursery() as nursery, trio.open_nursery() as senders:
             for machine in mesh.machines:
                 habits[machine.name] = self._actors(machine, profile, nursery)
-                for client in self._clients(mesh, machine, profile):
+                nursery.start_soon(self._add_late, machine, began + plan.seconds * profile.odd.late, profile, nursery)
+                for client in self._clients(mesh, machine, profile, "" if intruder is None else intruder.name):
                     clients.append(client)
                     senders.start_soon(client.send_until, began + plan.seconds)
                     nursery.start_soon(client.hear)
-            mishaps = Mishaps(mesh.machines, habits, self.folder, lambda name: self.witness(name, "test"), nursery)
+            ways = NetworkFaults(mesh.network, {one.name: one.key for one in mesh.machines}, network)
+            said = partial(self.witness, by="test")
+            mishaps = Mishaps(mesh.machines, habits, self.folder, said, nursery, ways=ways)
             mishaps.stolen = None if intruder is None else intruder.name
-            draws = NetworkFaults(mesh.network, {one.name: one.key for one in mesh.machines}).draws() | mishaps.draws()
+            if profile.drops:
+                mishaps.drops = {client.node: client.drop for client in clients}
+            draws = ways.draws() | mishaps.draws()
             if intruder is not None:
                 draws |= intruder.draws()
             faults = Faults(profile.every, profile.lasting, profile.kinds)
@@ -205,15 +214,22 @@ class Simulation:
         self._look_after(mesh, mishaps)
 
     def _actors(self, machine: Machine, profile: Profile, nursery: trio.Nursery) -> list[Habits]:
-        found = []
-        for name in ACTORS:
-            chance = chance_of(self.plan.seed, f"actor {name}@{machine.name}")
-            actor = Actor(machine, name, self.witness(machine.name, "actor"), chance, looks=profile.looks)
-            nursery.start_soon(actor.take)
-            found.append(actor.habits)
-        return found
+        return [self._actor(machine, name, profile, nursery) for name in ACTORS]
 
-    def _clients(self, mesh: Mesh, machine: Machine, profile: Profile) -> list[Client]:
+    def _actor(self, machine: Machine, name: str, profile: Profile, nursery: trio.Nursery) -> Habits:
+        chance = chance_of(self.plan.seed, f"actor {name}@{machine.name}")
+        actor = Actor(machine, name, self.witness(machine.name, "actor"), chance, looks=profile.looks)
+        actor.habits.alone = profile.odd.alone
+        nursery.start_soon(actor.take)
+        return actor.habits
+
+    async def _add_late(self, machine: Machine, at: float, profile: Profile, nursery: trio.Nursery) -> None:
+        await trio.sleep_until(at)
+        with suppress(Down):  # then it never comes
+            await machine.answer("agent_add", actor=LATE, mode="none")
+        self._actor(machine, LATE, profile, nursery)
+
+    def _clients(self, mesh: Mesh, machine: Machine, profile: Profile, absent: str) -> list[Client]:
         """Each sibling sends to its own, to the others and to the root; the root to all."""
         if machine.number:
             names = [other for one, other in self._pairs(mesh) if one == machine.name]
@@ -230,6 +246,8 @@ class Simulation:
             chars=profile.chars,
             twice=profile.twice,
             drops=profile.drops,
+            odd=profile.odd,
+            absent=absent,
         )
         chance = chance_of(self.plan.seed, f"client {machine.name}")
         return [Client(machine, self.witness(machine.name, "client"), chance, traffic)]

@@ -89,6 +89,10 @@ class Half:
         self._way, self._window = way, window
         self._travelling = 0
         self._last_due = 0.0
+        self._stalled: list[tuple[Action, float]] | None = None
+
+    def leaves_by(self, way: Way) -> bool:
+        return self._way is way
 
     @property
     def room(self) -> int:
@@ -100,8 +104,21 @@ class Half:
 
     def carry(self, action: Action, not_before: float = 0.0) -> float:
         """At the other side, after all that was put before."""
+        if self._stalled is not None:
+            self._stalled.append((action, not_before))
+            return max(self._last_due, not_before)
         self._last_due = self._way.carry(action, max(self._last_due, not_before))
         return self._last_due
+
+    def stall(self) -> None:
+        """What is put from now on stands still, as behind a packet that is lost again and again. Others go on."""
+        if self._stalled is None:
+            self._stalled = []
+
+    def flow(self) -> None:
+        held, self._stalled = self._stalled or [], None
+        for action, not_before in held:
+            self.carry(action, not_before)
 
     def taken(self, size: int) -> bytes:
         piece = bytes(self.data[:size])
@@ -214,6 +231,11 @@ class MemoryConnection:
     @property
     def is_over(self) -> bool:
         return self.reason is not None
+
+    def sending(self, channel: int) -> Half | None:
+        """This end's half of the stream that was opened as the so-manieth."""
+        halves = [half for half in self._halves[2 * channel : 2 * channel + 2] if half.leaves_by(self._way)]
+        return halves[0] if halves else None
 
     def check(self) -> None:
         if self.deaf:

@@ -34,6 +34,7 @@ from netsky.mesh.effects import (
     Record,
 )
 from netsky.mesh.ends import LinkState
+from netsky.mesh.limits import ON_THE_WAY_MAX
 from netsky.mesh.offer import Offer, Wanted
 from netsky.mesh.outcome import Outcome
 from netsky.mesh.roster import Member, Roster
@@ -102,9 +103,11 @@ class WitnessedStore(PeerStore):
         self._witness = witness
         self._held: Collection[object] = ()
         self._granted: dict[Lane, tuple[int, int]] = {}
+        self._acked: dict[Lane, int] = {}
 
     async def load(self) -> LinkState:
         state = await super().load()
+        self._acked = {lane: one.acked for lane, one in state.outgoing.items()}
         self._witness.said.note_all(
             "start", [{**self._in(lane, one.life), "n": one.mark} for lane, one in state.incoming.items()]
         )
@@ -181,14 +184,17 @@ class WitnessedStore(PeerStore):
         note_all = self._witness.said.note_all
         match record:
             case Raised():
+                self._acked[record.lane] = 0
                 note_all("epoch_bump", [{**self._out(record.lane, record.life), "reason": record.reason}])
             case Numbered():
                 where = self._out(record.lane, record.life)
                 leaves = enumerate(record.leaves, record.first)
                 note_all("link_tx", [{**where, "n": number, "hash": leaf.hex()} for number, leaf in leaves])
-                if self._slot.link is not None and record.last >= self._slot.link.credit(record.lane)[0]:
+                granted = self._slot.link.credit(record.lane)[0] if self._slot.link is not None else record.last + 1
+                if record.last >= min(granted, self._acked.get(where["ln"], 0) + ON_THE_WAY_MAX):
                     self._rarely("credit_used_up", **where, n=record.last)
             case Acked():
+                self._acked[record.lane] = record.number
                 note_all("link_ack_rx", [{**self._out(record.lane, record.life), "n": record.number}])
             case Arrived():
                 self._arrived(record)
