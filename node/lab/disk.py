@@ -27,9 +27,6 @@ from netsky.node.seams.chance import Chance
 from netsky.node.seams.ledger import OpenLedger
 from netsky.node.seams.time import Time
 
-_DATABASE = ("", "-wal", "-shm")
-"""Its file and those that stand beside it."""
-
 
 class Disk:
     """Of one machine, for all lives of its node."""
@@ -77,20 +74,18 @@ class Disk:
         left_out = shutil.ignore_patterns("*-shm")
         shutil.copytree(self.home, to, symlinks=True, ignore=left_out, copy_function=_copy_one)
 
-    def put_back(self, copy: str, *, only: str | None = None) -> None:
-        """While its node is dead: the home is what it was when the copy was made; or that database alone is."""
+    def put_back(self, copy: str, *, keeps: str | None = None) -> None:
+        """While its node is dead: the home is what it was when the copy was made, but for that file."""
         self.let_go()
         self.cuts += 1
         self.write_back()
         self.ledger.put_away()
-        if only is not None:
-            for suffix in _DATABASE:
-                Path(self.home, only + suffix).unlink(missing_ok=True)
-                if os.path.exists(f"{copy}/{only}{suffix}"):
-                    shutil.copy2(f"{copy}/{only}{suffix}", f"{self.home}/{only}{suffix}")
-            return
+        kept = Path(self.home, keeps) if keeps is not None else None
+        data = kept.read_bytes() if kept is not None and kept.exists() else None
         shutil.rmtree(self.home)
         shutil.copytree(copy, self.home, symlinks=True, copy_function=_copy_one)
+        if kept is not None and data is not None:
+            kept.write_bytes(data)
 
     # For its files and databases.
 

@@ -12,6 +12,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import trio
+from netsky.node.home import LIVES_FILE
 from netsky.node.lab.disk import Disk
 from netsky.node.lab.faults import NetworkFaults
 from netsky.node.lab.history import Writer
@@ -60,8 +61,8 @@ class Losses:
             await self._up(machine)
 
     async def behind(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        """Its home is put back to an older state, and nobody says so to the node. Its database alone comes back once
-        more, sometimes, when the node has found out and begun anew."""
+        """Its home is put back to an older state, and nobody says so to the node. Sometimes once more when the node has
+        found out and begun anew, and then by somebody who leaves the file that says so where it is."""
         disk = disk_of(machine)
         age = lasting * (AGE_LEAST + (AGE_MOST - AGE_LEAST) * chance.fraction())
         again = chance.fraction() < 0.3
@@ -77,7 +78,7 @@ class Losses:
         if again and machine.is_up:
             await trio.sleep(2 * PROVEN_SECONDS * chance.fraction())
             await self._lose(machine)
-            disk.put_back(older, only=os.path.basename(machine.home.database))
+            disk.put_back(older, keeps=LIVES_FILE)
             self._say(machine, "start", reason="restored", key="older")
             await self._up(machine)
 

@@ -85,11 +85,14 @@ def _disbelief(peer: bytes, outcome: Outcome, mine: Mine, believed: Believed) ->
 
 
 def _as_it_counts(mine: Mine, outcome: Outcome) -> Outcome:
-    """Of what is sent again only its destination's first word is certain, and none if that has forgotten it."""
+    """Of what is sent again only its destination's first word is certain, and none if that has forgotten it: what it
+    ended of this time says nothing about the time before, so the loss is the reason."""
+    if outcome.fate == "dead" and outcome.code == "other_content":
+        return outcome._replace(fate="in_doubt")  # the other one is of this home too, which has forgotten it
     first_word = outcome.ender == mine.destination and mine.put_back < 2
     if outcome.fate != "dead" or not mine.put_back or first_word:
         return outcome
-    return outcome._replace(fate="in_doubt")
+    return outcome._replace(fate="in_doubt", code="restored")
 
 
 def _rows(fates: Sequence[tuple[Mine, Outcome]], me: bytes, now: int) -> list[Statement]:

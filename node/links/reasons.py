@@ -26,8 +26,11 @@ REASONS: dict[str, tuple[str, str]] = {
     "expired": ("it expired before it could be delivered", "send it again, with a later --expires if it may wait"),
     "expires_range": ("its end lies more than 30 days ahead: the clock of its node is wrong", "set the clock there"),
     "inbox_full": ("the inbox of that actor is full", "send it again when the actor has taken some"),
-    "other_content": ("another envelope with the same id was there before", "send it again under an id of its own"),
-    "restored": ("that node was put back from a backup and may have lost it", "send it again if it still matters"),
+    "other_content": (
+        "another envelope with the same id was there before: this node was put back, and took a file in twice",
+        "netsky trace ID there; then send it again, if it did not arrive",
+    ),
+    "restored": ("a node was put back from a backup and may have lost it", "send it again if it still matters"),
     "unknown_actor": ("there is no such actor on that node", "netsky trace ID; then send it to one that exists"),
 }
 

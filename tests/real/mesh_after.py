@@ -40,8 +40,7 @@ def not_delivered(machine: Machine, refused: str, *, after_a_loss: bool) -> list
             continue
         fate, code = fates[leaf]
         expected = (fate, code) == ("dead", "authority") and kind == refused
-        in_doubt = fate == "in_doubt" and (code == "restored" or (code == "authority" and kind == refused))
-        if not (expected or (after_a_loss and in_doubt)):
+        if not (expected or (after_a_loss and (fate, code) == ("in_doubt", "restored"))):
             wrong.append(f"{machine.name}: {id_} ({kind}) to {recipient} ended as {fate}({code})")
         untold[id_] = sender.partition("@")[0]
     told: dict[str, list[str]] = {}
