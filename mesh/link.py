@@ -272,7 +272,8 @@ class Link:
             return Effects(close=fault)
         self._hello = hello
         self._tell_roster(hello)
-        holds = Effects(send=((CONTROL, self._hold_frame()),) if self._held else ())
+        # Also that nothing is held: a hold that ended while there was no connection would last until it lapses.
+        holds = Effects(send=((CONTROL, self._hold_frame()),))
         if hello.lineage in self._memory.superseded:
             return self._cloned()
         renewed = self._memory.peer not in {b"", hello.lineage}

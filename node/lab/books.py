@@ -280,5 +280,13 @@ def note_hostile(
             reason = channel / "quarantine" / f"{name}.reason.json"
             kept = channel / "quarantine" / name
             if reason.is_file() and (kept.is_symlink() or kept.exists()):
-                lines.note(now, node, "quarantine", key=name, reason=json.loads(reason.read_text())["reason"])
+                lines.note(now, node, "quarantine", key=name, reason=_reason_in(reason))
     return wrong
+
+
+def _reason_in(path: Path) -> str:
+    """As its node reads it: a loss of power may have left a part of it."""
+    try:
+        return str(json.loads(path.read_bytes())["reason"])
+    except ValueError:
+        return "unreadable"

@@ -28,6 +28,8 @@ TO = "agent9@netsky0"
 LISTENS_SECONDS = 2.0
 MUTE_SECONDS = 6.0
 """Longer than anybody waits for a hello."""
+BUSY_SECONDS = 0.1
+"""What a commit takes then."""
 GRANTS = 1_000
 """Envelopes that it lets come, and never says that it has."""
 
@@ -81,11 +83,17 @@ class Intruder:
             pass
 
     async def _visit_and_be_revoked(self, chance: Chance) -> None:
+        """Half of the time while the root is still busy with what it said."""
+        soon = chance.fraction() < 0.5
+        if soon and self._root.disk is not None:
+            self._root.disk.sync_seconds = max(self._root.disk.sync_seconds, BUSY_SECONDS)
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._visit, chance)
-            await trio.sleep(LISTENS_SECONDS * chance.fraction())
+            await trio.sleep((4 * BUSY_SECONDS if soon else LISTENS_SECONDS) * chance.fraction())
             with suppress(Down):
                 await self._root.answer("revoke", who=self.name)
+            if soon and self._root.disk is not None:
+                self._root.disk.sync_seconds = 0.0
 
     async def _say(self, wire: Wire, life: int, chance: Chance) -> None:
         forger, root = self._forger, self._root.key

@@ -22,8 +22,8 @@ from netsky.node.seams.chance import Chance
 DOWN_SECONDS_MAX = 20.0
 AGE_LEAST, AGE_MOST = 0.05, 0.95
 """The part of a loss's time that passes between the backup and the loss."""
-BESIDE = ("part", "clog", "stall", "part", "clog")
-"""What a way may be in just then."""
+BESIDE = ("part", "clog", "stall")
+"""What a way may be in just then. Where replies alone stand still, what came is known and its outcome is not."""
 AFTER_SECONDS = 10.0
 """So long at most that goes on once the machine is up again."""
 PROVEN_SECONDS = 10.0
@@ -99,7 +99,8 @@ class Losses:
             of = machine
         ends = ("netsky0", of.name) if chance.fraction() < 0.5 else (of.name, "netsky0")
         kind = BESIDE[int(chance.fraction() * len(BESIDE))]
-        begins, lasting = age * chance.fraction(), age + AFTER_SECONDS * chance.fraction()
+        begins = age * chance.fraction() if chance.fraction() < 0.5 else 0.0
+        lasting = age + AFTER_SECONDS * chance.fraction()
 
         async def beside() -> None:
             await trio.sleep(begins)

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from netsky.node.lab.campaign import Outcome
+from netsky.node.lab.checker.branches import BY_FAULTS
 
 CLASSES = ("crash", "safety", "liveness")
 """The worst first."""
@@ -68,8 +69,8 @@ class Totals:
 
     def lines(self) -> list[str]:
         """For people: a fact a line."""
-        reached = sum(count > 0 for count in self.branches.values())
-        never = sorted(name for name, count in self.branches.items() if not count)
+        reached = sum(self.branches[name] > 0 for name in BY_FAULTS)
+        never = sorted(name for name in BY_FAULTS if self.branches and not self.branches[name])
         found = [
             f"accepted   {self.accepted:,}",
             f"delivered  {self.delivered:,}",
@@ -77,7 +78,7 @@ class Totals:
             f"in doubt   {_counted(self.in_doubt)}",
             f"no end     {self.open:,}",
             f"faults     {_counted(self.faults)}",
-            f"branches   {reached} of {len(self.branches)} rare ones reached"
+            f"branches   {reached} of {len(BY_FAULTS)} rare ones reached that faults can reach"
             + (f"; never: {', '.join(never)}" if never else ""),
             f"speed      {self._speed()}",
         ]

@@ -148,7 +148,8 @@ async def test_an_envelope_crosses_and_the_node_is_told_after_it_is_stored(down:
         assert couple.arrived() == ["a", "b"]
         assert couple.acked() == 2
     number = couple.left.node.name[-1]
-    assert couple.right.store.notices == [Up(f"1.{number}", (f"127.0.0.{number}:7",)), Stored("work", 2)]
+    up = Up(f"1.{number}", (f"127.0.0.{number}:7",))
+    assert couple.right.store.notices == [up, Holds(frozenset()), Stored("work", 2)]
 
 
 async def test_what_is_put_into_the_outbox_later_goes_out_at_once(autojump_clock: object) -> None:
@@ -323,13 +324,13 @@ async def test_holds_are_told_when_they_change_and_again_with_heartbeats(autojum
         couple.left.store.holds = held
         couple.left.store.changed.set()
         await settle()
-        assert couple.right.store.told_holds() == [held]
+        assert couple.right.store.told_holds() == [frozenset(), held]
         await trio.sleep(31)
-        assert couple.right.store.told_holds() == [held] * 3
+        assert couple.right.store.told_holds() == [frozenset(), *[held] * 3]
         couple.left.store.holds = frozenset()
         couple.left.store.changed.set()
         await trio.sleep(31)
-        assert couple.right.store.told_holds() == [held, held, held, frozenset()]
+        assert couple.right.store.told_holds() == [frozenset(), held, held, held, frozenset()]
         assert Holds(held) in couple.right.store.notices
 
 

@@ -5,7 +5,6 @@ Half a million envelopes fit because there is one small record for each, and eig
 
 from __future__ import annotations
 
-from array import array
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from sys import intern
 from typing import Any
 
 from netsky.node.lab.checker.lines import KINDS, Event
+from netsky.node.lab.checker.numbers import Numbers
 
 StreamName = tuple[str, str, int]  # link "sender>receiver", lane, life
 
@@ -41,31 +41,6 @@ class Envelope:
         return [one for one in found if node is None or one[0] == node]
 
 
-class Numbers:
-    """number → leaf, as eight bytes of hash; dense from 1, whatever a liar counts."""
-
-    def __init__(self) -> None:
-        self._dense = array("Q")
-        self._sparse: dict[int, int] = {}
-
-    def get(self, n: int) -> int:
-        return self._dense[n - 1] if 0 < n <= len(self._dense) else self._sparse.get(n, 0)
-
-    def put(self, n: int, leaf: int) -> None:
-        dense = self._dense
-        if 0 < n <= len(dense):
-            dense[n - 1] = leaf
-        elif len(dense) < n <= len(dense) + 4096:
-            dense.extend([0] * (n - len(dense) - 1))
-            dense.append(leaf)
-        else:
-            self._sparse[n] = leaf
-
-    def forget_beyond(self, n: int) -> None:
-        del self._dense[n:]
-        self._sparse = {at: leaf for at, leaf in self._sparse.items() if at <= n}
-
-
 @dataclass(slots=True)
 class Stream:
     sender: str
@@ -89,6 +64,7 @@ class Node:
     up: bool = True
     down_line: int = 0
     restored: bool = False  # its last start was from a backup, or from nothing
+    untold: bool = False  # and no new life was begun for that yet, in however many starts
     forgot: list[tuple[int, int]] = field(default_factory=list)  # lines between which it remembers nothing
     backups: dict[str, tuple[int, dict[StreamName, int]]] = field(default_factory=dict)
     enrolled: dict[str, bool] = field(default_factory=dict)  # key -> not revoked
@@ -96,6 +72,10 @@ class Node:
     root_line: int = 0
     trust_lines: dict[str, int] = field(default_factory=dict)  # key -> where its standing was said last
     key: str = ""
+
+    @property
+    def forgetful(self) -> bool:
+        return self.restored or self.untold
 
 
 HEARD_NS = 10 * 10**9
@@ -339,10 +319,10 @@ class Books:
         for (link, lane, _), other in self.streams.items():  # of a life that stored nothing nobody says a word
             if link == event["link"] and lane == event.get("ln", ""):
                 other.received = other.decided  # what a connection left undecided went with it
-        if node.restored:
+        if node.forgetful:
             stream.acked, stream.delivered = min(stream.acked, n), min(stream.delivered, n)
         if self.last_loss:
-            known = node.restored or self.node(stream.sender).restored
+            known = node.forgetful or self.node(stream.sender).forgetful
             for name in self.nodes if known else (stream.sender, stream.receiver):
                 self.loss_heard[name], self._hearing_until[name] = self.line, event["t"] + HEARD_NS
 
@@ -350,6 +330,7 @@ class Books:
         name = event["node"]
         line, known = node.backups.get(event.get("key", ""), (0, {}))
         node.forgot.append((line, self.line))
+        node.untold = True
         self.last_loss = self.line
         self.unheard[name] += sum(asked == name for asked, _ in self.unanswered)
         for key, stream in self.streams.items():
@@ -371,6 +352,10 @@ class Books:
             if stream.mark > stream.sent:
                 self.floors[lane] = max(self.floors[lane], (key[2], stream.mark_line))
             stream.leaves.forget_beyond(max(stream.sent, stream.mark))
+
+    def _raised(self, event: Event) -> None:
+        for name in event.get("link", "").split(">"):
+            self.node(name).untold = False
 
     def _begin_again(self, node: str) -> None:
         """What had come in and was not decided went with the process."""
@@ -394,6 +379,7 @@ _ENTER = {
     "archive": Books._archive,
     "trust_set": Books._trust,
     "backup": Books._backup,
+    "epoch_bump": Books._raised,
     "crash": Books._down,
     "power_cut": Books._down,
     "start": Books._start,

@@ -48,7 +48,7 @@ def i1_doubted_at_end(books: Books) -> Iterator[Violation]:
 def _unended(books: Books, name: str, envelope: Envelope) -> Iterator[Violation]:
     if envelope.outcome.startswith("in_doubt"):
         return
-    came_to_nobody = envelope.word.startswith("dead") or not _known_elsewhere(books, envelope)
+    came_to_nobody = envelope.word.startswith(("dead", "in_doubt")) or not _known_elsewhere(books, envelope)
     if books.forgot(envelope.submitted_at, envelope.submitted) and came_to_nobody:
         books.exempt.append(name)
     else:

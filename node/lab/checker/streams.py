@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from netsky.node.lab.checker.books import Books, consumes, number_of, ordered_number
+from netsky.node.lab.checker.books import Books, Stream, consumes, number_of, ordered_number
 from netsky.node.lab.checker.lines import Event
 from netsky.node.lab.checker.story import Violation
 
@@ -36,7 +36,7 @@ def i5_no_gap(books: Books, event: Event) -> Violation | None:
 
 def i7_honest_ack(books: Books, event: Event) -> Violation | None:
     """A start says, stream by stream, what is stored. After a restore it may be less, and I12b judges."""
-    if "link" not in event or books.node(event["node"]).restored:
+    if "link" not in event or books.node(event["node"]).forgetful:
         return None
     stream, n = books.stream(event), event["n"]
     if event["node"] != stream.receiver:
@@ -119,6 +119,12 @@ def i20_books_balance(books: Books, event: Event) -> Violation | None:
 def i20_books_balance_at_end(books: Books) -> Iterator[Violation]:
     for (link, lane, life), stream in books.streams.items():
         left = stream.received - stream.decided
-        if left > 0 and books.node(stream.receiver).up:
+        if left > 0 and books.node(stream.receiver).up and not _is_revoked(books, stream):
             sentence = f"{link} {lane} life {life}: {left} came in and nothing became of them"
             yield Violation("I20", sentence, (stream.received_line,))
+
+
+def _is_revoked(books: Books, stream: Stream) -> bool:
+    """The receiver has taken its sender out of the mesh, and cut that link whatever was on it."""
+    enrolled = books.node(stream.receiver).enrolled
+    return any(name == stream.sender and not enrolled.get(key, True) for key, name in books.names.items())

@@ -82,6 +82,13 @@ HONEST: dict[str, Spoil] = {
         add(ev="submit_ok", **LATE | {"by": "client", "dest": "agent0@netsky2"}),
         add(ev="deliver", **LATE | {"node": "netsky2"}),
         restored("netsky1", "early")),
+    "ended as in doubt on its way, and told to a node that forgot that it sent": both(
+        add(ev="backup", node="netsky1", by="test", key="early"),
+        add(ev="submit_ok", **LATE | {"by": "client", "dest": "agent0@netsky3"}),
+        add(ev="accept", **LATE | {"node": "netsky0"}),
+        restored("netsky1", "early"),
+        add(ev="outcome", node="netsky1", id="c1", origin="netsky1", link="netsky0>netsky1", ln="reply", epoch=2, n=1,
+            reason="in_doubt(dest_revoked)")),
     "delivered to one that forgot it, by one that forgot it too": both(
         *(add(ev="backup", node=node, by="test", key="early") for node in ("netsky1", "netsky2")),
         add(ev="submit_ok", **LATE | {"by": "client", "dest": "agent0@netsky2"}),
