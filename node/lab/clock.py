@@ -21,6 +21,8 @@ class MachineTime(VirtualTime):
         super().__init__(at)
         self.moved = 0
         """How far the wall clock is from the truth, ns; whoever sets it makes it jump."""
+        self.slept = 0
+        """What went by while everybody was suspended, ns: the truth has moved on, and no monotonic clock has."""
         self._drift = 0.0
         self._drifts_since = 0
         self._stands_at: int | None = None
@@ -28,7 +30,7 @@ class MachineTime(VirtualTime):
     def wall(self) -> int:
         if self._stands_at is not None:
             return self._stands_at
-        moved = self.moved
+        moved = self.moved + self.slept
         if self._drift:
             moved += round((self.monotonic() - self._drifts_since) * self._drift)
         return super().wall() + moved

@@ -18,6 +18,9 @@ Names = Callable[[bytes], str]
 """A node's name by its key."""
 
 
+FORGETS = "UPDATE outbox SET kept = 0"
+"""How the statement begins by which an origin lets go of bytes; then the numbers of its rows."""
+_FORGOTTEN = "SELECT id, origin FROM messages WHERE seq IN (SELECT value FROM json_each(?))"
 _IS_THERE = "SELECT count(*) FROM sqlite_schema WHERE name = ?"
 
 
@@ -85,6 +88,9 @@ class _Delivering:
         rows = await self._ledger.transaction(statements)
         for ev, table in due:
             await self._say_new(ev, table)
+        for statement in statements:
+            if statement.sql.startswith(FORGETS):
+                await self._say_forgotten(statement.values)
         return rows
 
     def _told_of(self, sql: str) -> tuple[str, ...]:
@@ -93,6 +99,11 @@ class _Delivering:
             known = tuple(ev for ev, table in self._tables.items() if table.inserts in sql)
             self._inserting[sql] = known
         return known
+
+    async def _say_forgotten(self, seqs: Sequence[Any]) -> None:
+        [found] = await self._ledger.transaction([Statement(_FORGOTTEN, tuple(seqs))])
+        said = [{"id": id_, "origin": origin.hex()} for id_, origin in found if isinstance(origin, bytes)]
+        self._said.seen_by("node").note_all("prune", said)
 
     async def _find_unsaid(self) -> None:
         """Where rows were lost, what comes in their place will be new."""

@@ -32,6 +32,8 @@ WRITES_MAX = 12
 JUMP_SECONDS = 200.0
 FAR_JUMP_SECONDS = 3_600.0
 DRIFT = 0.01
+SLEEPS_SECONDS = (20 * 3_600.0, 60 * 3_600.0)
+"""Over a night or a weekend: what lasts a day is over, and what lasts a week is not."""
 SLOW_SECONDS = 3.0
 FALLS_AFTER_SECONDS = 30.0
 """A node that met a bad sync may take so long to fall, if its disk was slow as well."""
@@ -91,6 +93,7 @@ class Mishaps:
             "crash": self._crash, "pause": self._pause, "power": self._power,
             "disk_slow": self._disk_slow, "disk_full": self._disk_full, "disk_fails": self._disk_fails,
             "clock_jump": self._clock_jump, "clock_drift": self._clock_drift, "clock_freeze": self._clock_freeze,
+            "sleep": self._sleep,
             "restore": self._losses.restore, "behind": self._losses.behind, "no_files": self._no_files,
             "hang": partial(self._habit, "hangs"), "die": partial(self._habit, "dies"),
             "lie": partial(self._habit, "lies"), "hostile": self._drop,
@@ -204,6 +207,15 @@ class Mishaps:
         machine.time.freeze()
         await trio.sleep(lasting)
         machine.time.set_right()
+
+    async def _sleep(self, machine: Machine, chance: Chance, lasting: float) -> None:
+        """All machines at once, their lids closed in the middle of whatever they do."""
+        del machine, lasting
+        low, high = SLEEPS_SECONDS
+        slept = int((low + (high - low) * chance.fraction()) * 1e9)
+        for one in self._machines:
+            one.time.slept += slept
+        await trio.lowlevel.checkpoint()
 
     # Those who work there.
 

@@ -150,7 +150,8 @@ class Client:
             self._said.note("submit_unknown", **what)  # a disk that is full or fails: it may stand there
             return
         id_ = outbox_id(sender, name, data)
-        self._said.note("submit_ok", **what, id=id_, origin=machine.name, value=digest(text))
+        said = {"reason": "outbox", "id": id_, "origin": machine.name, "value": digest(text)}
+        self._said.note("submit_ok", **what, **said)
 
     async def hear(self) -> None:
         """As `netsky wait` would: what became of those that it wants to know of."""

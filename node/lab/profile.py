@@ -22,7 +22,7 @@ CLASSES: dict[str, tuple[str, ...]] = {
     "process": ("crash", "pause"),
     "power": ("power",),
     "disk": ("disk_slow", "disk_full", "disk_fails", "no_files"),
-    "clock": ("clock_jump", "clock_drift", "clock_freeze"),
+    "clock": ("clock_jump", "clock_drift", "clock_freeze", "sleep"),
     "loss": ("restore", "behind"),
     "actor": ("hang", "die", "lie"),
     "hostile": ("hostile", "intruder", "revoke"),

@@ -173,7 +173,7 @@ class Simulation:
         """One more member, whose key is in wrong hands."""
         number = self.plan.nodes
         machine = Machine(self.folder, mesh.network, number, MachineTime(), seed=self.plan.seed * 100_000)
-        self.witness(machine.name, "test").note("start", key=machine.key.hex())
+        self.witness(machine.name, "test").note("start", key=machine.key.hex(), reason="absent")
         return await stolen_member(mesh, machine)
 
     async def _live(self, mesh: Mesh, profile: Profile, intruder: Intruder | None) -> None:

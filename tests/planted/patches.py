@@ -1,7 +1,8 @@
 """Mistakes as patches beside this file: reading them, and a copy of the tree with one of them in it.
 
 A patch begins with lines that say what the mistake is, how it harms, which invariants of the checker may name it, and
-who wrote it: `A` wrote the lab too, `B` did not. The product holds no switch for any of them.
+who wrote it: `A` wrote the lab too, `B` did not; and `run`, where it takes a longer run than others to show. The
+product holds no switch for any of them.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from pathlib import Path
 REPO = Path(__file__).resolve().parents[2]
 HERE = Path(__file__).parent
 PACKAGES = ("envelope", "mesh", "relay", "node")
-_HEAD = re.compile(r"what: (.+)\nharm: (.+)\nnamed by: (.+)\nby: ([AB])\n\n", re.DOTALL)
+_HEAD = re.compile(r"what: (.+)\nharm: (.+)\nnamed by: (.+)\nby: ([AB])\n(?:run: ([^\n]+)\n)?\n", re.DOTALL)
 matches_name = re.compile(r"\d\d-[a-z0-9-]+").fullmatch
 
 
@@ -28,6 +29,8 @@ class Patch:
     named_by: tuple[str, ...]
     """The invariants of which one must name it."""
     by: str
+    run: str
+    """Words for the simulation, where it takes another run than `run.SMALL` to show."""
 
     @property
     def path(self) -> Path:
@@ -41,8 +44,8 @@ class Patch:
 def read_patch(path: Path) -> Patch:
     found = _HEAD.match(path.read_text())
     assert found is not None, f"{path.name} does not begin with what, harm, named by and by"
-    what, harm, named_by, by = (" ".join(part.split()) for part in found.groups())
-    return Patch(path.stem, what, harm, tuple(named_by.split()), by)
+    what, harm, named_by, by, run = (" ".join((part or "").split()) for part in found.groups())
+    return Patch(path.stem, what, harm, tuple(named_by.split()), by, run)
 
 
 def all_patches() -> list[Patch]:

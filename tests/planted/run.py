@@ -30,8 +30,8 @@ from typing import Literal
 
 from tests.planted.patches import Patch, chosen, copied
 
-SMALL = "--nodes 3 --seconds 120 --faults heavy --every 5"
-"""Two siblings and a root, much traffic and much trouble in two minutes: three seconds of CPU a seed."""
+SMALL = "--nodes 3 --seconds 72 --faults heavy --every 2"
+"""Two siblings and a root, much traffic and much trouble in little more than a minute: under two seconds of CPU."""
 SEED_SECONDS = 180
 APART = 1_000
 """Between the first seeds of two campaigns."""
@@ -154,7 +154,8 @@ def campaigns(
 def _one(
     asked: argparse.Namespace, tree: Path, patch: Patch | None, first: int, told: Callable[[str, Judged], None]
 ) -> Campaign:
-    return campaign(tree, patch, first, asked.seeds_max, partial(told, _name(patch)), asked.more)
+    more = asked.more or (patch.run if patch is not None and patch.run else SMALL).split()
+    return campaign(tree, patch, first, asked.seeds_max, partial(told, _name(patch)), more)
 
 
 def _name(patch: Patch | None) -> str:
@@ -202,7 +203,9 @@ def main(words: list[str]) -> int:
     asked.add_argument("--cores", type=int, default=os.cpu_count() or 1)
     asked.add_argument("--unplanted", action="store_true", help="the tree as it is, which must be clean")
     asked.add_argument("--keep", type=Path, help="a folder for what was said of seeds that were not clean")
-    asked.add_argument("--more", default=SMALL.split(), type=str.split, help=f"words for the simulation; '{SMALL}'")
+    asked.add_argument(
+        "--more", type=str.split, help=f"words for the simulation; '{SMALL}', or what the head of a patch says"
+    )
     asked.add_argument("--json", action="store_true")
     args = asked.parse_args(words)
     patches: list[Patch | None] = [None] if args.unplanted else [*chosen(args.names)]

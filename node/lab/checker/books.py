@@ -23,7 +23,7 @@ class Envelope:
 
     __slots__ = (
         *("archived", "claimed", "dead", "dead_reason", "delivered", "delivered_at", "dest", "digest", "digest_line"),
-        *("hash", "hash_line", "judged", "outcome", "outcome_line", "outcome_t", "submitted", "submitted_at"),
+        *("filed", "hash", "hash_line", "judged", "outcome", "outcome_line", "outcome_t", "submitted", "submitted_at"),
         *("word", "word_line"),
     )
 
@@ -31,6 +31,7 @@ class Envelope:
         self.submitted = self.delivered = self.dead = self.claimed = self.archived = 0
         self.outcome_line = self.outcome_t = self.word_line = 0
         self.submitted_at = self.delivered_at = self.dead_reason = self.outcome = self.dest = self.word = ""
+        self.filed = False  # sent as a file in an outbox: its node knows of it when it takes that in
         self.hash = self.hash_line = self.digest = self.digest_line = 0
         self.judged: tuple[str | int, ...] = ()  # what nodes did with it, flat: node, event, line, node, event, line …
 
@@ -166,6 +167,15 @@ class Books:
         found = self.nodes.get(node)
         return next((high for low, high in found.forgot if low < line < high), 0) if found is not None else 0
 
+    def sender_forgot(self, envelope: Envelope) -> int:
+        """The same of what was sent. A file in an outbox may have been taken in after the backup, however old it is."""
+        lost = self.forgot(envelope.submitted_at, envelope.submitted)
+        if lost or not envelope.filed:
+            return lost
+        known = next((line for _, _, line in envelope.decisions()), self.line)
+        found = self.node(envelope.submitted_at).forgot
+        return next((high for low, high in found if low < known and envelope.submitted < high), 0)
+
     def stands(self, envelope: Envelope) -> bool:
         """Delivered, and still known to be at its destination."""
         return bool(envelope.delivered) and not self.forgot(envelope.delivered_at, envelope.delivered)
@@ -222,6 +232,7 @@ class Books:
         if event.get("reason") == "daemon" and self.forgot(event["node"], found.submitted):
             found.submitted = found.digest = 0  # it says it again: its ids follow from what it speaks of
         found.submitted = found.submitted or self.line
+        found.filed = found.filed or event.get("reason") == "outbox"
         found.submitted_at = intern(event["node"])
         if event["t"] < self._hearing_until.get(found.submitted_at, 0):
             self.loss_heard[found.submitted_at] = self.line

@@ -49,7 +49,7 @@ def _unended(books: Books, name: str, envelope: Envelope) -> Iterator[Violation]
     if envelope.outcome.startswith("in_doubt"):
         return
     came_to_nobody = envelope.word.startswith(("dead", "in_doubt")) or not _known_elsewhere(books, envelope)
-    if books.forgot(envelope.submitted_at, envelope.submitted) and came_to_nobody:
+    if books.sender_forgot(envelope) and came_to_nobody:
         books.exempt.append(name)
     else:
         last = max((line for _, _, line in envelope.decisions()), default=0)  # as far as it came
@@ -111,7 +111,7 @@ def i3_told_at_end(books: Books, *, bound: bool) -> Iterator[Violation]:
     if not books.kinds["outcome"] and not bound:
         return
     for name, envelope in books.envelopes.items():
-        if envelope.outcome or not envelope.submitted or books.forgot(envelope.submitted_at, envelope.submitted):
+        if envelope.outcome or not envelope.submitted or books.sender_forgot(envelope):
             continue  # what its sender's node does not know any more, nobody is left to be told
         ended = envelope.dead or (envelope.delivered if books.stands(envelope) else 0)
         if ended:
@@ -124,7 +124,7 @@ def i6_no_invention(books: Books, event: Event) -> Violation | None:
     if event.get("reason") == "daemon" and books.forgot(event["node"], envelope.submitted):
         return None  # what a node says by itself, and said before in words that it has forgotten
     # A file in an outbox, taken in again by a node that has forgotten it, has its id from its name, and a new time.
-    again = books.forgot(envelope.submitted_at, envelope.submitted)
+    again = books.sender_forgot(envelope)
     if "hash" in event and not again and envelope.hash not in {0, number_of(event["hash"])}:
         sentence = f"{books.name(event)} is {event['hash'][:16]}… at {event['node']} and something else elsewhere"
         return Violation("I6", sentence, (envelope.hash_line, books.line))
@@ -172,7 +172,7 @@ def i12b_declared_loss_at_end(books: Books) -> Iterator[Violation]:
     for name, envelope in books.envelopes.items():
         if not envelope.delivered or books.stands(envelope) or envelope.dead:
             continue
-        if books.forgot(envelope.submitted_at, envelope.submitted):
+        if books.sender_forgot(envelope):
             books.exempt.append(name)  # both ends were restored
         elif envelope.outcome != "in_doubt(restored)":
             loss = books.forgot(envelope.delivered_at, envelope.delivered)

@@ -25,6 +25,8 @@ class Progress:
     def __init__(self) -> None:
         self.heads: dict[str, Head] = {}
         self.faults: set[str] = set()
+        self.absent: set[str] = set()
+        """Members that never run: what is for them stands still for good."""
         self.healed: tuple[int, int, int] = (0, 0, 0)  # line, t, ns within which all of before must have ended
 
     def enter(self, books: Books, event: Event) -> None:
@@ -35,6 +37,8 @@ class Progress:
         elif kind in {"crash", "power_cut"}:
             self.faults.add(f"down {event['node']}")
             self.healed = (0, 0, 0)
+        elif kind == "start" and event.get("reason") == "absent":
+            self.absent.add(event["node"])
         elif kind == "start" and "link" not in event:
             self.faults.discard(f"down {event['node']}")
             if tells_a_loss(event):
@@ -101,8 +105,8 @@ def i22_progress(progress: Progress, books: Books, event: Event) -> Violation | 
         return None
     head = progress.head(envelope)
     waited = event["t"] - head.moved_t
-    if envelope in head.open and waited > STUCK_NS:
-        where = node_in(envelope.dest, envelope.submitted_at)
+    where = node_in(envelope.dest, envelope.submitted_at)
+    if envelope in head.open and waited > STUCK_NS and where not in progress.absent:
         sentence = f"{len(head.open)} envelopes for {where} stood still for {waited / 1e9:.0f} s in good weather"
         return Violation("I22", sentence, (head.moved_line, books.line))
     return _late(progress, books, event, "it ended")

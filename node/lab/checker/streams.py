@@ -67,7 +67,7 @@ def i8_prune_late(books: Books, event: Event) -> Violation | None:
         sentence = f"{_words(event)}: number {event['n']} was dropped before it was acknowledged"
         return Violation("I8", sentence, (stream.acked_line, books.line))
     envelope, name = books.envelope(event), books.name(event)
-    if not envelope.outcome_line:
+    if not (envelope.outcome_line or envelope.word):
         sentence = f"{name} was dropped by its origin before it had an outcome"
         return Violation("I8", sentence, (books.line,))
     if event.get("reason") == "age" and event["t"] < envelope.outcome_t + event.get("value", 0):

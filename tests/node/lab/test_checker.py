@@ -89,6 +89,21 @@ HONEST: dict[str, Spoil] = {
         restored("netsky1", "early"),
         add(ev="outcome", node="netsky1", id="c1", origin="netsky1", link="netsky0>netsky1", ln="reply", epoch=2, n=1,
             reason="in_doubt(dest_revoked)")),
+    "taken in from an outbox after the backup, and forgotten by a sender that had the file before": both(
+        add(ev="submit_ok", **LATE | {"by": "client", "dest": "agent0@netsky2", "reason": "outbox"}),
+        add(ev="backup", node="netsky1", by="test", key="early"),
+        add(ev="accept", **LATE | {"node": "netsky0"}),
+        add(ev="deliver", **LATE | {"node": "netsky2"}),
+        restored("netsky1", "early")),
+    "for a member that never ran, until that is taken out of the mesh": both(
+        add(ev="start", node="netsky3", by="test", reason="absent", key="03" * 32),
+        add(ev="submit_ok", **LATE | {"by": "client", "dest": "agent0@netsky3"}),
+        add(ev="dead_letter", **LATE | {"node": "netsky0", "reason": "dest_revoked"}),
+        add(ev="outcome", node="netsky1", by="client", id="c1", origin="netsky1", reason="dead(dest_revoked)"),
+        everything_later(60, ev="dead_letter", id="c1")),
+    "crashed once more before anybody was told that it was put back": both(
+        add({"ev": "start", "reason": "restored"}, ev="start", node="netsky2"),
+        add({"ev": "start", "reason": "restored"}, ev="crash", node="netsky2", by="test")),
     "delivered to one that forgot it, by one that forgot it too": both(
         *(add(ev="backup", node=node, by="test", key="early") for node in ("netsky1", "netsky2")),
         add(ev="submit_ok", **LATE | {"by": "client", "dest": "agent0@netsky2"}),
