@@ -703,9 +703,10 @@ async def test_no_more_is_taken_from_the_outbox_than_the_peer_reads() -> None:
     really = couple.right.store.find
     couple.right.store.find = lambda lane, wanted: really(lane, wanted)[:1]  # type: ignore[method-assign]
     async with against(couple) as channels:
-        await channels[CONTROL].send(hello_of(couple.left), Credit("work", 1, 1_024, 2 << 20))
-        for count in range(8):  # each is a turn in which more could be taken
-            await channels[CONTROL].send(Ping(count))
+        granted = Credit("work", 1, 1_024, 2 << 20)
+        await channels[CONTROL].send(hello_of(couple.left), granted)
+        for _ in range(8):  # each is a turn in which more could be taken
+            await channels[CONTROL].send(granted)
             await settle()
         given = [row for row in couple.right.store.rows if row.number is not None]
         assert len(given) == 2 * 64
