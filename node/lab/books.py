@@ -88,6 +88,13 @@ def left(machines: Sequence[Place], *, read: bool = True) -> list[str]:
     return found
 
 
+def unsent(machines: Sequence[Place], actors: Sequence[str]) -> list[str]:
+    """Files that their nodes have not taken in yet: there was no room for what they hold."""
+    folders = [(one.name, actor, Path(one.home.channel(actor), "outbox")) for one in machines for actor in actors]
+    files = [(name, actor, len([*folder.glob("*.json")])) for name, actor, folder in folders]
+    return [f"{name}: {count} files in the outbox of {actor}" for name, actor, count in files if count]
+
+
 def unread(machine: Place, actor: str) -> int:
     """How many wait for this reader."""
     with reading(machine.home.database) as database:

@@ -33,6 +33,8 @@ from netsky.node.seams.files import HostileFile
 ANSWER_SECONDS = 60.0
 """Whoever waits longer for an answer asks again: the node is paused, or its disk is."""
 AGAIN_SECONDS = 1.0
+KEYS_LAST_NS = 20 * 3_600 * 10**9
+"""By the clock of its machine: who slept longer asks no more, for a key is known as long as its envelope may live."""
 IN_HAND = 32
 REMEMBERED = 16
 NO_ROOM = frozenset(
@@ -73,7 +75,7 @@ class Client:
         self.node = machine.name
         self.open: list[str] = []
         """Ids whose outcome it asks for."""
-        self._asked: deque[list[dict[str, Any]]] = deque(maxlen=REMEMBERED)
+        self._asked: deque[tuple[int, list[dict[str, Any]]]] = deque(maxlen=REMEMBERED)
 
     async def send_until(self, ends: float) -> None:
         traffic = self._traffic
@@ -92,19 +94,21 @@ class Client:
         for draft in drafts:
             await self._bring(draft)
         if all(map(self._drafts.lasts, drafts)):
-            self._asked.append(drafts)
+            self._asked.append((self._machine.time.wall(), drafts))
         for got in await self._call(drafts):
             if ord(got["id"][-1]) % 4 == 0:  # of some it wants to know
                 self.open.append(got["id"])
         if self._asked and self._chance.fraction() < self._traffic.twice:
-            await self._call(self._asked[int(len(self._asked) * self._chance.fraction())])
+            at, before = self._asked[int(len(self._asked) * self._chance.fraction())]
+            if self._machine.time.wall() - at < KEYS_LAST_NS:
+                await self._call(before)
 
     async def _call(self, drafts: list[dict[str, Any]]) -> list[dict[str, Any]]:
         """What was accepted; also of what was asked before, perhaps long ago and of another life of the node."""
         said = [{"key": f"{draft['from']} {draft['idempotency_key']}", "dest": draft["to"]} for draft in drafts]
         self._said.note_all("submit_call", said)
         accepted = []
-        for what, draft, result in zip(said, drafts, await self._submit(drafts, said), strict=True):
+        for what, draft, result in zip(said, drafts, await self._submit(drafts, said), strict=False):
             if result["ok"]:
                 got = result["data"]
                 accepted.append(got)
@@ -173,7 +177,8 @@ class Client:
         self.open.remove(id_)
 
     async def _submit(self, drafts: list[dict[str, Any]], said: list[dict[str, Any]]) -> list[dict[str, Any]]:
-        """Answered at last, however often its node dies."""
+        """Answered at last, however often its node dies; nothing at all if nobody knows the keys any more."""
+        until = self._machine.time.wall() + KEYS_LAST_NS
         while True:
             answer = await self._ask("send", drafts=drafts)
             if answer is not None:
@@ -184,6 +189,9 @@ class Client:
                 elif answer["error"]["code"] not in NO_ROOM:
                     return [answer] * len(drafts)
             await sleep(AGAIN_SECONDS)
+            if self._machine.time.wall() > until:
+                self._said.note_all("submit_unknown", said)
+                return []
             self._said.note_all("submit_call", said)
 
     async def _ask(self, verb: str, **args: Any) -> dict[str, Any] | None:

@@ -258,7 +258,8 @@ class Simulation:
         left: list[str] = []
         with trio.move_on_after(DRAIN_SECONDS):
             while True:
-                left = [f"{one.name} is down" for one in mesh.machines if not one.is_up] or books.left(mesh.machines)
+                left = [f"{one.name} is down" for one in mesh.machines if not one.is_up]
+                left = left or books.unsent(mesh.machines, ACTORS) or books.left(mesh.machines)
                 if not left:
                     break
                 await trio.sleep(1)
