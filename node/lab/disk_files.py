@@ -53,7 +53,7 @@ class DiskFiles(RealFiles):
         at = Place(self._folders[folder], name)
         is_new = not os.access(name, os.F_OK, dir_fd=folder, follow_symlinks=False)
         if is_new:
-            self._need_room()
+            self._need_entry()
         descriptor = super().open_part(folder, name)
         self._parts[descriptor] = at
         if is_new:
@@ -72,7 +72,7 @@ class DiskFiles(RealFiles):
             self._disk.home = os.path.normpath(path)
         is_new = not os.access(path, os.F_OK, dir_fd=under, follow_symlinks=False)
         if is_new:
-            self._need_room()
+            self._need_entry()
         self._begin()
         try:
             super().make_folder(path, mode, under)
@@ -83,7 +83,7 @@ class DiskFiles(RealFiles):
                 self._came(Place(self.journal.folder(above), name))
 
     def write_new(self, folder: int, name: str, data: bytes, *, sync: bool, mode: int = 0o600) -> bool:
-        self._need_room()
+        self._need_entry()
         self._begin()
         at, written = Place(self._folders[folder], name), False
         was_there = os.access(name, os.F_OK, dir_fd=folder, follow_symlinks=False)
@@ -100,7 +100,7 @@ class DiskFiles(RealFiles):
         return written
 
     def replace(self, folder: int, name: str, data: bytes, *, mode: int = 0o600) -> None:
-        self._need_room()
+        self._need_entry()
         self._begin()
         at, kept = Place(self._folders[folder], name), self._keep(folder, name)
         old = os.stat(kept).st_ino if kept is not None else None
@@ -182,7 +182,7 @@ class DiskFiles(RealFiles):
                 size = os.stat(name, dir_fd=folder, follow_symlinks=False).st_size
             except FileNotFoundError:
                 size = 0
-                self._need_room()
+                self._need_entry()
                 self.journal.changed(now, None, Place(at, name))
             self.journal.grew(now, at, name, size)
         super().append(folder, name, self._what_fits(data), mode=mode)
@@ -251,8 +251,14 @@ class DiskFiles(RealFiles):
         self._synced.append(folder)
         self.journal.synced(folder)
 
+    def _need_entry(self) -> None:
+        """For another name."""
+        if self._disk.no_files:
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        self._need_room()
+
     def _need_room(self) -> None:
-        if self._disk.full or self._disk.no_files:
+        if self._disk.full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _what_fits(self, data: bytes) -> bytes:

@@ -386,6 +386,28 @@ async def test_a_full_disk_takes_nothing_new_and_heals(place: Place) -> None:
     assert files.free_bytes(str(place.path)) > 0
 
 
+async def test_a_disk_without_entries_takes_no_new_name_and_all_else(place: Place) -> None:
+    files, folder = place.files, place.folder
+    files.write_new(folder, "one", b"1", sync=True)
+    part = files.open_part(folder, "part")
+    place.disk.no_files = True
+    refused: list[Callable[[], object]] = [
+        lambda: files.write_new(folder, "two", b"2", sync=False),
+        lambda: files.replace(folder, "one", b"2"),
+        lambda: files.append(folder, "log", b"x"),
+        lambda: files.make_folder("a", under=folder),
+        lambda: files.open_part(folder, "other"),
+    ]
+    for call in refused:
+        with pytest.raises(OSError, match="No space left"):
+            call()
+    files.append(folder, "one", b"2")
+    files.write_at(part, 0, b"3")
+    assert (place.read("one"), place.read("part"), place.read("log")) == (b"12", b"3", None)
+    place.disk.no_files = False
+    assert files.write_new(folder, "two", b"2", sync=True)
+
+
 # Databases.
 
 
@@ -744,3 +766,13 @@ async def test_a_copy_of_a_home_has_what_somebody_hostile_put_there_too(place: P
     place.disk.copy(str(tmp_path / "copy"))
     place.disk.put_back(str(tmp_path / "copy"))
     assert (place.path / "evil.json").is_fifo()
+
+
+async def test_a_home_that_is_put_back_may_keep_one_file_as_it_was(place: Place, tmp_path: Path) -> None:
+    place.files.write_new(place.folder, "one", b"old", sync=True)
+    place.files.write_new(place.folder, "lives", b"1", sync=True)
+    place.disk.copy(str(tmp_path / "copy"))
+    place.files.replace(place.folder, "one", b"new")
+    place.files.replace(place.folder, "lives", b"2")
+    place.disk.put_back(str(tmp_path / "copy"), keeps="lives")
+    assert (place.read("one"), place.read("lives")) == (b"old", b"2")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import pytest
 import trio
 from netsky.mesh.transport import Connection, PeerAddress, TransportError, TransportOptions, TransportStream
-from netsky.node.lab.faults import Faults, NetworkFaults, trouble
+from netsky.node.lab.faults import KINDS, Faults, NetworkFaults, trouble
 from netsky.node.lab.history import Writer
 from netsky.node.lab.interpose import Killed
 from netsky.node.lab.network import DIAL_SECONDS, IDLE_SECONDS, KNOCKS_MAX, MemoryNetwork, MemoryTransport
@@ -89,6 +89,54 @@ async def test_on_a_clogged_way_bytes_stand_still_and_the_connection_lives(autoj
         assert not came
         made.net.heal(*made.keys)
     assert came == [24 * 3600]
+
+
+@pytest.mark.parametrize("dialled", [True, False])
+async def test_of_a_stalled_connection_one_stream_stands_still_and_the_others_go_on(
+    dialled: bool, autojump_clock: object
+) -> None:
+    """One of its directions alone; and what stood still comes in its order."""
+    made = await pair()
+    ours, theirs = await made.connect()
+    near, far = [], []
+    for _ in range(3):
+        near.append(await ours.open_stream())
+        await near[-1].send(b"hello")
+        far.append(await theirs.accept_stream())
+        assert await far[-1].receive(9) == b"hello"
+    (said, heard), (sender, receiver) = (
+        ((near, far), made.keys) if dialled else ((far, near), (made.keys[1], made.keys[0]))
+    )
+    made.net.stall(sender, receiver, 1)
+    for stream in said:
+        await stream.send(b"one ")
+        await stream.send(b"two")
+    await heard[1].send(b"back")
+    assert await said[1].receive(9) == b"back"
+    assert await heard[0].receive(9) == await heard[2].receive(9) == b"one two"
+    with trio.move_on_after(3600) as waited:
+        await heard[1].receive(9)
+    assert waited.cancelled_caught
+
+
+@pytest.mark.parametrize("healed", [True, False])
+async def test_what_is_stalled_comes_when_it_is_healed_and_never_to_a_connection_that_is_over(
+    healed: bool, autojump_clock: object
+) -> None:
+    made = await pair()
+    ours, theirs = await made.stream()
+    await ours.send(b"first")
+    assert await theirs.receive(9) == b"first"
+    made.net.stall(*made.keys, 0)
+    await ours.send(b"late")
+    if healed:
+        made.net.heal(*made.keys)
+        assert await theirs.receive(9) == b"late"
+        return
+    made.net.cut(*made.keys)
+    made.net.heal(*made.keys)
+    with pytest.raises(TransportError):
+        await theirs.receive(9)
 
 
 @pytest.mark.parametrize("one_way", [False, True])
@@ -400,7 +448,11 @@ def one_run(seed: int) -> bytes:
             chance = SeededChance(seed + 1)
             names = {f"netsky{at}": node.key for at, node in enumerate(nodes)}
             await trouble(
-                NetworkFaults(net, names).draws(), Faults(every=2, lasting=(0.1, 40)), chance, history, seconds=400
+                NetworkFaults(net, names, history).draws(),
+                Faults(every=2, lasting=(0.1, 40)),
+                chance,
+                history,
+                seconds=400,
             )
             healed = len(lines)
             await trio.sleep(60)
@@ -414,6 +466,6 @@ def test_the_same_seed_is_the_same_history_byte_for_byte_and_another_is_another(
     first = one_run(7)
     assert one_run(7) == first
     assert one_run(8) != first
-    for kind in ("part", "one_way", "isolate", "clog", "cut", "storm"):
+    for kind in KINDS:
         assert f'"reason":"{kind}"'.encode() in first
     assert first.count(b'"ev":"fault"') == first.count(b'"ev":"heal"') > 10
