@@ -55,7 +55,10 @@ class Blobs:
         self._offered = {blob.hash: blob for blob in blobs[:ANNOUNCED_MAX]}
         self._held &= self._offered.keys()
         missing = tuple(blob for blob in self._offered.values() if blob.hash not in self._held)
-        if not missing or (missing == self._said and not again):
+        if not missing:
+            self._said = ()  # the same one again is news: the peer may have let go of it, and nobody asks by himself
+            return NOTHING
+        if missing == self._said and not again:
             return NOTHING
         fresh = again or not set(missing) <= set(self._said)
         self._said = missing
