@@ -176,7 +176,7 @@ async def _worker(hash_seed: int) -> AsyncIterator[_Worker]:
 def work() -> None:
     for line in sys.stdin.buffer:
         told = json.loads(line)
-        plan = Plan(**{**told, "without": tuple(told["without"])})
+        plan = Plan(**{**told, "without": tuple(told["without"]), "only": tuple(told["only"])})
         outcome = asdict(outcome_of(run(plan)))
         sys.stdout.write(json.dumps(outcome) + "\n")
         sys.stdout.flush()

@@ -57,7 +57,7 @@ def draw_oddities(chance: Chance) -> Oddities:
         strangers=some(0.08, 0.3),
         hasty=some(0.15, 0.35),
         attached=some(0.05, 0.2),
-        floods=some(0.01, 0.12),
+        floods=some(0.005, 0.1),
         absent=some(0.1, 0.5),
         late=2 * chance.fraction(),
         alone=chance.fraction() < 0.4,

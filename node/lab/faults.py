@@ -20,7 +20,7 @@ CHANNELS = 3
 """Streams of a link: its control stream and its two lanes, in the order in which they are opened."""
 REPLIES = 2
 LONG_KINDS = frozenset(
-    {"restore", "behind", "hang", "clock_jump", "clock_drift", "clock_freeze", "part", "isolate", "stall"}
+    {"restore", "behind", "hang", "die", "clock_jump", "clock_drift", "clock_freeze", "part", "isolate", "stall"}
 )
 """Those of which much shows only when they last: a third of them do, up to the end of all trouble."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import trio
 from netsky.node.errors import NetskyError
+from netsky.node.lab.beside import Beside
 from netsky.node.lab.faults import Draw, Fault, NetworkFaults
 from netsky.node.lab.history import Writer
 from netsky.node.lab.interpose import writes
@@ -25,6 +26,8 @@ from netsky.node.supervise import MustStop
 SERVICE_SECONDS = 1.0
 """After this long the service starts a node again that ended by itself."""
 START_TRIES_SECONDS = 2.0
+BESIDE_SECONDS = 4.0
+"""Within about so long before a crash a way gets into trouble, sometimes."""
 CALLS_MAX = 400
 """A crash falls before one of so many seam calls from now."""
 WRITES_MAX = 12
@@ -61,11 +64,12 @@ class Mishaps:
         ways: NetworkFaults,
     ) -> None:
         self._machines, self._habits = machines, habits
-        self._losses = Losses(machines, folder, ways, witness, self._up)
+        self._beside = Beside(machines, ways)
+        self._losses = Losses(folder, self._beside, witness, self._up)
         self._witness = witness
         self._nursery = nursery
         self._busy: set[str] = set()
-        self._has_lost = False
+        self._forgetful: str | None = None
         self._disk_troubles: dict[str, float] = {}
         """Until when a node may fall by what its disk did."""
         self.hostile: list[tuple[str, str, str]] = []
@@ -101,15 +105,20 @@ class Mishaps:
 
     def _drawn(self, happen: Happen) -> Draw:
         def draw(kind: str, chance: Chance) -> Fault | None:
-            """One thing at a time for one machine; and no machine forgets what another has forgotten too."""
+            """One thing at a time for one machine. And no machine forgets what another has forgotten too: if one has,
+            it is that one again."""
             free = [one for one in self._machines if one.name not in self._busy and one.is_up]
             if kind == "behind":
                 free = [one for one in free if one.number]
-            if not free or (kind in {"restore", "behind"} and self._has_lost):
+            if kind in {"restore", "behind"} and self._forgetful is not None:
+                # In silence it is put back once: a copy of before its node began anew is a copy, and frozen.
+                free = [one for one in free if one.name == self._forgetful and kind == "restore"]
+            if not free:
                 return None
-            self._has_lost = self._has_lost or kind in {"restore", "behind"}
             machine = free[int(chance.fraction() * len(free))]
             self._busy.add(machine.name)
+            if kind in {"restore", "behind"}:
+                self._forgetful = machine.name
 
             async def run(lasting: float) -> None:
                 try:
@@ -124,10 +133,14 @@ class Mishaps:
     # The process.
 
     async def _crash(self, machine: Machine, chance: Chance, lasting: float) -> None:
-        await _fall(machine, chance)
-        self._say(machine, "crash")
-        await trio.sleep(min(lasting, DOWN_SECONDS_MAX))
-        await self._up(machine)
+        async with self._beside.trouble(machine, chance, BESIDE_SECONDS, often=0.3) as beside:
+            if beside:
+                await trio.sleep(BESIDE_SECONDS * chance.fraction())
+            if machine.is_up:
+                await _fall(machine, chance)
+            self._say(machine, "crash")
+            await trio.sleep(min(lasting, DOWN_SECONDS_MAX))
+            await self._up(machine)
 
     async def _pause(self, machine: Machine, chance: Chance, lasting: float) -> None:
         del chance

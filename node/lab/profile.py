@@ -105,14 +105,16 @@ class Profile:
         )
 
 
-def draw(seed: int, faults: str) -> Profile:
+def draw(seed: int, faults: str, only: Collection[str] = ()) -> Profile:
+    """With `only`, each run has faults of all these classes, and of no other."""
     chance, level = chance_of(seed, "profile"), LEVELS[faults]
     kinds: list[str] = []
-    for name, likely in level.classes.items():
+    likelihood = dict.fromkeys(only, 1.0) if only else level.classes
+    for name, likely in likelihood.items():
         if chance.fraction() < likely:
             some = [kind for kind in CLASSES[name] if chance.fraction() < 0.6]
             kinds += some or [_one_of(CLASSES[name], chance)]
-    if level.classes and not kinds:
+    if likelihood and not kinds:
         kinds = list(CLASSES["network"])
     low, high = level.every
     latency = 0.0005 * 100 ** chance.fraction()

@@ -40,7 +40,7 @@ from netsky.node.lab.mesh import Mesh, open_mesh
 from netsky.node.lab.mishaps import Mishaps
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.people import Actor, Client, Habits, chance_of
-from netsky.node.lab.profile import LEVELS, Profile, draw
+from netsky.node.lab.profile import CLASSES, LEVELS, Profile, draw
 from netsky.node.lab.scheduler import run_seeded
 from netsky.node.lab.virtual import VirtualTime
 from netsky.relay.limits import ROUTES_MAX
@@ -63,9 +63,11 @@ class Plan:
     """Seconds for each envelope of one sender, on average."""
     without: tuple[str, ...] = ()
     """Fault classes that were drawn and are left out."""
+    only: tuple[str, ...] = ()
+    """Fault classes instead of those that are drawn."""
 
     def profile(self) -> Profile:
-        return draw(self.seed, self.faults).without(self.without)
+        return draw(self.seed, self.faults, self.only).without(self.without)
 
 
 @dataclass
@@ -289,9 +291,10 @@ def main(words: list[str]) -> int:
     asked.add_argument("--seconds", type=float, default=Plan.seconds)
     asked.add_argument("--faults", choices=sorted(LEVELS), default=Plan.faults)
     asked.add_argument("--every", type=float, default=Plan.every)
+    asked.add_argument("--only", action="append", choices=list(CLASSES), default=[], help="may be repeated")
     asked.add_argument("--history", type=Path)
     args = asked.parse_args(words)
-    plan = Plan(args.seed, args.nodes, args.seconds, args.faults, args.every)
+    plan = Plan(args.seed, args.nodes, args.seconds, args.faults, args.every, only=tuple(args.only))
     print(f"seed {plan.seed}: {plan.profile().text()}", flush=True)
     result = run(plan)
     if args.history is not None:

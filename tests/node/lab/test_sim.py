@@ -9,7 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from netsky.node.lab.books import unsent
 from netsky.node.lab.checker.__main__ import text
+from netsky.node.lab.clock import MachineTime
+from netsky.node.lab.machine import Machine
+from netsky.node.lab.network import MemoryNetwork
 from netsky.node.lab.sim import Plan, Result, run
 from netsky.node.links import planner
 
@@ -62,3 +66,26 @@ def test_an_outcome_that_gets_lost_in_a_node_is_noticed(monkeypatch: pytest.Monk
 def test_a_run_that_is_over_before_its_end_is_not_judged() -> None:
     result = run(SHORT, over=lambda: True)
     assert (result.report, result.wrong) == (None, [])
+
+
+def test_each_run_may_have_faults_of_given_classes_and_of_no_other() -> None:
+    for seed in range(20):
+        assert replace(SHORT, seed=seed, only=("loss", "power")).profile().classes() == ("power", "loss")
+
+
+def test_a_machine_that_is_put_back_again_and_again_loses_nothing_that_anybody_is_not_told_of() -> None:
+    """Its ways are in trouble meanwhile, half of the time."""
+    result = run(replace(SHORT, seed=5, faults="heavy", only=("loss",)))
+    held(result)
+    assert result.report is not None
+    assert result.report.branches["restored"] >= 3
+    assert b'"key":"beside ' in result.history
+
+
+def test_who_waits_for_the_end_waits_for_files_that_found_no_room_too(tmp_path: Path) -> None:
+    machine = Machine(tmp_path, MemoryNetwork(), 1, MachineTime())
+    outbox = Path(machine.home.channel("agent1"), "outbox")
+    outbox.mkdir(parents=True, exist_ok=True)
+    assert unsent([machine], ["agent1"]) == []
+    (outbox / "one.json").write_text("{}")
+    assert unsent([machine], ["agent1"]) == ["netsky1: 1 files in the outbox of agent1"]
