@@ -24,10 +24,10 @@ class Beside:
 
     @asynccontextmanager
     async def trouble(
-        self, machine: Machine, chance: Chance, seconds: float, *, often: float = 0.5
+        self, machine: Machine, chance: Chance, seconds: float, *, often: float = 0.5, answers: float = 0.0
     ) -> AsyncIterator[bool]:
         """Begins within so many seconds, on a way from or to the root, of this machine or of another; or there is none,
-        as it says."""
+        as it says. `answers`: how often it is what this one answers, and nothing else, that stands still at once."""
         if chance.fraction() >= often:
             yield False
             return
@@ -37,7 +37,10 @@ class Beside:
             of = machine
         ends = ("netsky0", of.name) if chance.fraction() < 0.5 else (of.name, "netsky0")
         kind = KINDS[int(chance.fraction() * len(KINDS))]
-        begins = seconds * chance.fraction() if chance.fraction() < 0.5 else 0.0
+        at_once = chance.fraction() < 0.5
+        if chance.fraction() < answers:
+            ends, kind, at_once = (machine.name, "netsky0"), "stall", True
+        begins = 0.0 if at_once else seconds * chance.fraction()
         lasting = seconds + AFTER_SECONDS * chance.fraction()
 
         async def befall() -> None:

@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import trio
+from netsky.mesh.frames import LANE_CHANNELS
 from netsky.node.lab.history import Writer
 from netsky.node.lab.network import MemoryNetwork
 from netsky.node.seams.chance import Chance
@@ -18,7 +19,7 @@ KINDS = ("part", "one_way", "isolate", "clog", "stall", "cut", "storm")
 STORM_CUTS = 20
 CHANNELS = 3
 """Streams of a link: its control stream and its two lanes, in the order in which they are opened."""
-REPLIES = 2
+REPLIES = LANE_CHANNELS["reply"]
 LONG_KINDS = frozenset(
     {"restore", "behind", "hang", "die", "clock_jump", "clock_drift", "clock_freeze", "part", "isolate", "stall"}
 )

@@ -77,7 +77,8 @@ class Intruder:
     async def _stand_mute(self) -> None:
         try:
             async with adversary(self._network, self._forger.secret) as peer:
-                await peer.dial(PeerAddress(self._root.key, (BIND.format(FIRST_PORT),)))
+                wire = await peer.dial(PeerAddress(self._root.key, (BIND.format(FIRST_PORT),)))
+                await wire.open()
                 await trio.sleep(MUTE_SECONDS)
         except* TransportError:
             pass

@@ -179,13 +179,13 @@ class Machine:
         self._stop.set()
         await self._ended.wait()
 
-    async def crash(self, calls: int = 0, only: Counts | None = None) -> None:
+    async def crash(self, calls: int = 0, only: Counts | None = None, within: float = CRASH_SECONDS) -> None:
         """Nothing of it reaches the world any more, and what it had sent is on its way still. With `calls`, before its
-        so-manieth seam call from now, of those that count."""
+        so-manieth seam call from now, of those that count; or when so many seconds have passed without it."""
         assert self.life is not None
         if calls:
             self.life.kill_in(calls, only)
-            with trio.move_on_after(CRASH_SECONDS):
+            with trio.move_on_after(within):
                 await self._ended.wait()
         self.life.kill()
         await self._ended.wait()

@@ -30,8 +30,9 @@ BESIDE_SECONDS = 4.0
 """Within about so long before a crash a way gets into trouble, sometimes."""
 CALLS_MAX = 400
 """A crash falls before one of so many seam calls from now."""
-WRITES_MAX = 12
-"""Or before one of so many transactions that change something."""
+WRITES_MAX = 6
+WRITES_SECONDS = 15.0
+"""Or before one of so many transactions that change something, and so long it is waited for."""
 JUMP_SECONDS = 200.0
 FAR_JUMP_SECONDS = 3_600.0
 DRIFT = 0.01
@@ -290,7 +291,7 @@ async def _fall(machine: Machine, chance: Chance) -> None:
     if at_any:
         await machine.crash(1 + int(CALLS_MAX * place))
     else:
-        await machine.crash(1 + int(WRITES_MAX * place), writes)
+        await machine.crash(1 + int(WRITES_MAX * place), writes, WRITES_SECONDS)
 
 
 def _is_of_the_disk(error: BaseException) -> bool:

@@ -156,11 +156,17 @@ class WitnessedStore(PeerStore):
                 self._stored(record)
             Driver.go(driver, effects)
 
+        connection = self._slot.newest
+
         async def live() -> Close:
             try:
                 why = await Driver.run(driver)
             except Exception:
                 self._ended("store")
+                raise
+            except BaseException:
+                if self._slot.newest != connection and self._is_revoked:  # else its node ends, or a newer one began
+                    self._ended("revoked")
                 raise
             self._ended(why.code)
             return why
@@ -171,6 +177,12 @@ class WitnessedStore(PeerStore):
                 yield
         finally:
             del driver.go, driver.run
+
+    @property
+    def _is_revoked(self) -> bool:
+        roster, _ = self.roster()
+        member = None if roster is None else roster.by_key.get(self._peer)
+        return member is not None and bool(member.revoked)
 
     def _ended(self, code: str) -> None:
         link = self._slot.link

@@ -133,6 +133,10 @@ def campaign(
     return Campaign(first, None, (), others)
 
 
+def words_for(patch: Patch | None) -> list[str]:
+    return (patch.run if patch is not None and patch.run else SMALL).split()
+
+
 def campaigns(
     patches: Sequence[Patch | None], asked: argparse.Namespace, told: Callable[[str, Judged], None]
 ) -> list[Row]:
@@ -154,8 +158,7 @@ def campaigns(
 def _one(
     asked: argparse.Namespace, tree: Path, patch: Patch | None, first: int, told: Callable[[str, Judged], None]
 ) -> Campaign:
-    more = asked.more or (patch.run if patch is not None and patch.run else SMALL).split()
-    return campaign(tree, patch, first, asked.seeds_max, partial(told, _name(patch)), more)
+    return campaign(tree, patch, first, asked.seeds_max, partial(told, _name(patch)), asked.more or words_for(patch))
 
 
 def _name(patch: Patch | None) -> str:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.planted.patches import HERE, copied, read_patch
-from tests.planted.run import SMALL, campaign, judged
+from tests.planted.run import SMALL, campaign, judged, words_for
 
 SEEDS_MAX = 12
 SOON = ("03-arrivals-wait-for-company", "10-synchronous-normal", "41-dead-letter-without-outcome")
@@ -19,7 +19,7 @@ SOON = ("03-arrivals-wait-for-company", "10-synchronous-normal", "41-dead-letter
 def test_a_planted_mistake_is_named(name: str, tmp_path: Path) -> None:
     patch = read_patch(HERE / f"{name}.patch")
     said: list[str] = []
-    found = campaign(copied(tmp_path, patch), patch, 1, SEEDS_MAX, lambda one: said.append(one.said), SMALL.split())
+    found = campaign(copied(tmp_path, patch), patch, 1, SEEDS_MAX, lambda one: said.append(one.said), words_for(patch))
     assert set(found.by) & set(patch.named_by), said[-1]
 
 

@@ -18,6 +18,8 @@ from netsky.node.lab.sim import Plan, Result, run
 from netsky.node.links import planner
 
 SHORT = Plan(seed=3, nodes=3, seconds=60, every=2)
+SEED_OF_A_REVOCATION = 29
+"""One in which somebody has written to it just before."""
 
 
 def held(result: Result) -> None:
@@ -89,3 +91,11 @@ def test_who_waits_for_the_end_waits_for_files_that_found_no_room_too(tmp_path: 
     assert unsent([machine], ["agent1"]) == []
     (outbox / "one.json").write_text("{}")
     assert unsent([machine], ["agent1"]) == ["netsky1: 1 files in the outbox of agent1"]
+
+
+def test_a_member_that_is_revoked_while_it_speaks_is_cut_off_and_what_was_on_its_way_to_it_is_in_doubt() -> None:
+    result = run(replace(SHORT, seed=SEED_OF_A_REVOCATION, faults="heavy", only=("hostile",)))
+    held(result)
+    assert result.report is not None
+    for name in ("link ended: revoked", "in doubt: dest_revoked"):
+        assert result.report.branches[name] > 0, name
