@@ -57,7 +57,7 @@ class Losses:
         disk = disk_of(machine)
         age = lasting * (AGE_LEAST + (AGE_MOST - AGE_LEAST) * chance.fraction())
         again = chance.fraction() < 0.3
-        async with self._beside.trouble(machine, chance, age, answers=0.4):
+        async with self._beside.trouble(machine, chance, age, often=0.7, answers=0.5):
             key, older = self._next("older")
             disk.copy(older)
             self._say(machine, "backup", key=key)
