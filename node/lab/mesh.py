@@ -89,6 +89,7 @@ class Mesh:
         for sibling in siblings:
             ticket = (await root.ask("invite", label=f"machine {sibling.number}"))["ticket"]
             await sibling.join(ticket)
+        for sibling in siblings:  # not before: each link that is up gets each new roster, whole
             await sibling.start(self.nursery)
         await self.linked()
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from trio.testing import MockClock
+from netsky.node.lab.scheduler import JumpingClock
 
 
 @pytest.fixture
-def jumping_clock() -> MockClock:
+def jumping_clock() -> JumpingClock:
     """Time passes when nobody has work. A test takes it as an argument, by no mark: it would run in real time else."""
-    return MockClock(autojump_threshold=0)
+    return JumpingClock()
