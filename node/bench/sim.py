@@ -1,7 +1,7 @@
 """How many simulated hours a minute of processor time pays for, and where it goes.
 
-Five nodes, an envelope a second and sender, faults of the level `medium`, each history checked; with signatures and with
-hashes in their place. `--nodes` adds a mesh of that size without faults, an envelope a minute and node.
+Five nodes, an envelope a second and sender, faults of the level `medium`, each history checked; with signatures and
+with hashes in their place. `--nodes` adds a mesh of that size without faults, an envelope a minute and node.
 """
 
 from __future__ import annotations
