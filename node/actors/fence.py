@@ -17,7 +17,8 @@ from netsky.node.errors import Usage
 from netsky.node.seams.processes import World
 
 Kind = Literal["bubblewrap", "unshare"]
-How = Literal["empty", "masked", "writable", "read_only", "link", "devices"]
+How = Literal["root", "empty", "masked", "writable", "read_only", "link", "devices", "seal"]
+"""A root is an empty one, in which only what comes after it is; a seal makes a folder of ours unchangeable."""
 
 SHELL_STARTS = (
     *(".bashrc", ".bash_profile", ".bash_login", ".bash_logout", ".bash_aliases", ".profile", ".inputrc"),
@@ -61,6 +62,10 @@ ROOTS_OWN = ("/etc", "/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/boot
 """Read-only where the node runs as root, who could otherwise change what the machine starts."""
 
 DEVICES = "null zero full random urandom tty dri kfd kvm fuse snd net/tun nvidia0 nvidia1 nvidiactl nvidia-uvm"
+CHANGES_THE_MACHINE = ("/proc/sys", "/proc/sysrq-trigger", "/proc/irq", "/proc/bus")
+"""Where the node runs as root an actor is root as well, and needs no capability to write there: a program of its own
+that the kernel starts, outside of every fence, whenever something crashes."""
+
 DROPPED = ("TMUX", "DBUS_SESSION_BUS_ADDRESS", "DISPLAY", "WAYLAND_DISPLAY", "SSH_TTY", "STY", "XAUTHORITY")
 """Variables (by their beginning) that only lead to what is hidden."""
 THE_NODES_OWN = ("NETSKY_", "NOTIFY_SOCKET")
@@ -96,13 +101,21 @@ class Mount:
     path: str
     target: str = ""
     """Of an empty folder its mode, of a link where it leads, of devices their names."""
+    size: int = 0
+    """Of an empty folder, the most that may be in it; 0: what the system allows."""
 
 
 @dataclass(frozen=True, slots=True)
 class Fence:
     mounts: tuple[Mount, ...]
-    unprotected: tuple[str, ...]
+    unprotected: tuple[str, ...] = ()
     """Start files that are not there yet, or that are links: nothing can be mounted on these, so they are watched."""
+
+    @property
+    def closed(self) -> bool:
+        """Whether it begins with nothing: then it has a network and System V objects of its own, and nobody inside can
+        make a user namespace, in which there would be room without bounds."""
+        return self.mounts[:1] == (Mount("root", "/"),)
 
 
 def room(node_home: str, runtime: str, actor: str, *, cwd: str, program: str, environ: Mapping[str, str]) -> Room:
@@ -147,17 +160,25 @@ def build(room: Room, world: World) -> Fence:
 def argv(kind: Kind, fence: Fence, world: World) -> list[str]:
     """What stands in front of the program. The program becomes process 1 of the fence's PID namespace."""
     if kind == "unshare":
-        plan = json.dumps([[mount.how, mount.path, mount.target] for mount in fence.mounts])
+        plan = json.dumps([[mount.how, mount.path, mount.target, mount.size] for mount in fence.mounts])
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mounts.py")
         words = ["unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "--pid", "--fork"]
+        words += ["--net", "--ipc", "--uts", "--cgroup"] if fence.closed else []
         return [*words, "--kill-child=KILL", "--", world.python, "-I", "-S", script, plan, "--"]
     # Not --die-with-parent: the kernel ties that to the thread which started it, and trio lets an idle one go after
     # ten seconds. That it ends with us is the leash's business.
     words = ["bwrap", "--unshare-user", "--unshare-pid", "--as-pid-1", "--cap-drop", "ALL"]
-    words += ["--bind", "/", "/"]
-    for mount in fence.mounts:
+    if fence.closed:
+        words += ["--unshare-net", "--unshare-ipc", "--unshare-uts", "--unshare-cgroup-try", "--disable-userns"]
+    else:
+        words += ["--bind", "/", "/"]
+    seals = [mount for mount in fence.mounts if mount.how == "seal"]  # /proc is put up before its root is sealed
+    for mount in fence.mounts[: len(fence.mounts) - len(seals)]:
         words += _bubblewrap_words(mount, world)
-    return [*words, "--proc", "/proc", "--"]
+    words += ["--proc", "/proc"]
+    for path in CHANGES_THE_MACHINE:
+        words += ["--ro-bind", path, path] if world.real(path) is not None else []
+    return [*words, *(word for seal in seals for word in ("--remount-ro", seal.path)), "--"]
 
 
 def environment(own: Mapping[str, str], outside: Mapping[str, str], *, fenced: bool) -> dict[str, str]:
@@ -167,8 +188,11 @@ def environment(own: Mapping[str, str], outside: Mapping[str, str], *, fenced: b
 
 
 def _bubblewrap_words(mount: Mount, world: World) -> list[str]:
+    if mount.how == "root":
+        return []  # what it begins with, where nothing is bound on it
     if mount.how == "empty":
-        return ["--perms", mount.target, "--tmpfs", mount.path]
+        size = ["--size", str(mount.size)] if mount.size else []
+        return ["--perms", mount.target, *size, "--tmpfs", mount.path]
     if mount.how == "masked":
         return ["--ro-bind", "/dev/null", mount.path]
     if mount.how == "link":

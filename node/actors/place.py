@@ -7,6 +7,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import trio
+from netsky.node.actors.converse import converse, end
 from netsky.node.actors.give_back import give_back
 from netsky.node.actors.handover import Handed
 from netsky.node.actors.hands import Hands
@@ -24,7 +25,6 @@ from netsky.node.supervise import Child, GaveUp, Supervisor
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
 
-READ_BYTES = 64 * 1024
 STOP_SECONDS = GRACE_SECONDS + 4.0
 
 
@@ -164,23 +164,8 @@ class Place:
 
     async def _converse(self, process: Process, envelope: bytes) -> Run:
         """The envelope in, the answer out, within the actor's time."""
-        said = bytearray()
-        ended: Exit | None = None
-        with trio.move_on_after(self.actor.timeout) as deadline:
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(_feed, process, envelope)
-                while len(said) <= ANSWER_BYTES_MAX:
-                    some = await process.receive(READ_BYTES)
-                    if not some:
-                        ended = await process.wait()
-                        break
-                    said += some
-                nursery.cancel_scope.cancel()
-        if ended is not None:
-            return Run(ended, bytes(said))
-        with trio.CancelScope(shield=True):
-            exit = await end(process, GRACE_SECONDS)  # noqa: A001 - the type's own word
-        return Run(exit, b"", len(said) > ANSWER_BYTES_MAX, deadline.cancelled_caught)
+        seconds = self.actor.timeout
+        return await converse(process, envelope, seconds=seconds, most=ANSWER_BYTES_MAX, grace_seconds=GRACE_SECONDS)
 
     async def _begin_row(self, pid: int) -> int | None:
         """A session is an observation: where there is no room for its row, the program runs without one."""
@@ -207,22 +192,3 @@ class Place:
         if changed:
             self._node.log.error("actor.start_files_changed", actor=self.actor.name, files=changed)
             self._node.events.publish("start_files_changed", actor=self.actor.name, files=changed)
-
-
-async def end(process: Process, grace_seconds: float) -> Exit:
-    """SIGTERM, the grace, SIGKILL: it returns when nothing is left. The caller shields it."""
-    for number, seconds in ((signal.SIGTERM, grace_seconds), (signal.SIGKILL, 2.0)):
-        process.signal_group(number)
-        with trio.move_on_after(seconds):
-            return await process.wait()
-    process.signal_group(signal.SIGKILL)
-    return await process.wait()
-
-
-async def _feed(process: Process, envelope: bytes) -> None:
-    try:
-        await process.send(envelope)
-    except ConnectionError:
-        return  # it may answer without having read all of it
-    finally:
-        process.close_input()

@@ -53,7 +53,18 @@ def run_once(command: Sequence[str], text: str, environ: Mapping[str, str], cwd:
     """Exit code 0 within the time is success, and nothing else: a command that did half of it says so by its code."""
     ours, theirs = socket.socketpair()
     reading, writing = os.pipe()
-    argv = [sys.executable, "-I", "-S", KEEPER, str(theirs.fileno()), str(writing), str(OUTPUT_BYTES_MAX), "log", ""]
+    argv = [
+        sys.executable,
+        "-I",
+        "-S",
+        KEEPER,
+        str(theirs.fileno()),
+        str(writing),
+        str(OUTPUT_BYTES_MAX),
+        "log",
+        "",
+        "",
+    ]
     try:
         keeper = subprocess.Popen(
             [*argv, "--", *command],

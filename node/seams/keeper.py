@@ -1,7 +1,8 @@
 """Stands beside one program, and ends it and all it started when the node lets go of the leash.
 
-Run as a script by the processes seam: `python -I -S keeper.py LEASH LOG CAP OUTPUT KEEP -- PROGRAM...`. It imports
-nothing of ours: it starts in a few milliseconds and may be process 1 of a fence.
+Run as a script by the processes seam: `python -I -S keeper.py LEASH LOG CAP OUTPUT KEEP BOUNDS -- PROGRAM...`. It
+imports nothing of ours: it starts in a few milliseconds and may be process 1 of a fence. BOUNDS is "" or a JSON object
+of what the program may use; for that, and only then, two files beside this one are loaded.
 
 LEASH is one end of a socket pair. From it the keeper reads one byte for each signal that the program's process group
 shall get; its end of file, which the kernel brings about however the node dies, ends everything. Into it the keeper
@@ -17,10 +18,16 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import json
 import os
 import select
 import signal
 import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from netsky.node.seams.gauge import Gauge
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
@@ -93,8 +100,10 @@ def forbid_abstract_sockets() -> None:
         os.close(ruleset)
 
 
-def run_program(argv: list[str], outputs: tuple[int | None, int], keep: list[int], told: int, fenced: bool) -> None:
-    """In the child: own session and group, usual signals, only its own descriptors; then the program."""
+def run_program(
+    argv: list[str], outputs: tuple[int | None, int], keep: list[int], told: int, narrow: Callable[[], None]
+) -> None:
+    """In the child: own session and group, usual signals, only its own descriptors, few rights; then the program."""
     output, errors = outputs
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
@@ -108,13 +117,40 @@ def run_program(argv: list[str], outputs: tuple[int | None, int], keep: list[int
         for descriptor in keep:
             os.set_inheritable(descriptor, True)
         os.set_inheritable(told, False)
-        if fenced:
-            forbid_abstract_sockets()
+        narrow()
         os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted
     except OSError as e:
         os.write(told, str(e.errno or errno.EIO).encode())
     finally:
         os._exit(127)
+
+
+def load_neighbours() -> None:
+    """At the end: a module of the interpreter's own may have the name of a file beside this one."""
+    here = os.path.dirname(os.path.abspath(__file__))
+    if here not in sys.path:
+        sys.path.append(here)
+
+
+def narrow(inside_fence: bool, bounds: dict[str, Any]) -> None:
+    if inside_fence:
+        forbid_abstract_sockets()
+    if bounds:
+        load_neighbours()
+        import narrow as neighbour  # type: ignore[import-not-found]  # noqa: PLC0415
+
+        neighbour.narrow(bounds, fenced=inside_fence)
+
+
+def gauge_of(bounds: dict[str, Any], inside_fence: bool) -> Gauge | None:
+    if not bounds:
+        return None
+    load_neighbours()
+    import gauge  # type: ignore[import-not-found]  # noqa: PLC0415
+
+    found: Gauge = gauge.Gauge(bounds, inside_fence)
+    found.begin()
+    return found
 
 
 def children() -> list[int]:
@@ -200,20 +236,22 @@ def ended(program: int) -> int | None:
             found = status
 
 
-def watch(program: int, leash: Leash, words: int, wake: int, *, log: Log, inside_fence: bool) -> tuple[int | None, int]:
-    """Until the program ended (its status) or the leash was dropped (None). And how many processes there were when
-    somebody first asked for the end of it: 0 if nobody did."""
+def watch(
+    program: int, leash: Leash, words: int, wake: int, *, log: Log, inside_fence: bool, gauge: Gauge | None
+) -> tuple[int | None, int, str]:
+    """Until the program ended (its status), or the leash was dropped or a bound exceeded (None). And how many processes
+    there were when somebody first asked for the end of it: 0 if nobody did. And the bound."""
     poll = select.poll()
     asked = 0
     for descriptor in (leash.descriptor, words, wake):
         poll.register(descriptor, select.POLLIN)
     while True:
-        ready = {descriptor for descriptor, _ in poll.poll()}
+        ready = {descriptor for descriptor, _ in poll.poll(None if gauge is None else gauge.wait_ms())}
         if leash.descriptor in ready:
             numbers = leash.signals()
             asked = asked or population(inside_fence)
             if numbers is None:
-                return None, asked
+                return None, asked, ""
             signal_program(program, numbers)
         if words in ready:
             said = os.read(words, CHUNK)
@@ -225,7 +263,10 @@ def watch(program: int, leash: Leash, words: int, wake: int, *, log: Log, inside
             os.read(wake, CHUNK)
             status = ended(program)
             if status is not None:
-                return status, asked
+                return status, asked, ""
+        exceeded = "" if gauge is None else gauge.look()
+        if exceeded:
+            return None, asked or population(inside_fence), exceeded
 
 
 def last_words(words: int, log: Log) -> None:
@@ -247,12 +288,13 @@ def started(told: int) -> int | None:
 
 
 def main(arguments: list[str]) -> int:
-    leash_text, log_text, cap, output_kind, keep_text, separator, *argv = arguments
+    leash_text, log_text, cap, output_kind, keep_text, bounds_text, separator, *argv = arguments
     assert separator == "--"
     assert argv
     leash, log = Leash(int(leash_text)), Log(int(log_text), int(cap))
     inside_fence = os.getpid() == 1
     keep = [int(number) for number in keep_text.split(",") if number]
+    bounds: dict[str, Any] = json.loads(bounds_text) if bounds_text else {}
     become_keeper(inside_fence)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -271,7 +313,9 @@ def main(arguments: list[str]) -> int:
         os.close(opening)
         if not os.read(gate, 1):  # we died before the node knew of it
             os._exit(127)
-        run_program(argv, (errors if output_kind == "log" else None, errors), keep, telling, inside_fence)
+        output = errors if output_kind == "log" else None
+        run_program(argv, (output, errors), keep, telling, lambda: narrow(inside_fence, bounds))
+    gauge = gauge_of(bounds, inside_fence)
     leash.say(f"program {program}")  # first: whatever it does to us, the node can end its group
     os.write(opening, b"!")
     for descriptor in (errors, telling, gate, opening):
@@ -285,12 +329,12 @@ def main(arguments: list[str]) -> int:
         leash.say(f"cannot {failure}")
         return 127
     leash.say("runs")
-    status, asked = watch(program, leash, words, wake, log=log, inside_fence=inside_fence)
+    status, asked, exceeded = watch(program, leash, words, wake, log=log, inside_fence=inside_fence, gauge=gauge)
     end_all(program, inside_fence)
     left = population(inside_fence) if asked else 0
     last_words(words, log)
     code = -signal.SIGKILL if status is None else os.waitstatus_to_exitcode(status)
-    leash.say(f"exit {code} {asked} {left}" if code >= 0 else f"signal {-code} {asked} {left}")
+    leash.say((f"exit {code}" if code >= 0 else f"signal {-code}") + f" {asked} {left} {exceeded}")
     return code if code >= 0 else 128 - code
 
 

@@ -19,9 +19,29 @@ class Exit:
     """How many processes it was, with all that it started, when it was first told to end; 0 if it ended by itself."""
     left: int = field(default=0, compare=False)
     """How many of them could not be ended."""
+    exceeded: str = field(default="", compare=False)
+    """The bound for which it was ended: "processes", "memory", "growth", "free_space"; "" if it was not."""
 
     def sentence(self) -> str:
         return f"ended by signal {self.signal}" if self.signal is not None else f"ended with exit code {self.code}"
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a program, with all that it starts, may use; beyond that all of it is ended. Bytes, but for the tasks."""
+
+    processes: int
+    """Processes and their threads."""
+    memory: int
+    """Of all of it together, and not counting files that it maps."""
+    file: int
+    """Of a single file: no write goes further."""
+    grows: str = ""
+    """The folder that it may fill; "" if there is none."""
+    growth: int = 0
+    """By so much, a name counting as 4 KiB at least."""
+    free_floor: int = 0
+    """What stays free on the disk of that folder, whoever fills it; half of what is free, if that is less."""
 
 
 class Process(Protocol):
@@ -55,6 +75,10 @@ class World(Protocol):
     def python(self) -> str:
         """The interpreter of the node."""
 
+    @property
+    def code(self) -> tuple[str, ...]:
+        """The folders in which that interpreter and our own packages lie."""
+
     def real(self, path: str) -> str | None:
         """The path with all links followed, or None if there is nothing, or nothing that we may look at."""
 
@@ -83,12 +107,15 @@ class Processes(Protocol):
         log_bytes: int,
         keep: Sequence[int] = (),
         fence: Sequence[str] = (),
+        bounds: Bounds | None = None,
     ) -> Process:
         """In a session and process group of its own, dying with us, with all it started, however we die.
 
         `stdin`/`stdout` say whether these are pipes of ours; otherwise stdin is empty and stdout goes to the file
         `log`, as stderr always does; it is kept below `log_bytes` by dropping the oldest. `keep` are further
-        descriptors that it inherits. `fence` is put in front of what runs it. Raises CannotStart with a sentence.
+        descriptors that it inherits. `fence` is put in front of what runs it. With `bounds` it is ended when it
+        exceeds one, and behind a fence the kernel takes from it the system calls that lead around one. Raises
+        CannotStart with a sentence.
         """
 
     def which(self, program: str) -> str | None: ...

@@ -8,6 +8,7 @@ also what it does not (`keeper.py` says what).
 from __future__ import annotations
 
 import glob
+import json
 import os
 import shutil
 import signal
@@ -15,10 +16,10 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import trio
-from netsky.node.seams.processes import CannotStart, Exit, Process
+from netsky.node.seams.processes import Bounds, CannotStart, Exit, Process
 
 KEEPER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keeper.py")
 START_SECONDS = 10
@@ -31,6 +32,12 @@ class RealWorld:
 
     uid: int
     python: str
+
+    @property
+    def code(self) -> tuple[str, ...]:
+        ours = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+        packages = [os.path.join(ours, name) for name in ("envelope", "mesh", "relay", "node")]
+        return tuple(dict.fromkeys((sys.prefix, sys.base_prefix, *packages)))
 
     def real(self, path: str) -> str | None:
         try:
@@ -151,12 +158,14 @@ class RealProcess:
     def _read_exit(self, line: str) -> Exit:
         word, *numbers = line.split() or [""]
         if word in {"exit", "signal"}:
-            number, ended, left = map(int, numbers)
-            return Exit(number, None, ended, left) if word == "exit" else Exit(None, number, ended, left)
-        code = self._process.returncode
-        assert code is not None
-        killed = code in {137, -signal.SIGKILL}
-        return Exit(None, int(signal.SIGKILL), 1) if killed else Exit(code, None)
+            number, ended, left = map(int, numbers[:3])
+            exceeded = "".join(numbers[3:])
+            code, killer = (number, None) if word == "exit" else (None, number)
+            return Exit(code, killer, ended, left, exceeded)
+        status = self._process.returncode
+        assert status is not None
+        killed = status in {137, -signal.SIGKILL}
+        return Exit(None, int(signal.SIGKILL), 1) if killed else Exit(status, None)
 
     def _kill_by_force(self) -> None:
         """For a keeper that hangs or was killed. Inside a fence all else dies with process 1, which is the keeper."""
@@ -187,13 +196,15 @@ class RealProcesses:
         log_bytes: int,
         keep: Sequence[int] = (),
         fence: Sequence[str] = (),
+        bounds: Bounds | None = None,
     ) -> RealProcess:
         written = _open_log(log)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
         given = [theirs.fileno(), written, *keep]
         keeper = [world_python(), "-I", "-S", KEEPER, str(theirs.fileno()), str(written), str(log_bytes)]
-        keeper += ["pipe" if stdout else "log", ",".join(str(number) for number in keep), "--"]
+        keeper += ["pipe" if stdout else "log", ",".join(str(number) for number in keep)]
+        keeper += ["" if bounds is None else json.dumps(asdict(bounds)), "--"]
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         in_read, in_write = os.pipe() if stdin else (nothing, -1)
         out_read, out_write = os.pipe() if stdout else (-1, nothing)

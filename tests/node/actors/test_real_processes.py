@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 import trio
+from netsky.node.actors.converse import end
 from netsky.node.actors.fence import Fence, Kind, argv
 from netsky.node.actors.launch import PROGRAMS
-from netsky.node.actors.place import end
 from netsky.node.seams.processes import CannotStart, Exit
 from netsky.node.seams.real_processes import RealProcess, RealProcesses
 
