@@ -19,6 +19,8 @@ SHARE = 20
 WALK_SECONDS = 1.0
 NAME_BYTES = 4096
 """A name on a disk counts as much, however little is in it: a million of empty files fills a disk as well."""
+BYTES_A_NAME = 16 * 1024
+"""As disks are made: one for so many bytes."""
 PAGES_OF_ITS_OWN = ("RssAnon", "RssShmem", "VmSwap")
 
 
@@ -26,6 +28,22 @@ PAGES_OF_ITS_OWN = ("RssAnon", "RssShmem", "VmSwap")
 class Use:
     tasks: int = 0
     memory: int = 0
+
+
+@dataclass(slots=True)
+class Free:
+    """What is left on a disk."""
+
+    size: int = 0
+    names: int = 0
+    """0 where a disk does not count them."""
+
+    def gone_since(self, before: Free) -> int:
+        return max(0, before.size - self.size) + NAME_BYTES * max(0, before.names - self.names)
+
+    def is_under(self, floor: int, before: Free) -> bool:
+        few = self.names < min(floor // BYTES_A_NAME, before.names // 2)
+        return few or self.size < min(floor, before.size // 2)
 
 
 @dataclass(slots=True)
@@ -43,8 +61,8 @@ class Gauge:
     inside: bool
     """Whether everything that is to be seen is the program's: the keeper is process 1 of a fence."""
     _before: Walk = field(default_factory=Walk)
-    _free_before: int = 0
-    _free_at_walk: int = 0
+    _free_before: Free = field(default_factory=Free)
+    _free_at_walk: Free = field(default_factory=Free)
     _shared_before: int = 0
     _look_at: float = 0.0
     _walk_at: float = 0.0
@@ -53,7 +71,7 @@ class Gauge:
         """Before the program runs: what is there already is not its."""
         self._shared_before = shared_memory()
         if self._grows:
-            self._free_before = self._free_at_walk = free_bytes(self._grows)
+            self._free_before = self._free_at_walk = free_on_disk(self._grows)
             self._before = walk(self._grows)
 
     @property
@@ -87,15 +105,15 @@ class Gauge:
         return ""
 
     def _disk(self, now: float) -> str:
-        free, most = free_bytes(self._grows), int(self.bounds["growth"])
-        if free < min(int(self.bounds["free_floor"]), self._free_before // 2):
+        free, most = free_on_disk(self._grows), int(self.bounds["growth"])
+        if free.is_under(int(self.bounds["free_floor"]), self._free_before):
             return "free_space"
-        if now < self._walk_at and self._free_at_walk - free < most // 4:
+        if now < self._walk_at and free.gone_since(self._free_at_walk) < most // 4:
             return ""
         found = walk(self._grows)
         took = time.monotonic() - now
         self._walk_at, self._free_at_walk = now + took + max(WALK_SECONDS, SHARE * took), free
-        unseen = found.blind and self._free_before - free > most
+        unseen = found.blind and free.gone_since(self._free_before) > most
         return "growth" if unseen or found.size - self._before.size > most else ""
 
 
@@ -190,11 +208,9 @@ def shared_memory() -> int:
         return 0
 
 
-def free_bytes(folder: str) -> int:
+def free_on_disk(folder: str) -> Free:
     disk = os.statvfs(folder)
-    return min(
-        disk.f_bavail * disk.f_frsize, disk.f_favail * NAME_BYTES if disk.f_files else disk.f_bavail * disk.f_frsize
-    )
+    return Free(disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else 0)
 
 
 def walk(folder: str) -> Walk:

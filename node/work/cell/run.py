@@ -118,7 +118,7 @@ def limit_of(run: Run) -> Limit:
         return "time"
     if run.too_much:
         return "output"
-    if run.exit.signal == signal.SIGXFSZ:
+    if run.exit.signal == signal.SIGXFSZ or run.exit.code == 128 + signal.SIGXFSZ:  # itself, or what its shell started
         return "file"
     return EXCEEDED.get(run.exit.exceeded, "")
 
@@ -143,7 +143,7 @@ def _find(cell: Cell, program: str, site: Site, fence: Fence | None) -> str:
         raise CannotStart(f"there is no program {program!r} here")
     if fence is not None and not walls.shows(fence, real):
         raise CannotStart(f"the program {program!r} is {real}, which the sandbox does not show")
-    return path
+    return path if fence is None or walls.shows(fence, path) else real
 
 
 def _environment(env: Mapping[str, str], site: Site, *, walled: bool) -> dict[str, str]:

@@ -1,0 +1,330 @@
+"""The strict sandbox as an unprivileged user: what gets out of it, and what ends that wants to go on for ever.
+
+Once with bubblewrap, once with it out of sight, when plain namespaces do it; and once without walls, since a canary that
+cannot sing shows nothing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+sys.path.insert(0, os.path.dirname(__file__))
+from unprivileged import Unprivileged, unprivileged_user  # this folder is no package
+
+HERE = Path(__file__).resolve().parent
+OURS = {
+    *("its own workspace", "its own scratch", "its own socket", "what it may read", "its own loopback"),
+    *("a pseudo terminal", "a child"),
+}
+"""What must work."""
+
+MEGABYTE = 1 << 20
+pytestmark = pytest.mark.real
+
+
+@pytest.fixture(scope="module")
+def user() -> Iterator[Unprivileged]:
+    with unprivileged_user() as found:
+        yield found
+
+
+@dataclass
+class Ground:
+    """A node's home with everything that must not be seen, and a world outside that would answer."""
+
+    user: Unprivileged
+    folder: Path
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "node"
+
+    def workspace(self, name: str) -> Path:
+        return self.home / "workspaces" / name / "repo"
+
+    def make(self, path: Path, text: str = "secret") -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def lay(self, *workspaces: str) -> None:
+        for name in ("node.key", "meta.db", "config.toml", "channels/worker2/inbox/x.json"):
+            self.make(self.home / name)
+        for name in (*workspaces, "other"):
+            self.make(self.workspace(name) / "README")
+        self.make(self.home / "context" / "pointer.txt")
+        self.make(self.folder / "base.git" / "HEAD")
+        self.make(self.folder / "base.git" / "refs/heads/main")
+        self.make(self.user.home / ".ssh" / "id_test")
+        for name in ("worker1", "worker2"):
+            (self.home / "run" / name).mkdir(parents=True)
+        (self.home / "logs").mkdir()
+        subprocess.run(["chown", "-R", f"{self.user.uid}:{self.user.gid}", self.folder, self.user.home], check=True)
+        self.home.chmod(0o700)
+
+    def drive(self, orders: Mapping[str, Any], *, walls: bool = True, path: str | None = None) -> dict[str, Any]:
+        told = self.folder / "orders.json"
+        told.write_text(json.dumps({"home": str(self.home), "walls": walls, "orders": orders}))
+        shutil.copy(HERE / "cell_driver.py", self.folder)
+        environ = {"NETSKY_TEST_SECRET": "the node's own", **({} if path is None else {"PATH": path})}
+        done = self.user.run([str(self.user.python), str(self.folder / "cell_driver.py"), str(told)], env=environ)
+        assert done.returncode == 0, done.stderr
+        found: dict[str, Any] = json.loads(done.stdout)
+        return found
+
+    def path_without_bubblewrap(self) -> str:
+        folder = self.folder / "bin"
+        folder.mkdir()
+        for place in ("/usr/sbin", "/usr/bin"):
+            for name in os.listdir(place):
+                link = folder / name
+                if name != "bwrap" and not link.is_symlink():
+                    link.symlink_to(f"{place}/{name}")
+        return str(folder)
+
+    def order(self, workspace: str, *argv: str, **more: Any) -> dict[str, Any]:
+        limits = {"seconds": 20, **more.pop("limits", {})}
+        return {
+            "argv": argv,
+            "env": {"PATH": "/usr/bin:/bin"},
+            "cell": {"workspace": str(self.workspace(workspace)), "limits": limits, **more},
+        }
+
+    def script(self, workspace: str, text: str, **more: Any) -> dict[str, Any]:
+        return self.order(workspace, str(self.user.python), "-c", text, **more)
+
+
+@contextmanager
+def ground(user: Unprivileged, *workspaces: str) -> Iterator[Ground]:
+    folder = Path(tempfile.mkdtemp(prefix="netsky-ground-", dir=user.home))
+    folder.chmod(0o755)
+    it = Ground(user, folder)
+    it.lay(*workspaces)
+    try:
+        yield it
+    finally:
+        assert not user.processes(), "something of it is left"
+        shutil.rmtree(folder)
+
+
+@contextmanager
+def world(ground: Ground) -> Iterator[dict[str, str]]:
+    """Servers of this machine that answer whoever asks, and a process that stands for the node."""
+    name, sockets, uid = f"netsky-cell-{ground.user.uid}", [], ground.user.uid
+    open_to_all = f"/tmp/{name}.sock"
+    for path in (open_to_all, "\0" + name, *(str(ground.home / end) for end in SOCKETS)):
+        listening = socket.socket(socket.AF_UNIX)
+        listening.bind(path)
+        listening.listen(16)
+        sockets.append(listening)
+        if not path.startswith("\0"):
+            os.chown(path, uid, uid)
+    server = socket.create_server(("0.0.0.0", 0))
+    port = server.getsockname()[1]
+    answering = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    answering.bind(("0.0.0.0", port))
+    sockets += [server, answering]
+
+    def answer() -> None:
+        while True:
+            asked, whom = answering.recvfrom(64)
+            if asked == b"end":
+                return
+            answering.sendto(b"here", whom)
+
+    thread = threading.Thread(target=answer)
+    thread.start()
+    standing = ground.user.popen(["sleep", "120"])
+    try:
+        yield {
+            "home": str(ground.home), "outside": str(standing.pid), "port": str(port), "unix": open_to_all,
+            "address": own_address(), "abstract": name, "user_home": str(ground.user.home),
+            "base": str(ground.folder / "base.git"), "readable": str(ground.home / "context"),
+            "socket": str(ground.home / "run/worker1"),
+        }  # fmt: skip
+    finally:
+        standing.kill()
+        standing.wait()
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as last:
+            last.sendto(b"end", ("127.0.0.1", port))
+        thread.join()
+        for one in sockets:
+            one.close()
+        os.unlink(open_to_all)
+
+
+SOCKETS = ("operator.sock", "run/worker1/actor.sock", "run/worker2/actor.sock")
+
+
+def own_address() -> str:
+    """One that is not the loopback, where the machine has one."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as it:
+        try:
+            it.connect(("192.0.2.1", 9))
+        except OSError:
+            return "127.0.0.1"
+        return str(it.getsockname()[0])
+
+
+FORK_BOMB = "import os\nwhile True:\n    try:\n        os.fork()\n    except OSError:\n        pass\n"
+THREAD_BOMB = (
+    "import threading, time\n"
+    "while True:\n    try:\n        threading.Thread(target=time.sleep, args=(60,)).start()\n"
+    "    except RuntimeError:\n        time.sleep(0.1)\n"
+)
+DISK_FILL = (
+    "import os\nfor n in range(10**6):\n    with open(f'fill{n}', 'wb') as f:\n        f.write(bytes(4 << 20))\n"
+)
+NAME_FILL = "for n in range(10**6):\n    open(f'name{n}', 'w').close()\n"
+HIDDEN_FILL = (
+    "import os\nos.mkdir('closed')\nos.chdir('closed')\nos.chmod('.', 0o300)\n"
+    "for n in range(10**6):\n    with open(f'fill{n}', 'wb') as f:\n        f.write(os.urandom(4 << 20))\n"
+)
+SCRATCH_FILL = (
+    "import os, sys\n"
+    "with open(os.environ['TMPDIR'] + '/big', 'wb', 0) as f:\n"
+    "    try:\n        while True:\n            f.write(bytes(1 << 20))\n"
+    "    except OSError as e:\n        print(f.tell() >> 20, e.strerror)\n"
+)
+MEMORY = "held = []\nwhile True:\n    held.append(bytearray(b'x' * (4 << 20)))\n"
+MEMORY_OF_CHILDREN = (
+    "import os, time\nfor _ in range(12):\n    if os.fork() == 0:\n        held = bytearray(b'x' * (30 << 20))\n"
+    "        time.sleep(60)\ntime.sleep(60)\n"
+)
+MEMORY_NOBODY_MAPS = (
+    "import os, time\nheld = []\nwhile True:\n    f = os.memfd_create('x')\n    os.write(f, bytes(4 << 20))\n"
+    "    held.append(f)\n    time.sleep(0.002)\n"
+)
+FLOOD = "import sys\nwhile True:\n    print('x' * 1000)\n"
+WORDS_FLOOD = "import sys\nfor _ in range(20000):\n    print('y' * 1000, file=sys.stderr)\nprint('through')\n"
+ORPHAN = (
+    "import os, signal, sys, time\n"
+    "for number in (1, 2, 15): signal.signal(number, signal.SIG_IGN)\n"
+    "if os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        os.setsid()\n        time.sleep(300)\n"
+    "    os._exit(0)\n"
+)
+DEAF = ORPHAN + "time.sleep(300)\n"
+
+
+SMALL = {"processes": 60, "memory": 200 * MEGABYTE, "growth": 100 * MEGABYTE, "file": 40 * MEGABYTE}
+
+
+def enders(it: Ground) -> dict[str, Any]:
+    small = SMALL
+    return {
+        "fork bomb": it.script("fork", FORK_BOMB, limits=small),
+        "thread bomb": it.script("thread", THREAD_BOMB, limits=small),
+        "disk fill, many files": it.script("disk", DISK_FILL, limits=small),
+        "disk fill, names alone": it.script("names", NAME_FILL, limits=small | {"growth": 8 * MEGABYTE}),
+        "disk fill, one file": it.order("one", "sh", "-c", "yes > big", limits=small),
+        "scratch fill": it.script("scratch", SCRATCH_FILL, scratch_bytes=32 * MEGABYTE, limits={"file": 1 << 30}),
+        "memory": it.script("memory", MEMORY, limits=small),
+        "memory of children": it.script("children", MEMORY_OF_CHILDREN, limits=small),
+        "memory that nobody maps": it.script("unmapped", MEMORY_NOBODY_MAPS, limits=small),
+        "output flood": it.script("flood", FLOOD, limits=small | {"output": 100_000}),
+        "stderr flood": it.script("words", WORDS_FLOOD, limits=small),
+        "orphan of one that ends": it.script("orphan", ORPHAN, limits=small),
+        "orphan of one that does not": it.script("deaf", DEAF, limits=small | {"seconds": 1.5}),
+    }
+
+
+EXPECTED = {
+    "fork bomb": "processes", "thread bomb": "processes", "disk fill, many files": "growth",
+    "disk fill, names alone": "growth", "disk fill, a folder that it closed": "growth",
+    "disk fill, one file": "file", "scratch fill": "", "memory": "memory", "memory of children": "memory",
+    "memory that nobody maps": "memory", "output flood": "output", "stderr flood": "",
+    "orphan of one that ends": "", "orphan of one that does not": "time",
+}  # fmt: skip
+
+
+def canary(it: Ground, told: dict[str, str]) -> dict[str, Any]:
+    shutil.copy(HERE / "cell_canary.py", it.workspace("canary"))
+    return it.order(
+        "canary", str(it.user.python), "cell_canary.py", json.dumps(told),
+        readable=[told["readable"]], actor_socket=told["socket"],
+    )  # fmt: skip
+
+
+def table(kind: str, found: dict[str, list[Any]], ended: dict[str, Any]) -> str:
+    lines = [f"\ncell: {kind}", f"{'attempt':44} {'through':8} what it got"]
+    lines += [f"{name:44} {'YES' if through else 'no':8} {got[:100]}" for name, (through, got) in found.items()]
+    lines += [f"{'what wants to go on':44} {'ended':8} how"]
+    for name, result in ended.items():
+        lines.append(f"{name:44} {result['limit'] or 'no':8} {result['seconds']:.1f} s: {result['sentence']}")
+    return "\n".join(lines)
+
+
+WORKSPACES = (
+    *("canary", "fork", "thread", "disk", "names", "hidden", "one", "scratch", "memory", "children", "unmapped"),
+    *("flood", "words", "orphan", "deaf"),
+)
+
+
+@pytest.mark.parametrize("kind", ["bubblewrap", "unshare"])
+def test_nothing_gets_out_of_a_cell_and_everything_in_it_ends(
+    user: Unprivileged, kind: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program = {"bubblewrap": "bwrap", "unshare": "unshare"}[kind]
+    if shutil.which(program) is None:
+        if os.environ.get("CI") == "true":
+            pytest.fail(f"CI must have {program}")
+        pytest.skip(f"{program} is not installed")
+    with ground(user, *WORKSPACES) as it, world(it) as told:
+        path = it.path_without_bubblewrap() if kind == "unshare" else None
+        results = it.drive({"canary": canary(it, told), **enders(it)}, path=path)
+        alone = it.script("hidden", HIDDEN_FILL, limits=SMALL)  # it is known by the disk, which others fill as well
+        results |= it.drive({"disk fill, a folder that it closed": alone}, path=path)
+        assert results.pop("") == {"kind": kind, "why_not": ""}
+        grown = {name: size(it.workspace(name)) for name in ("disk", "hidden", "one")}
+        links = os.listdir(it.workspace("canary"))
+    sung = results.pop("canary")
+    assert sung["code"] == 0, sung
+    found: dict[str, list[Any]] = json.loads(sung["said"])
+    with capsys.disabled():
+        print(table(sung["walled"], found, results))
+        print("left on the disk:", ", ".join(f"{name} {done >> 20} MiB" for name, done in grown.items()))
+    assert {name for name, (got_through, _) in found.items() if got_through} == OURS
+    assert {name: result["limit"] for name, result in results.items()} == EXPECTED
+    assert results["scratch fill"]["said"] == "32 No space left on device\n"
+    assert results["stderr flood"]["said"] == "through\n"
+    assert len(results["output flood"]["said"]) == 100_000
+    assert grown["one"] <= 41 * MEGABYTE
+    assert max(grown.values()) < 4 << 30
+    assert "made.txt" in links
+
+
+def size(folder: Path) -> int:
+    return sum(path.stat().st_blocks * 512 for path in folder.rglob("*"))
+
+
+def test_the_same_canary_without_walls_gets_nearly_everywhere(user: Unprivileged) -> None:
+    with ground(user, "canary") as it, world(it) as told:
+        order = canary(it, told)
+        refused = it.drive({"it": order}, walls=False)["it"]
+        order |= {"unsandboxed": True}
+        order["env"] |= {"TMPDIR": str(it.folder)}
+        result = it.drive({"it": order}, walls=False)["it"]
+    assert "no sandbox" in refused["refused"]
+    assert "--unsandboxed" in refused["next"]
+    assert result["walled"] == "unsandboxed"
+    found: dict[str, list[Any]] = json.loads(result["said"])
+    silent = {name for name, (got_through, _) in found.items() if not got_through}
+    assert silent <= {
+        *("variables of the node", "write into /usr", "write into /etc", "write into /", "write into /dev"),
+        *("ptrace of the node", "ptrace of its keeper", "environ of its keeper", "descriptors of its keeper"),
+        *("a user namespace", "a mount", "undo a mount", "a set-uid program", "core_pattern", "io_uring", "DNS"),
+        *("rights", "AF_VSOCK, to the host of a virtual machine"),
+    }, {name: found[name] for name in silent}
