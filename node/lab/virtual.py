@@ -55,6 +55,8 @@ class MemorySockets:
     def __init__(self) -> None:
         self._listeners: dict[str, MemoryListener] = {}
         self._accepted: list[MemoryStream] = []
+        self.names: dict[str, list[str]] = {}
+        """Where the names of hosts lead; whoever listens at "ADDRESS:PORT" is such a host."""
 
     def cut(self) -> None:
         """Every connection ends and nobody listens any more: what clients see when the process dies."""
@@ -77,6 +79,14 @@ class MemorySockets:
         self._accepted.append(accepted)
         await listener.arrived.send(accepted)
         return MemoryStream(ours)
+
+    async def lookup(self, host: str) -> list[str]:
+        if host not in self.names:
+            raise OSError(f"no such host: {host}")
+        return self.names[host]
+
+    async def reach(self, address: str, port: int) -> Stream:
+        return await self.connect(f"{address}:{port}")
 
 
 class MemoryListener:

@@ -1,4 +1,4 @@
-"""Unix sockets on trio."""
+"""Unix sockets, and TCP for the proxies of cells, on trio."""
 
 from __future__ import annotations
 
@@ -89,6 +89,19 @@ class RealSockets:
         sock = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
             await sock.connect(path)
+        except BaseException:
+            sock.close()
+            raise
+        return RealStream(sock)
+
+    async def lookup(self, host: str) -> list[str]:
+        found = await trio.socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+    async def reach(self, address: str, port: int) -> RealStream:
+        sock = trio.socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
+        try:
+            await sock.connect((address, port))
         except BaseException:
             sock.close()
             raise

@@ -1,4 +1,4 @@
-"""The sockets seam: Unix stream sockets for the control channel."""
+"""The sockets seam: Unix stream sockets for the control channel, and what a proxy reaches for a program."""
 
 from __future__ import annotations
 
@@ -30,3 +30,9 @@ class Sockets(Protocol):
         """A Unix socket at this path (a stale file there is replaced), reachable only with `mode`."""
 
     async def connect(self, path: str) -> Stream: ...
+
+    async def lookup(self, host: str) -> list[str]:
+        """The addresses of a name, in the order in which to try them; OSError if it has none."""
+
+    async def reach(self, address: str, port: int) -> Stream:
+        """A TCP connection to an address, never to a name. OSError if there is none."""

@@ -40,12 +40,11 @@ async def one(site: Site, order: dict[str, Any]) -> dict[str, Any]:
         "code": result.exit.code, "signal": result.exit.signal, "limit": result.limit, "walled": result.walled,
         "said": result.said.decode("utf-8", "replace"), "errors": result.errors.decode("utf-8", "replace"),
         "sentence": result.sentence(), "seconds": round(time.monotonic() - before, 2), "left": result.exit.left,
+        "refused": dict(result.refused),
     }  # fmt: skip
 
 
-async def main() -> None:
-    with open(sys.argv[1]) as file:
-        told = json.load(file)
+async def main(told: dict[str, Any]) -> None:
     home, seams = Home(told["home"]), real_seams()
     offered = await offered_here(home, seams, os.environ) if told["walls"] else Offered(None, "none was wanted")
     site = Site(home, seams, os.environ, offered)
@@ -61,4 +60,5 @@ async def main() -> None:
 
 
 if __name__ == "__main__":
-    trio.run(main)
+    with open(sys.argv[1]) as orders:
+        trio.run(main, json.load(orders))

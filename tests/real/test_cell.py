@@ -1,7 +1,7 @@
 """The strict sandbox as an unprivileged user: what gets out of it, and what ends that wants to go on for ever.
 
-Once with bubblewrap, once with it out of sight, when plain namespaces do it; and once without walls, since a canary that
-cannot sing shows nothing.
+Once with bubblewrap, once with it out of sight, when plain namespaces do it; and once without walls, since a canary
+that cannot sing shows nothing.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -304,6 +305,81 @@ def test_nothing_gets_out_of_a_cell_and_everything_in_it_ends(
     assert grown["one"] <= 41 * MEGABYTE
     assert max(grown.values()) < 4 << 30
     assert "made.txt" in links
+
+
+THROUGH_THE_PROXY = """
+import http.client, json, os, socket, sys
+from urllib.parse import urlsplit
+proxy = urlsplit(os.environ["HTTPS_PROXY"])
+
+def ask(host, port):
+    line = http.client.HTTPConnection(proxy.hostname, proxy.port, timeout=15)
+    line.set_tunnel(host, port)
+    try:
+        line.request("POST", "/", b"x" * 300_000)
+        return line.getresponse().read().decode()
+    except OSError as error:
+        return str(error)
+    finally:
+        line.close()
+
+def straight(host, port):
+    try:
+        socket.create_connection((host, port), timeout=5).close()
+        return "connected"
+    except OSError as error:
+        return error.strerror
+
+named, other, by_name, gate = sys.argv[1:]
+print(json.dumps({
+    "named": ask("127.0.0.1", int(named)), "another port": ask("127.0.0.1", int(other)),
+    "a name that leads to it": ask("localhost", int(by_name)), "straight": straight("127.0.0.1", int(named)),
+    "gates": os.listdir(gate), "children": open("/proc/self/task/%d/children" % os.getpid()).read(),
+}))
+"""
+
+
+class Counting(BaseHTTPRequestHandler):
+    """Says how many bytes it was given."""
+
+    def do_POST(self) -> None:
+        body = f"{len(self.rfile.read(int(self.headers['Content-Length'])))} bytes".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the base's own name
+        return
+
+
+@pytest.mark.parametrize("kind", ["bubblewrap", "unshare"])
+def test_a_host_of_the_scope_is_reached_through_the_nodes_proxy_and_nothing_else(user: Unprivileged, kind: str) -> None:
+    if kind == "bubblewrap" and shutil.which("bwrap") is None:
+        pytest.skip("bwrap is not installed")
+    with ground(user, "asking", "beside") as it, ThreadingHTTPServer(("127.0.0.1", 0), Counting) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        port = server.server_port
+        named = [f"127.0.0.1:{port}", f"localhost:{port}"]
+        argv = (str(user.python), "-c", THROUGH_THE_PROXY, str(port), str(port + 1), str(port), str(it.home / "run"))
+        beside = it.order("beside", "sleep", "2", hosts=["example.org:443"])
+        path = it.path_without_bubblewrap() if kind == "unshare" else None
+        results = it.drive({"asking": it.order("asking", *argv, hosts=named), "beside": beside}, path=path)
+        server.shutdown()
+        thread.join()
+        left = os.listdir(it.home / "run")
+    assert results[""]["kind"] == kind
+    assert results["asking"]["code"] == 0, results
+    found = json.loads(results["asking"]["said"])
+    assert found["named"] == "300000 bytes"
+    assert "403" in found["another port"]
+    assert "502" in found["a name that leads to it"]
+    assert found["straight"] == "Connection refused"
+    assert len(found["gates"]) == 1, "of two cells with a proxy each sees its own"
+    assert found["children"] == "", "it has no child that it did not start"
+    assert {f"127.0.0.1:{port + 1}", f"localhost:{port}"} <= results["asking"]["refused"].keys()
+    assert sorted(left) == ["worker1", "worker2"]
 
 
 def size(folder: Path) -> int:

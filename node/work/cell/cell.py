@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -57,6 +58,8 @@ class CellResult:
     walled: Walled
     limit: Limit = ""
     """For what it was ended; "" if it ended by itself."""
+    refused: Mapping[str, str] = field(default_factory=dict)
+    """What it asked its proxy for and did not get, each with the reason; the first few."""
 
     @property
     def timed_out(self) -> bool:

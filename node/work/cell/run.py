@@ -25,6 +25,7 @@ from netsky.node.seams.files import HostileFile
 from netsky.node.seams.processes import Bounds, CannotStart, Process
 from netsky.node.work.cell import walls
 from netsky.node.work.cell.cell import Cell, CellLimits, CellResult, Limit, Walled
+from netsky.node.work.cell.gate import Gate, open_gate, sweep
 from netsky.node.work.cell.limits import ERRORS_BYTES, FREE_FLOOR_BYTES, GRACE_SECONDS, LOG_BYTES
 
 KEPT = ("PATH", "LANG", "LANGUAGE", "LC_", "TZ", "LD_LIBRARY_PATH")
@@ -73,29 +74,38 @@ async def run_in(
     kind = site.offered.kind
     if kind is None and not unsandboxed:
         raise no_walls(site.offered.why_not)
-    world = site.seams.processes.world()
-    fence = None if kind is None else walls.build(cell, site.grounds, world)
-    program = _find(cell, argv[0], site, fence)
-    variables = _environment(env, site, walled=fence is not None)
-    async with _log_file(site, log) as log_path:
-        try:
-            process = await site.seams.processes.start(
-                [program, *argv[1:]],
-                env=variables,
-                cwd=cell.workspace or (walls.SCRATCH if fence is not None else "/"),
-                stdin=True,
-                stdout=True,
-                log=log_path,
-                log_bytes=LOG_BYTES,
-                fence=() if fence is None or kind is None else fences.argv(kind, fence, world),
-                bounds=bounds_of(cell),
-            )
-        except CannotStart as refused:
-            why = _tail(site, log_path).decode("utf-8", "replace").strip()
-            raise CannotStart(f"{refused}: {why}" if why else str(refused)) from None
+    hosts = () if kind is None else cell.hosts  # without walls there is nothing to get out of
+    runtime = site.home.runtime_folder
+    async with _log_file(site, log) as log_path, open_gate(hosts, runtime, site.seams) as gate:
+        process = await _start(cell, argv, env=env, site=site, gate=gate, log=log_path)
         run = await _to_its_end(process, stdin, cell.limits)
         errors = _tail(site, log_path)
-    return CellResult(run.exit, run.said, errors, "unsandboxed" if kind is None else WALLED[kind], limit_of(run))
+    walled: Walled = "unsandboxed" if kind is None else WALLED[kind]
+    return CellResult(run.exit, run.said, errors, walled, limit_of(run), gate.refused)
+
+
+async def _start(
+    cell: Cell, argv: Sequence[str], *, env: Mapping[str, str], site: Site, gate: Gate, log: str
+) -> Process:
+    processes, kind = site.seams.processes, site.offered.kind
+    world = processes.world()
+    fence = None if kind is None else walls.build(cell, site.grounds, world, gate.folder)
+    program = _find(cell, argv[0], site, fence)
+    try:
+        return await processes.start(
+            [*gate.before(world.python), program, *argv[1:]],
+            env=_environment({**gate.variables, **env}, site, walled=fence is not None),
+            cwd=cell.workspace or (walls.SCRATCH if fence is not None else "/"),
+            stdin=True,
+            stdout=True,
+            log=log,
+            log_bytes=LOG_BYTES,
+            fence=() if fence is None or kind is None else fences.argv(kind, fence, world),
+            bounds=bounds_of(cell),
+        )
+    except CannotStart as refused:
+        why = _tail(site, log).decode("utf-8", "replace").strip()
+        raise CannotStart(f"{refused}: {why}" if why else str(refused)) from None
 
 
 def no_walls(why_not: str) -> NetskyError:
@@ -199,6 +209,7 @@ sys.exit(1)
 
 async def offered_here(home: Home, seams: Seams, environ: Mapping[str, str]) -> Offered:
     """Puts the walls up and asks from inside whether they stand: not believed, tried, once in each life of a node."""
+    sweep(home.runtime_folder, seams)
     reasons = []
     for kind, program in PROGRAMS.items():
         if seams.processes.which(program) is None:

@@ -7,7 +7,7 @@ and hides; this begins with nothing and shows. Both are a list of mounts, and on
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from netsky.node.actors.fence import Fence, Mount
@@ -45,8 +45,9 @@ class Grounds:
         return [*(os.path.join(self.node_home, name) for name in SECRET), self.runtime_folder]
 
 
-def build(cell: Cell, grounds: Grounds, world: World) -> Fence:
-    """All of it, or Usage where what is to be shown is not there, or holds what must not be seen."""
+def build(cell: Cell, grounds: Grounds, world: World, proxy: str = "") -> Fence:
+    """All of it, or Usage where what is to be shown is not there, or holds what must not be seen. `proxy` is the folder
+    of the socket of this cell's proxy, "" if it has none."""
     shown: dict[str, Mount] = {}
     for path in SYSTEM:
         link = world.link(path)
@@ -60,11 +61,12 @@ def build(cell: Cell, grounds: Grounds, world: World) -> Fence:
         if world.real(path) is not None:
             shown[path] = Mount("read_only", path)
     _show(shown, world.code, world)
-    _check(cell, grounds, world)
+    sockets = [path for path in (cell.actor_socket, proxy) if path]
+    _check(cell, sockets, grounds, world)
     for path in cell.readable:
         _show(shown, [path], world)
-    if cell.actor_socket:
-        shown[_real(world, cell.actor_socket)] = Mount("read_only", _real(world, cell.actor_socket))
+    for path in sockets:
+        shown[_real(world, path)] = Mount("read_only", _real(world, path))
     if cell.workspace:
         workspace = _real(world, cell.workspace)
         shown[workspace] = Mount("writable" if cell.workspace_writable else "read_only", workspace)
@@ -97,21 +99,19 @@ def _show(shown: dict[str, Mount], paths: Iterable[str], world: World) -> None:
                 shown[name] = Mount("read_only", name)
 
 
-def _check(cell: Cell, grounds: Grounds, world: World) -> None:
-    for path in (*world.code, *cell.readable, *filter(None, (cell.workspace, cell.actor_socket))):
+def _check(cell: Cell, sockets: Sequence[str], grounds: Grounds, world: World) -> None:
+    code = [path for path in world.code if world.real(path) is not None]
+    for path in (*code, *cell.readable, *sockets, *filter(None, [cell.workspace])):
         real = world.real(path)
         if real is None:
-            if path in world.code:
-                continue
             raise Usage(
                 f"{path} is to be shown in a sandbox, and there is no such path here.",
                 next="name what is there",
                 code="not_there",
             )
-        allowed = [cell.actor_socket] if path == cell.actor_socket else []
         for secret in grounds.secrets:
             hidden = world.real(secret) or secret
-            if inside(hidden, real) or (inside(real, hidden) and path not in allowed):
+            if inside(hidden, real) or (inside(real, hidden) and path not in sockets):
                 raise Usage(
                     f"{path} is to be shown in a sandbox, and {secret} must be seen by nobody in there.",
                     next="name a folder in which that does not lie",
