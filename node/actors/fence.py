@@ -7,7 +7,6 @@ masked, read-only or kept; `mounts` puts that into an order in which it holds; `
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -160,11 +159,11 @@ def build(room: Room, world: World) -> Fence:
 def argv(kind: Kind, fence: Fence, world: World) -> list[str]:
     """What stands in front of the program. The program becomes process 1 of the fence's PID namespace."""
     if kind == "unshare":
-        plan = json.dumps([[mount.how, mount.path, mount.target, mount.size] for mount in fence.mounts])
+        plan = [word for mount in fence.mounts for word in (mount.how, mount.path, mount.target, str(mount.size))]
         script = os.path.join(os.path.dirname(os.path.abspath(__file__)), "mounts.py")
         words = ["unshare", "--user", "--map-current-user", "--keep-caps", "--mount", "--pid", "--fork"]
         words += ["--net", "--ipc", "--uts", "--cgroup"] if fence.closed else []
-        return [*words, "--kill-child=KILL", "--", world.python, "-I", "-S", script, plan, "--"]
+        return [*words, "--kill-child=KILL", "--", world.python, "-I", "-S", script, *plan, "--"]
     # Not --die-with-parent: the kernel ties that to the thread which started it, and trio lets an idle one go after
     # ten seconds. That it ends with us is the leash's business.
     words = ["bwrap", "--unshare-user", "--unshare-pid", "--as-pid-1", "--cap-drop", "ALL"]

@@ -1,8 +1,8 @@
 """Puts up the mounts of a fence where bubblewrap is missing, gives up every right to undo them, then runs the rest.
 
 Run as a script, as process 1 of new user, mount and PID namespaces with all capabilities of the new user namespace:
-`unshare ... python -I -S mounts.py PLAN -- PROGRAM...`. PLAN is the JSON list of [kind, path, target, size] that
-`fence.py` made; it imports nothing of ours.
+`unshare ... python -I -S mounts.py PLAN... -- PROGRAM...`. PLAN are four words for each mount, kind, path, target and
+size, as `fence.py` made them. It imports nothing of ours, and little else: it stands in front of every program.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from __future__ import annotations
 import _socket
 import ctypes
 import fcntl
-import json
 import os
 import struct
 import sys
@@ -176,12 +175,16 @@ def give_up_rights() -> None:
 
 
 def main(arguments: list[str]) -> None:
-    plan, separator, *argv = arguments
-    assert separator == "--"
+    plan, at = [], 0
+    while arguments[at] != "--":
+        kind, path, target, size = arguments[at : at + 4]
+        plan.append((kind, path, target, int(size)))
+        at += 4
+    argv = arguments[at + 1 :]
     assert argv
     here = os.getcwd()
     try:
-        put_up([(str(kind), str(path), str(target), int(size)) for kind, path, target, size in json.loads(plan)])
+        put_up(plan)
         give_up_rights()
         os.chdir(here)  # through the new mounts, not beneath them
         os.execv(argv[0], argv)  # noqa: S606 - no shell is wanted

@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+
+TYPE_CHECKING = False  # what describes types is slow to load, and this is loaded in front of every program
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 LOOK_SECONDS = 0.02
 SHARE = 20
@@ -24,19 +25,12 @@ BYTES_A_NAME = 16 * 1024
 PAGES_OF_ITS_OWN = ("RssAnon", "RssShmem", "VmSwap")
 
 
-@dataclass(slots=True)
-class Use:
-    tasks: int = 0
-    memory: int = 0
-
-
-@dataclass(slots=True)
 class Free:
-    """What is left on a disk."""
+    """What is left on a disk. No names where a disk does not count them."""
 
-    size: int = 0
-    names: int = 0
-    """0 where a disk does not count them."""
+    def __init__(self, size: int = 0, names: int = 0) -> None:
+        self.size = size
+        self.names = names
 
     def gone_since(self, before: Free) -> int:
         return max(0, before.size - self.size) + NAME_BYTES * max(0, before.names - self.names)
@@ -46,37 +40,30 @@ class Free:
         return few or self.size < min(floor, before.size // 2)
 
 
-@dataclass(slots=True)
-class Walk:
-    """How much stands in a folder."""
+class Bounds:
+    """As the keeper was given them, in one word."""
 
-    size: int = 0
-    blind: bool = False
-    """Some of it could not be looked at."""
+    def __init__(self, text: str) -> None:
+        *numbers, self.grows = text.split(",", 5)
+        self.processes, self.memory, self.file, self.growth, self.free_floor = map(int, numbers)
 
 
-@dataclass(slots=True)
 class Gauge:
-    bounds: Mapping[str, Any]
-    inside: bool
-    """Whether everything that is to be seen is the program's: the keeper is process 1 of a fence."""
-    _before: Walk = field(default_factory=Walk)
-    _free_before: Free = field(default_factory=Free)
-    _free_at_walk: Free = field(default_factory=Free)
-    _shared_before: int = 0
-    _look_at: float = 0.0
-    _walk_at: float = 0.0
+    def __init__(self, bounds: Bounds, inside: bool) -> None:
+        """`inside`: everything that is to be seen is the program's, and the keeper is process 1 of a fence."""
+        self.bounds = bounds
+        self.inside = inside
+        self._before = 0
+        self._free_before = self._free_at_walk = Free()
+        self._shared_before = 0
+        self._look_at = self._walk_at = 0.0
 
     def begin(self) -> None:
         """Before the program runs: what is there already is not its."""
         self._shared_before = shared_memory()
-        if self._grows:
-            self._free_before = self._free_at_walk = free_on_disk(self._grows)
-            self._before = walk(self._grows)
-
-    @property
-    def _grows(self) -> str:
-        return str(self.bounds["grows"])
+        if self.bounds.grows:
+            self._free_before = self._free_at_walk = free_on_disk(self.bounds.grows)
+            self._before, _ = walk(self.bounds.grows)
 
     def wait_ms(self) -> int:
         return max(1, round((self._look_at - time.monotonic()) * 1000))
@@ -86,41 +73,48 @@ class Gauge:
         now = time.monotonic()
         if now < self._look_at:
             return ""
-        found = self._processes_or_memory() or (self._disk(now) if self._grows else "")
+        found = self._processes_or_memory() or (self._disk(now) if self.bounds.grows else "")
         took = time.monotonic() - now
         self._look_at = now + took + max(LOOK_SECONDS, SHARE * took)
         return found
 
     def _processes_or_memory(self) -> str:
         numbers = list(family(self.inside))
-        use = used(numbers)
-        if use.tasks > self.bounds["processes"]:
+        tasks, memory = used(numbers)
+        if tasks > self.bounds.processes:
             return "processes"
-        most = int(self.bounds["memory"])
+        most = self.bounds.memory
         more = system_five() if self.inside else 0
-        if use.memory + more <= most and shared_memory() - self._shared_before > most // 2:
+        if memory + more <= most and shared_memory() - self._shared_before > most // 2:
             more += unmapped(numbers)
-        if use.memory + more > most and exactly(numbers, use.memory) + more > most:
+        if memory + more > most and exactly(numbers, memory) + more > most:
             return "memory"
         return ""
 
     def _disk(self, now: float) -> str:
-        free, most = free_on_disk(self._grows), int(self.bounds["growth"])
-        if free.is_under(int(self.bounds["free_floor"]), self._free_before):
+        most = self.bounds.growth
+        try:
+            free = free_on_disk(self.bounds.grows)
+        except OSError:
+            return ""  # without walls it can take the folder away, and then fills it no more
+        if free.is_under(self.bounds.free_floor, self._free_before):
             return "free_space"
         if now < self._walk_at and free.gone_since(self._free_at_walk) < most // 4:
             return ""
-        found = walk(self._grows)
+        size, blind = walk(self.bounds.grows)
         took = time.monotonic() - now
         self._walk_at, self._free_at_walk = now + took + max(WALK_SECONDS, SHARE * took), free
-        unseen = found.blind and free.gone_since(self._free_before) > most
-        return "growth" if unseen or found.size - self._before.size > most else ""
+        unseen = blind and free.gone_since(self._free_before) > most
+        return "growth" if unseen or size - self._before > most else ""
 
 
 def family(inside: bool) -> Iterator[int]:
     """The processes of the program: inside a fence all but us, else all that descend from us."""
     me = os.getpid()
-    numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    try:
+        numbers = [int(name) for name in os.listdir("/proc") if name.isdigit()]
+    except FileNotFoundError:
+        return  # not Linux, where there are no walls either
     if inside:
         yield from (number for number in numbers if number != me)
         return
@@ -151,13 +145,14 @@ def facts(number: int) -> dict[str, int]:
     return found
 
 
-def used(numbers: list[int]) -> Use:
-    use = Use()
+def used(numbers: list[int]) -> tuple[int, int]:
+    """How many processes and threads, and how much memory, what they share counted for each."""
+    tasks = memory = 0
     for number in numbers:
         known = facts(number)
-        use.tasks += known.get("Threads", 0)
-        use.memory += 1024 * sum(known.get(name, 0) for name in PAGES_OF_ITS_OWN)
-    return use
+        tasks += known.get("Threads", 0)
+        memory += 1024 * sum(known.get(name, 0) for name in PAGES_OF_ITS_OWN)
+    return tasks, memory
 
 
 def exactly(numbers: list[int], roughly: int) -> int:
@@ -213,16 +208,16 @@ def free_on_disk(folder: str) -> Free:
     return Free(disk.f_bavail * disk.f_frsize, disk.f_favail if disk.f_files else 0)
 
 
-def walk(folder: str) -> Walk:
-    """What stands in the folder, and never through a link."""
-    found, left = Walk(), [folder]
+def walk(folder: str) -> tuple[int, bool]:
+    """How much stands in the folder, never through a link; and whether some of it could not be looked at."""
+    size, blind, left = 0, False, [folder]
     while left:
         try:
             with os.scandir(left.pop()) as entries:
                 for entry in entries:
-                    found.size += NAME_BYTES + entry.stat(follow_symlinks=False).st_blocks * 512
+                    size += NAME_BYTES + entry.stat(follow_symlinks=False).st_blocks * 512
                     if entry.is_dir(follow_symlinks=False):
                         left.append(entry.path)
         except OSError:
-            found.blind = True  # gone, or closed to us; whoever closed it may have filled it
-    return found
+            blind = True  # gone, or closed to us; whoever closed it may have filled it
+    return size, blind

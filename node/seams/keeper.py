@@ -1,8 +1,8 @@
 """Stands beside one program, and ends it and all it started when the node lets go of the leash.
 
 Run as a script by the processes seam: `python -I -S keeper.py LEASH LOG CAP OUTPUT KEEP BOUNDS -- PROGRAM...`. It
-imports nothing of ours: it starts in a few milliseconds and may be process 1 of a fence. BOUNDS is "" or a JSON object
-of what the program may use; for that, and only then, two files beside this one are loaded.
+imports nothing of ours: it starts in a few milliseconds and may be process 1 of a fence. BOUNDS is "" or says what the
+program may use; for that, and only then, two files beside this one are loaded.
 
 LEASH is one end of a socket pair. From it the keeper reads one byte for each signal that the program's process group
 shall get; its end of file, which the kernel brings about however the node dies, ends everything. Into it the keeper
@@ -18,15 +18,15 @@ from __future__ import annotations
 
 import ctypes
 import errno
-import json
 import os
 import select
 import signal
 import sys
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
 
+TYPE_CHECKING = False  # what describes types is slow to load, and this stands in front of every program
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netsky.node.seams.gauge import Gauge
 
 PR_SET_DUMPABLE = 4
@@ -125,31 +125,23 @@ def run_program(
         os._exit(127)
 
 
-def load_neighbours() -> None:
-    """At the end: a module of the interpreter's own may have the name of a file beside this one."""
-    here = os.path.dirname(os.path.abspath(__file__))
-    if here not in sys.path:
-        sys.path.append(here)
-
-
-def narrow(inside_fence: bool, bounds: dict[str, Any]) -> None:
+def narrow(inside_fence: bool, gauge: Gauge | None) -> None:
     if inside_fence:
         forbid_abstract_sockets()
-    if bounds:
-        load_neighbours()
+    if gauge is not None:
         import narrow as neighbour  # type: ignore[import-not-found]  # noqa: PLC0415
 
-        neighbour.narrow(bounds, fenced=inside_fence)
+        neighbour.narrow(gauge.bounds, fenced=inside_fence)
 
 
-def gauge_of(bounds: dict[str, Any], inside_fence: bool) -> Gauge | None:
+def gauge_of(bounds: str, inside_fence: bool) -> Gauge | None:
     if not bounds:
         return None
-    load_neighbours()
+    # At the end: a module of the interpreter's own may have the name of a file beside this one.
+    sys.path.append(os.path.dirname(os.path.abspath(__file__)))
     import gauge  # type: ignore[import-not-found]  # noqa: PLC0415
 
-    found: Gauge = gauge.Gauge(bounds, inside_fence)
-    found.begin()
+    found: Gauge = gauge.Gauge(gauge.Bounds(bounds), inside_fence)
     return found
 
 
@@ -294,7 +286,7 @@ def main(arguments: list[str]) -> int:
     leash, log = Leash(int(leash_text)), Log(int(log_text), int(cap))
     inside_fence = os.getpid() == 1
     keep = [int(number) for number in keep_text.split(",") if number]
-    bounds: dict[str, Any] = json.loads(bounds_text) if bounds_text else {}
+    gauge = gauge_of(bounds_text, inside_fence)
     become_keeper(inside_fence)
     for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
@@ -314,8 +306,9 @@ def main(arguments: list[str]) -> int:
         if not os.read(gate, 1):  # we died before the node knew of it
             os._exit(127)
         output = errors if output_kind == "log" else None
-        run_program(argv, (output, errors), keep, telling, lambda: narrow(inside_fence, bounds))
-    gauge = gauge_of(bounds, inside_fence)
+        run_program(argv, (output, errors), keep, telling, lambda: narrow(inside_fence, gauge))
+    if gauge is not None:
+        gauge.begin()
     leash.say(f"program {program}")  # first: whatever it does to us, the node can end its group
     os.write(opening, b"!")
     for descriptor in (errors, telling, gate, opening):

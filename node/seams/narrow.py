@@ -10,9 +10,14 @@ import errno
 import os
 import resource
 import struct
-from collections.abc import Iterable, Mapping
-from contextlib import suppress
-from typing import Any
+
+TYPE_CHECKING = False  # what describes types is slow to load, and this is loaded in front of every program
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from netsky.node.seams.gauge import Bounds
+
+    Step = tuple[int, int, int, int]
 
 PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP, SECCOMP_MODE_FILTER = 38, 22, 2
 FILES_MAX = 4096
@@ -48,21 +53,22 @@ ALLOW, DENY = 0x7FFF0000, 0x00050000
 EPERM, ENOSYS, EAFNOSUPPORT = 1, 38, 97
 AT_NUMBER, AT_ARCHITECTURE, AT_FIRST_ARGUMENT = 0, 4, 16
 
-Step = tuple[int, int, int, int]
 
-
-def narrow(bounds: Mapping[str, Any], *, fenced: bool) -> None:
+def narrow(bounds: Bounds, *, fenced: bool) -> None:
     """Raises OSError where the system does not do it: then the program does not start."""
     machine = os.uname().machine
     if fenced and machine not in NUMBERS:
         raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _at_most(resource.RLIMIT_FSIZE, int(bounds["file"]))
+    _at_most(resource.RLIMIT_FSIZE, bounds.file)
     _at_most(resource.RLIMIT_NOFILE, FILES_MAX)
-    with suppress(OSError), open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
-        score.write(FIRST_TO_GO)
+    try:
+        with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
+            score.write(FIRST_TO_GO)
+    except OSError:
+        pass  # a system without; the bounds hold all the same
     if fenced:  # in a user namespace of its own the kernel counts the processes of that alone
-        _at_most(resource.RLIMIT_NPROC, int(bounds["processes"]) + SPARE_TASKS)
+        _at_most(resource.RLIMIT_NPROC, bounds.processes + SPARE_TASKS)
         install(calls_filter(machine))
 
 

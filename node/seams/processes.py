@@ -43,6 +43,11 @@ class Bounds:
     free_floor: int = 0
     """What stays free on the disk of that folder, whoever fills it; half of what is free, if that is less."""
 
+    @property
+    def word(self) -> str:
+        """As a keeper reads it (`gauge.Bounds`)."""
+        return f"{self.processes},{self.memory},{self.file},{self.growth},{self.free_floor},{self.grows}"
+
 
 class Process(Protocol):
     pid: int

@@ -8,7 +8,6 @@ also what it does not (`keeper.py` says what).
 from __future__ import annotations
 
 import glob
-import json
 import os
 import shutil
 import signal
@@ -16,7 +15,7 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
 import trio
 from netsky.node.seams.processes import Bounds, CannotStart, Exit, Process
@@ -204,7 +203,7 @@ class RealProcesses:
         given = [theirs.fileno(), written, *keep]
         keeper = [world_python(), "-I", "-S", KEEPER, str(theirs.fileno()), str(written), str(log_bytes)]
         keeper += ["pipe" if stdout else "log", ",".join(str(number) for number in keep)]
-        keeper += ["" if bounds is None else json.dumps(asdict(bounds)), "--"]
+        keeper += ["" if bounds is None else bounds.word, "--"]
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         in_read, in_write = os.pipe() if stdin else (nothing, -1)
         out_read, out_write = os.pipe() if stdout else (-1, nothing)

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
+from typing import cast
 
 import pytest
 from netsky.node.actors import fence as fences
-from netsky.node.actors.fence import Fence, Mount, Room, argv, build, environment, folders_to_make
+from netsky.node.actors.fence import Fence, How, Mount, Room, argv, build, environment, folders_to_make
 from netsky.node.errors import Usage
 
 from tests.node.paths import Machine
@@ -146,11 +146,12 @@ def test_bubblewrap_is_told_each_mount_in_order() -> None:
     assert words.index(NODE) < words.index(f"{NODE}/run/worker1")
 
 
-def test_unshare_gets_the_same_plan_as_json() -> None:
+def test_unshare_gets_the_same_plan_in_words() -> None:
     fence = build(room(), machine())
     words = argv("unshare", fence, machine())
-    [plan] = [word for word in words if word.startswith("[")]
-    assert [Mount(*entry) for entry in json.loads(plan)] == list(fence.mounts)
+    plan = words[words.index("devices") : -1]
+    four = [plan[at : at + 4] for at in range(0, len(plan), 4)]
+    assert [Mount(cast("How", how), path, to, int(size)) for how, path, to, size in four] == list(fence.mounts)
     assert words[-1] == "--"
 
 

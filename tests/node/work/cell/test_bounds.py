@@ -5,14 +5,16 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from netsky.node.seams import gauge as gauges
+from netsky.node.seams import processes
 from netsky.node.seams.gauge import NAME_BYTES, Free, Gauge, walk
 from netsky.node.seams.narrow import ALLOW, AUDIT_ARCHITECTURE, DENY, NUMBERS, X32, calls_filter
 
-BOUNDS = {"processes": 100, "memory": 1 << 30, "file": 1 << 20, "growth": 1 << 20, "free_floor": 0}
+BOUNDS = processes.Bounds(processes=100, memory=1 << 30, file=1 << 20, growth=1 << 20)
 ENOSYS, EPERM, EAFNOSUPPORT = 38, 1, 97
 
 
@@ -58,22 +60,29 @@ def test_calls_in_another_tongue_are_refused_all(machine: str) -> None:
 
 
 def test_a_name_counts_however_little_is_in_it_and_links_are_not_followed(tmp_path: Path) -> None:
-    before = walk(str(tmp_path)).size
+    before, _ = walk(str(tmp_path))
     for number in range(10):
         (tmp_path / f"empty{number}").touch()
     (tmp_path / "out").symlink_to("/usr")
-    found = walk(str(tmp_path))
-    assert 11 * NAME_BYTES <= found.size - before < 16 * NAME_BYTES
-    assert not found.blind
+    size, blind = walk(str(tmp_path))
+    assert 11 * NAME_BYTES <= size - before < 16 * NAME_BYTES
+    assert not blind
 
 
 def test_a_folder_that_is_gone_makes_the_look_blind(tmp_path: Path) -> None:
-    assert walk(str(tmp_path / "never")).blind
+    assert walk(str(tmp_path / "never")) == (0, True)
+
+
+def test_bounds_arrive_as_they_were_meant_whatever_the_folder_is_called() -> None:
+    for name in ("", "/a,b=c\n", "/plain"):
+        meant = replace(BOUNDS, grows=name)
+        found = gauges.Bounds(meant.word)
+        assert {key: getattr(found, key) for key in asdict(meant)} == asdict(meant)
 
 
 def test_what_was_there_before_is_not_the_programs(tmp_path: Path) -> None:
     (tmp_path / "old").write_bytes(bytes(3 << 20))
-    gauge = Gauge({**BOUNDS, "grows": str(tmp_path)}, inside=False)
+    gauge = Gauge(gauges.Bounds(replace(BOUNDS, grows=str(tmp_path)).word), inside=False)
     gauge.begin()
     assert gauge.look() == ""
     (tmp_path / "new").write_bytes(os.urandom(2 << 20))
@@ -103,9 +112,9 @@ def test_all_that_descends_from_us_is_counted_with_its_memory() -> None:
         assert child.stdout.read(2) == b".."
         family = list(gauges.family(inside=False))
         assert child.pid in family
-        use = gauges.used(family)
-        exact = gauges.exactly(family, use.memory)
+        tasks, memory = gauges.used(family)
+        exact = gauges.exactly(family, memory)
         child.stdin.close()
-    assert use.tasks >= 2
-    assert use.memory > 80 << 20
+    assert tasks >= 2
+    assert memory > 80 << 20
     assert 40 << 20 <= exact < 80 << 20, "what a fork shares with its parent is there once"
