@@ -20,14 +20,16 @@ import ctypes
 import errno
 import os
 import select
-import signal
 import sys
 
 TYPE_CHECKING = False  # what describes types is slow to load, and this stands in front of every program
 if TYPE_CHECKING:
+    import signal
     from collections.abc import Callable
 
     from netsky.node.seams.gauge import Gauge
+else:
+    import _signal as signal  # the same without its enumerations, which take longer to make than all else here
 
 PR_SET_DUMPABLE = 4
 PR_SET_CHILD_SUBREAPER = 36
