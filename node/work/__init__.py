@@ -1,0 +1,1 @@
+"""Work: plans, tickets, leases, reports, and who does what where."""
