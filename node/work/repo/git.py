@@ -186,7 +186,8 @@ class Git:
             program = self._processes.which(self._program)
             if program is None:
                 raise GitError("git_missing", "git is not installed; the node looks for it in its own PATH")
-            argv = [program, *steps[0].args] if len(steps) == 1 else ["/bin/sh", "-c", script(program, steps)]
+            alone = len(steps) == 1 and not steps[0].text
+            argv = [program, *steps[0].args] if alone else ["/bin/sh", "-c", script(program, steps)]
             folder = self._files.open_folder(self._folder)
             try:
                 self._files.remove(folder, self._name)

@@ -21,6 +21,9 @@ ADOPTED = "netsky-adopted"
 """Stands in a repository once this node knows all commits that were made for keys so far."""
 
 LOCK = "netsky.lock"
+NOBODYS = "netsky-nobody"
+"""Where HEAD points: a branch that never is. git locks HEAD as well when the branch behind it moves."""
+
 _PAUSE_NS = 20 * 10**6
 _SCHEMES = ("https", "ssh", "file")
 _INDEX = "netsky-index"
@@ -65,7 +68,7 @@ class Repository:
         try:
             if self._files.facts(folder, name) is None:
                 aside = os.path.join(parent, f"new-{name}")
-                said = await self._git.run(Where(aside), "init", "--quiet", "--bare")
+                said = await self._git.run(Where(aside), "init", "--quiet", "--bare", f"--initial-branch={NOBODYS}")
                 said.out_of("make a repository")
                 self._write(aside, "info", "attributes", NO_ATTRIBUTES)
                 self._files.move(folder, f"new-{name}", folder, name)
