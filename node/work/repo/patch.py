@@ -243,7 +243,7 @@ def _touched(reader: _Reader, file: _File, old: bytes, new: bytes) -> list[Touch
     modes, ids, both = {"old": "", "new": ""}, ("", ""), ""
     for name, side in _MODE_LINES.items():
         if name in said:
-            if modes[side] or not re.fullmatch(rb"[0-7]{6}", said[name]):
+            if modes[side] or said[name] == NOTHING.encode() or not re.fullmatch(rb"[0-7]{6}", said[name]):
                 raise reader.fault("belongs to a mode that cannot be")
             modes[side] = said[name].decode()
     if b"index" in said:
