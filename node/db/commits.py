@@ -29,7 +29,7 @@ class Asked:
 
 @dataclass(frozen=True, slots=True)
 class CommitRow:
-    id: int
+    seq: int
     repository: str
     key: str
     ticket: str
@@ -56,7 +56,7 @@ class CommitRow:
 
 @dataclass(frozen=True, slots=True)
 class PushRow:
-    id: int
+    seq: int
     repository: str
     key: str
     branch: str
@@ -78,12 +78,12 @@ class WorkspaceRow:
 
 
 _ASKED = "repository, key, ticket, run, worker, node, fence, branch, base, patch, title, authorised_by, reverts"
-_ROW = f"id, {_ASKED}, state, parent, made, content, code, said, decided_by, at, changed"
+_ROW = f"seq, {_ASKED}, state, parent, made, content, code, said, decided_by, at, changed"
 _RENEWED = ", ".join(
     f"{name} = excluded.{name}"
     for name in (*_ASKED.split(", ")[2:], "state", "parent", "made", "content", "code", "said", "changed")
 )
-_PUSH = "id, repository, key, branch, url, state, tries, said, at, changed"
+_PUSH = "seq, repository, key, branch, url, state, tries, said, at, changed"
 
 
 def _values(asked: Asked) -> list[Value]:
@@ -123,14 +123,14 @@ class Step:
 
 
 def put(asked: Asked, step: Step, fence: Sequence[int], at: int) -> Statement:
-    """The row as it is now; its id if it was stored. What is committed stays, and so does what came with a higher
+    """The row as it is now; its number if it was stored. What is committed stays, and so does what came with a higher
     fence than this one."""
     values = _values(asked)
     return Statement(
         f"INSERT INTO commits ({_ASKED}, state, parent, made, content, code, said, at, changed) "
         "SELECT ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ? WHERE NOT EXISTS "
         "(SELECT 1 FROM commit_fences WHERE ticket = ? AND (reign, life, counter) > (?, ?, ?)) "
-        f"ON CONFLICT (repository, key) DO UPDATE SET {_RENEWED} WHERE commits.state != 'committed' RETURNING id",
+        f"ON CONFLICT (repository, key) DO UPDATE SET {_RENEWED} WHERE commits.state != 'committed' RETURNING seq",
         (
             *values,
             step.state,
@@ -152,11 +152,11 @@ def given_up(repository: str, key: str, at: int, code: str, said: str) -> Statem
 
 
 def decide(repository: str, key: str, by: str, at: int, *, approved: bool, said: str) -> Statement:
-    """A person's word about what waits for it. Its id if it did."""
+    """A person's word about what waits for it. Its number if it did."""
     state, code = ("approved", "") if approved else ("refused", "review")
     return Statement(
         "UPDATE commits SET state = ?, code = ?, said = ?, decided_by = ?, changed = ? "
-        "WHERE repository = ? AND key = ? AND state = 'waiting' RETURNING id",
+        "WHERE repository = ? AND key = ? AND state = 'waiting' RETURNING seq",
         (state, code, said, by, at, repository, key),
     )
 
@@ -180,12 +180,12 @@ def find(repository: str, key: str) -> Statement:
 
 def by_key(key: str) -> Statement:
     """In whatever repository."""
-    return Statement(f"SELECT {_ROW} FROM commits WHERE key = ? ORDER BY id", (key,))
+    return Statement(f"SELECT {_ROW} FROM commits WHERE key = ? ORDER BY seq", (key,))
 
 
 def prepared(repository: str) -> Statement:
     return Statement(
-        f"SELECT {_ROW} FROM commits WHERE repository = ? AND state = 'prepared' ORDER BY id", (repository,)
+        f"SELECT {_ROW} FROM commits WHERE repository = ? AND state = 'prepared' ORDER BY seq", (repository,)
     )
 
 
@@ -197,7 +197,7 @@ def made_in(repository: str) -> Statement:
 def listed(limit: int, repository: str | None = None) -> Statement:
     """Newest first."""
     return Statement(
-        f"SELECT {_ROW} FROM commits WHERE coalesce(repository = ?, TRUE) ORDER BY id DESC LIMIT ?", (repository, limit)
+        f"SELECT {_ROW} FROM commits WHERE coalesce(repository = ?, TRUE) ORDER BY seq DESC LIMIT ?", (repository, limit)
     )
 
 
@@ -218,19 +218,19 @@ def push_due(repository: str, key: str, branch: str, url: str, at: int) -> State
 
 def pushes_due(repository: str, limit: int) -> Statement:
     return Statement(
-        f"SELECT {_PUSH} FROM pushes WHERE repository = ? AND state = 'due' ORDER BY id LIMIT ?", (repository, limit)
+        f"SELECT {_PUSH} FROM pushes WHERE repository = ? AND state = 'due' ORDER BY seq LIMIT ?", (repository, limit)
     )
 
 
 def push_tried(ids: Sequence[int], state: str, said: str, at: int) -> Statement:
     return Statement(
-        "UPDATE pushes SET state = ?, said = ?, tries = tries + 1, changed = ? WHERE id = ?",
+        "UPDATE pushes SET state = ?, said = ?, tries = tries + 1, changed = ? WHERE seq = ?",
         many=[(state, said, at, number) for number in ids],
     )
 
 
 def pushes_of(repository: str, key: str) -> Statement:
-    return Statement(f"SELECT {_PUSH} FROM pushes WHERE repository = ? AND key = ? ORDER BY id", (repository, key))
+    return Statement(f"SELECT {_PUSH} FROM pushes WHERE repository = ? AND key = ? ORDER BY seq", (repository, key))
 
 
 def push_rows(found: list[Row]) -> list[PushRow]:

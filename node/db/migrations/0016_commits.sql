@@ -1,7 +1,7 @@
 -- The committer's log. `prepared` is written before the repository is changed and holds all that is needed to do the
 -- change again; the repository itself says whether it was done (refs/netsky/done/...).
 CREATE TABLE commits (
-    id            INTEGER PRIMARY KEY,
+    seq           INTEGER PRIMARY KEY,
     repository    TEXT NOT NULL,
     key           TEXT NOT NULL,                    -- idempotency key: one commit at most
     ticket        TEXT NOT NULL,
@@ -27,7 +27,7 @@ CREATE TABLE commits (
     UNIQUE (repository, key)
 ) STRICT;
 
-CREATE INDEX commits_open ON commits (repository, id) WHERE state = 'prepared';
+CREATE INDEX commits_open ON commits (repository, seq) WHERE state = 'prepared';
 CREATE INDEX commits_ticket ON commits (ticket);
 
 -- The highest fence that was seen of each ticket: what comes with a lower one comes from a lease that is over.
@@ -40,7 +40,7 @@ CREATE TABLE commit_fences (
 
 -- What is to be sent to another repository, and what that one said.
 CREATE TABLE pushes (
-    id         INTEGER PRIMARY KEY,
+    seq        INTEGER PRIMARY KEY,
     repository TEXT NOT NULL,
     key        TEXT NOT NULL,
     branch     TEXT NOT NULL,
@@ -53,7 +53,7 @@ CREATE TABLE pushes (
     UNIQUE (repository, key, url)
 ) STRICT;
 
-CREATE INDEX pushes_due ON pushes (repository, id) WHERE state = 'due';
+CREATE INDEX pushes_due ON pushes (repository, seq) WHERE state = 'due';
 
 -- Clones that are or were on this disk.
 CREATE TABLE workspaces (

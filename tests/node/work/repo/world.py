@@ -150,7 +150,7 @@ class Node:
         assert self.committer is not None
         return await self.committer.commit(commission, criteria)
 
-    async def rows(self, sql: str = "SELECT key, state, code FROM commits ORDER BY id") -> list[Row]:
+    async def rows(self, sql: str = "SELECT key, state, code FROM commits ORDER BY seq") -> list[Row]:
         [found] = await self.group.read([Statement(sql)])
         return found
 
