@@ -197,7 +197,8 @@ def made_in(repository: str) -> Statement:
 def listed(limit: int, repository: str | None = None) -> Statement:
     """Newest first."""
     return Statement(
-        f"SELECT {_ROW} FROM commits WHERE coalesce(repository = ?, TRUE) ORDER BY seq DESC LIMIT ?", (repository, limit)
+        f"SELECT {_ROW} FROM commits WHERE coalesce(repository = ?, TRUE) ORDER BY seq DESC LIMIT ?",
+        (repository, limit),
     )
 
 

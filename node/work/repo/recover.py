@@ -36,7 +36,10 @@ async def open_committer(
             raise GitError("done_refs_missing", f"which keys are done is not known: {error.sentence}") from None
         committer = Committer(repository, group, seams, scratch)
         [found] = await group.read([commits.prepared(repository.name)])
-        for row in commits.rows(found):
+        rows = commits.rows(found)
+        begun = [name for row in rows for name in (done_ref(row.key), branch_ref(row.branch))]
+        await repository.free_locks([*begun, *repository.locked_in("refs/netsky/pending")])
+        for row in rows:
             await _end(committer, row, group, seams)
         await _learn(repository, group, seams)
     except BaseException:

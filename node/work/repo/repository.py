@@ -246,6 +246,18 @@ class Repository:
                 self._files.close(folder)
         return found
 
+    def locked_in(self, folder_name: str) -> list[str]:
+        """The refs right below a folder of refs that have a lock of git's."""
+        try:
+            folder = self._files.open_folder(os.path.join(self.path, folder_name))
+        except FileNotFoundError:
+            return []
+        try:
+            names = self._files.names(folder, 1_024)
+        finally:
+            self._files.close(folder)
+        return [f"{folder_name}/{name.removesuffix('.lock')}" for name in names if name.endswith(".lock")]
+
     def sync_refs(self, refs: Sequence[str]) -> None:
         """git syncs what a ref says, and not the folder that holds its name."""
         for path in dict.fromkeys(os.path.dirname(os.path.join(self.path, name)) for name in refs):
