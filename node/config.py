@@ -6,6 +6,7 @@ the last good version when a new one does not pass.
 
 from __future__ import annotations
 
+import re
 import tomllib
 from dataclasses import dataclass, fields
 from typing import Any
@@ -23,8 +24,11 @@ from netsky.node.membership.limits import INSTALL
 from netsky.node.owner.limits import PAGE_AFTER_SECONDS
 from netsky.node.seams.files import Files, HostileFile
 from netsky.node.watch.limits import HANG_SECONDS, HANG_SECONDS_MAX
+from netsky.node.work.limits import LIST_MAX, SLOTS, SLOTS_MAX, WORD_CHARS_MAX
 from netsky.relay.limits import ROUTES_MAX
 from netsky.relay.routes import RouteLine, parse_route
+
+_LABEL = re.compile(rf"[A-Za-z0-9][A-Za-z0-9._-]{{0,{WORD_CHARS_MAX - 1}}}", re.ASCII)
 
 ANY_PORT = "0.0.0.0:0"
 """Where a node listens whose config does not say. A root that invites writes the port that it got into its config."""
@@ -57,6 +61,8 @@ class Config:
     hang_seconds: int = HANG_SECONDS
     owner_page_after_s: int = PAGE_AFTER_SECONDS
     root_lease_s: int = limits.ROOT_LEASE_SECONDS
+    work_slots: int = SLOTS
+    work_labels: tuple[str, ...] = ()
     routes: tuple[RouteLine, ...] = ()
 
     @property
@@ -165,6 +171,8 @@ KEYS = (
         "an actor that owes something and has not moved for so many seconds is an alarm",
         *(1, HANG_SECONDS_MAX),
     ),
+    Key("work", "slots", "work_slots", "tickets that this node works on at once; 0: none", 0, SLOTS_MAX),
+    Key("work", "labels", "work_labels", 'what this machine can do, ["gpu"]: tickets may need it', most=LIST_MAX),
     Key("mesh", "install", "mesh_install", "what a new machine types before `netsky join`", most=500),
 )
 
@@ -305,7 +313,7 @@ def _wrong(key: Key, value: object) -> str | None:
             return "must be a whole number"
         return None if key.least <= value <= key.most else f"must be from {key.least} to {key.most}"
     if isinstance(standard, tuple):
-        return _wrong_command(value) if key.field == "owner_command" else _wrong_relays(key, value)
+        return _WRONG_LIST[key.field](key, value)
     if not isinstance(value, str):
         return "must be text"
     if len(value) > key.most or not value.isprintable():
@@ -330,9 +338,19 @@ def _wrong_relays(key: Key, value: object) -> str | None:
     return None if len(set(value)) == len(value) else "names a relay twice"
 
 
-def _wrong_command(value: object) -> str | None:
+def _wrong_command(key: Key, value: object) -> str | None:  # noqa: ARG001 - one form for all lists
     found = command_of(value)
     return found if isinstance(found, str) else None
+
+
+def _wrong_labels(key: Key, value: object) -> str | None:
+    if not isinstance(value, list) or len(value) > key.most:
+        return f"must be a list of at most {key.most} words"
+    good = all(isinstance(one, str) and _LABEL.fullmatch(one) for one in value)
+    return None if good else "each must be a word of letters, digits, dots, dashes and underscores"
+
+
+_WRONG_LIST = {"owner_command": _wrong_command, "link_relays": _wrong_relays, "work_labels": _wrong_labels}
 
 
 def node_name_wrong(name: str) -> str | None:

@@ -14,7 +14,8 @@ from netsky.envelope.kinds import KINDS, Lane, lane_of
 from netsky.envelope.limits import EXPIRES_MAX_NS, EXPIRES_REPLY_NS, EXPIRES_WORK_NS
 from netsky.envelope.strict_json import canonical_object
 from netsky.envelope.wire import encode_body
-from netsky.node.errors import Usage
+from netsky.node.bus.between import schema_of
+from netsky.node.errors import Refused, Usage
 
 Via = Literal["actor", "operator", "outbox", "node"]
 """The way in. "node" is the daemon itself: its words need no row of the authority table."""
@@ -82,6 +83,7 @@ def prepare(sender: str, via: Via, draft: Draft) -> Offer:
             data = canonical_object(cast("dict[str, object]", dict(data)))
         body = Body(draft.text, data, tuple(draft.attachments))
         body_bytes = encode_body(body)
+        _check_word(via, draft.kind, body.data)
     except Invalid as invalid:
         raise refused_field(invalid) from None
     lane = lane_of(draft.kind)
@@ -96,6 +98,16 @@ def prepare(sender: str, via: Via, draft: Draft) -> Offer:
         )
     request = b"" if draft.idempotency_key is None else _request_hash(draft, to, body_bytes)
     return Offer(sender, via, draft, to, body, body_bytes, request, lane, lasts)
+
+
+def _check_word(via: Via, kind: str | None, data: bytes | None) -> None:
+    schema = "" if via == "node" else schema_of(kind, data)
+    if schema:
+        raise Refused(
+            f"data of the schema {schema} is written by the nodes themselves",
+            next="netsky task add or netsky run hands in work",
+            code="authority",
+        )
 
 
 def refused_field(invalid: Invalid) -> Usage:

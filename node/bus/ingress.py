@@ -20,10 +20,11 @@ from netsky.envelope.kinds import lane_of
 from netsky.envelope.limits import SKEW_NS, TIME_MAX
 from netsky.mesh.outcome import Fate
 from netsky.node.bus import room
+from netsky.node.bus.between import SPEAKERS, schema_of
 from netsky.node.bus.limits import ESCAPED_BODY_BYTES_SAFE
 from netsky.node.bus.sealing import Fresh, Numbers, SignerIdentity, arrival_name, message_row, names_of, seal_row
 from netsky.node.config import Config
-from netsky.node.db import actors, arrivals, blobs, inbox, messages, outbox, outcomes
+from netsky.node.db import actors, arrivals, blobs, inbox, messages, outbox, outcomes, work_held
 from netsky.node.db.group import Plan
 from netsky.node.db.outbox import Asked
 from netsky.node.db.outcomes import OutcomeRow
@@ -78,6 +79,8 @@ class IngressPlanner:
         self._config = config
         self._time = time
         self._stored = stored
+        self.between: Callable[[], None] = lambda: None
+        """Rung when words between the nodes' own parts have arrived."""
         self._numbers = numbers
         self._pid = pid
         self._is_root = is_root
@@ -142,10 +145,12 @@ class IngressPlanner:
                 waiting[actor] = waiting.get(actor, 0) + 1
         if not new_outcomes:
             return Plan([], results)
-        statements, fresh = self._rows(delivered, now)
+        statements, fresh, is_between = self._rows(delivered, now)
 
         def after() -> None:
             self._stored(fresh)
+            if is_between:
+                self.between()
             self.counted(waiting)
 
         return Plan([*statements, outcomes.record(new_outcomes)], results, after=after)
@@ -180,12 +185,14 @@ class IngressPlanner:
                 return invalid.code
         return None
 
-    def _rows(self, delivered: Sequence[Incoming], now: int) -> tuple[list[Statement], list[Fresh]]:
+    def _rows(self, delivered: Sequence[Incoming], now: int) -> tuple[list[Statement], list[Fresh], bool]:
+        """And whether words between the nodes are among them: those are taken at once."""
         if not delivered:
-            return [], []
+            return [], [], False
         seal_of: dict[int, messages.SealRow] = {}
         message_rows, inbox_rows, fresh = [], [], []
         names: list[blobs.Name] = []
+        between: list[int] = []
         for item in delivered:
             if id(item.batch) not in seal_of:
                 seal_of[id(item.batch)], _ = seal_row(item.batch)
@@ -210,11 +217,19 @@ class IngressPlanner:
             names += names_of(seq, item.body)
             came = (now, item.reign, item.life, item.number)
             reply = lane_of(h.kind) == "reply"
+            if actor in SPEAKERS and schema_of(h.kind, item.body.data):
+                between.append(seq)
+                inbox_rows.append(inbox.NewInbox(seq, actor, file, *came, reply=reply, taken_by="node"))
+                continue
             inbox_rows.append(inbox.NewInbox(seq, actor, file, *came, h.requires_ack, reply))
             fresh.append(Fresh(seq, actor, file, h, item.body, _proof(item), len(stated.body)))
         seals = list(seal_of.values())
         made = [messages.insert_seals(seals), messages.insert(message_rows), inbox.insert(inbox_rows)]
-        return [*made, blobs.name(names)] if names else made, fresh
+        if names:
+            made.append(blobs.name(names))
+        if between:
+            made.append(work_held.arrived(between))
+        return made, fresh, bool(between)
 
 
 def _unasked(item: Incoming, asked: dict[str, Asked]) -> str | None:

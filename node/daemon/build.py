@@ -60,6 +60,7 @@ from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
 from netsky.node.version import program_version
 from netsky.node.watch.watchdog import add_watchdog
+from netsky.node.work.work import add_work
 from netsky.relay.authority import VOICES, WATCHDOG
 
 if TYPE_CHECKING:
@@ -246,6 +247,7 @@ async def _assemble(
     node.links = make_links(node)
     if node.links is not None:
         node.membership.sightings = node.links
+    add_work(node)
     await _recover(node)
     return node
 

@@ -11,6 +11,7 @@ node (rest_for_one)
   halt       the lease on routed work, and orders to halt on their way (one_for_one)
   care       config, retention, the ticker, the pager, the lookout for a silent root, restarts of
              actors, the owner's desk (one_for_one)
+  work       tickets: the office, the tenant, the floor
   watch      the watchdog: last, so that what restarts the others restarts it too, and nothing restarts for it
 """
 
@@ -67,6 +68,7 @@ def grow(node: Node, hung: Hung) -> Supervisor:
     if node.owner is not None:
         care.append(Child("owner", node.owner.run))
     children.append(_branch(node, hung, "care", care))
+    children.append(Child("work", node.work.run))
     children.append(Child("watch", node.watchdog.run))
     return _supervisor(node, hung, "node", children, "rest_for_one")
 

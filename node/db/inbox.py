@@ -27,6 +27,8 @@ class NewInbox:
     wants_ack: bool = False
     reply: bool = False
     """Of the reply lane."""
+    taken_by: str = ""
+    """Who has taken it with its arrival: such a row is never projected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +98,15 @@ _ID = "(SELECT id FROM messages WHERE messages.seq = inbox.seq)"
 def insert(arrivals: Sequence[NewInbox]) -> Statement:
     """After the messages of the same transaction."""
     return Statement(
-        "INSERT INTO inbox (seq, actor, file, state, reign, life, number, stored_at, wants_ack, reply) "
-        "VALUES (?, ?, ?, 'committed', ?, ?, ?, ?, ?, ?)",
-        many=[(a.seq, a.actor, a.file, a.reign, a.life, a.number, a.stored_at, a.wants_ack, a.reply) for a in arrivals],
+        "INSERT INTO inbox (seq, actor, file, state, reign, life, number, stored_at, wants_ack, reply, taken_at, "
+        "taken_by) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        many=[
+            (
+                *(a.seq, a.actor, a.file, "taken" if a.taken_by else "committed", a.reign, a.life, a.number),
+                *(a.stored_at, a.wants_ack, a.reply, a.stored_at if a.taken_by else None, a.taken_by or None),
+            )
+            for a in arrivals
+        ],
     )
 
 

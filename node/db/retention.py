@@ -221,6 +221,7 @@ def _forget(over: list[Row]) -> list[Statement]:
     some = "IN (SELECT value FROM json_each(?))"
     return [
         Statement(f"DELETE FROM handovers WHERE seq {some}", (seqs,)),
+        Statement(f"DELETE FROM work_mail WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM owner_items WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM errors_due WHERE seq {some}", (seqs,)),
         Statement(f"DELETE FROM dead_letters WHERE seq {some}", (seqs,)),

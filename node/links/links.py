@@ -63,16 +63,16 @@ class Links:
         )
         self._lasting = Lasting()
         self._last_seen = LastSeen()
-        self._remembering = Remembering(own, parts.identity.charter.reign, parts.home, seams, parts.group)
+        self.remembering = Remembering(own, parts.identity.charter.reign, parts.home, seams, parts.group)
         parts.ingress.counted = self.holds.counted
         self._notices = Notices(
             *(parts.seams, parts.group, parts.signals, parts.events, parts.log, self.name_of, parts.membership.adopt),
-            *(self._begin_anew, self._remembering.noted),
+            *(self._begin_anew, self.remembering.noted),
         )
         self._errors = Errors(parts.group, parts.signals, parts.accept, parts.seams)
         knows = Knows(
             *(parts.identity.key, self._root, self._roster, parts.route_lines, parts.membership.store),
-            self._remembering.event,
+            self.remembering.event,
         )
         onward = Onward(parts.seams.time, self.holds.keeps)
         parts.hand_to(onward)
@@ -81,7 +81,7 @@ class Links:
             planner=LinkPlanner(knows, parts.ingress, self.queues, parts.seams.time, told=self._notices, onward=onward),
             onward=onward,
             is_root=self._is_root,
-            remembering=self._remembering,
+            remembering=self.remembering,
             signals=parts.signals,
             time=parts.seams.time,
             chance=parts.seams.chance,
@@ -161,9 +161,9 @@ class Links:
                 await transport.close()
 
     async def _load(self) -> None:
-        record = await self._remembering.load()
+        record = await self.remembering.load()
         if record is not None:
-            self._remembering.raise_to(record.life)
+            self.remembering.raise_to(record.life)
             await self._parts.group.submit(self._ways.planner, Remember(record))
         found, inboxes, seen = await self._parts.group.read(
             [forward.waiting(), arrivals.waiting_everywhere(), node_state.get(LAST_SEEN)]
@@ -182,7 +182,7 @@ class Links:
 
     def _begin_anew(self, record: Restored) -> None:
         """This home was put back from a backup: the queue of the root is empty, and every link loads anew."""
-        self._remembering.restored(record)
+        self.remembering.restored(record)
         self._parts.membership.burned()
         self.queues.clear()
         for slot in self._slots.values():

@@ -15,6 +15,7 @@ from netsky.node.verbs.tick import tick
 from netsky.node.verbs.trace import trace_verb
 from netsky.node.verbs.verb import Verb
 from netsky.node.verbs.watch import quiet, watchdog
+from netsky.node.verbs.work import work_verb
 
 TABLE: Mapping[str, Verb] = MappingProxyType(
     {
@@ -75,6 +76,10 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "restart_actor": Verb(handoffs.restart_actor, actors=True, booked=True),
         "handoffs": Verb(handoffs.handoffs_ls, actors=True),
         "new_life": Verb(handoffs.new_life, waits=True),
+        "work_run": Verb(work_verb("run"), actors=True, booked=True),
+        "work_wait": Verb(work_verb("wait"), actors=True, waits=True),
+        "task_ls": Verb(work_verb("ls"), actors=True),
+        "task_show": Verb(work_verb("show"), actors=True),
         "handoff_wait": Verb(handoffs.handoff_wait, actors=True, waits=True),
     }
 )

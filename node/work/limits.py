@@ -1,0 +1,70 @@
+"""Numbers of work, each with its reason."""
+
+from netsky.envelope.limits import BODY_BYTES_MAX, SECOND_NS
+from netsky.node.limits import WORKERS_MAX
+
+PLAN_BYTES_MAX = 384 * 1024
+"""A plan is one request of the control socket, escaped; 10,000 bare tickets fit."""
+
+PLAN_TICKETS_MAX = 10_000
+"""More than a person reads; what needs more is several runs."""
+
+RUNS_OPEN_MAX = 100
+"""Runs that have not ended: each has a row in memory."""
+
+FAULTS_SHOWN = 50
+"""Of one plan: who has more corrects these first."""
+
+SPEC_BYTES_MAX = BODY_BYTES_MAX - 12 * 1024
+"""A ticket travels in one envelope, and its lease and answers beside it."""
+
+REPORT_BYTES_MAX = 40 * 1024
+"""A report is read by a person or a manager: what is longer is an attachment."""
+
+TEXT_CHARS_MAX = 16_000
+TITLE_CHARS_MAX = 200
+REASON_CHARS_MAX = 500
+WORD_CHARS_MAX = 64
+
+LIST_MAX = 64
+"""Of context pointers, criteria, paths, needs: beyond it a ticket is several."""
+
+DEPTH_MAX = 3
+"""A ticket's child's child is the last one: runaway work ends there."""
+
+FAN_OUT_MAX = 32
+"""Open children of one ticket."""
+
+SLOTS = WORKERS_MAX
+"""Tickets that a node works on at once, if its config does not say."""
+
+SLOTS_MAX = 64
+
+LEASE_NS = 60 * SECOND_NS
+"""Without a sign from the node that has it a ticket is given to another."""
+
+RENEW_NS = 15 * SECOND_NS
+"""Three of four signs may be lost."""
+
+RETRIES = 5
+RETRIES_MAX = 100
+"""Of one ticket, if its plan does not say; and what a plan may say."""
+
+TIMEOUT_MS = 600_000
+TIMEOUT_MS_MAX = 24 * 3_600_000
+"""Of one try."""
+
+CRASHES_MAX = 2
+"""A ticket that was alone on a node that died is poison the second time."""
+
+BATCH = 256
+"""Tickets that one step moves: one commit of some milliseconds."""
+
+TELL_NS = SECOND_NS // 4
+"""From taking tickets to saying so: what is done within it is told by its report alone."""
+
+IDLE_NS = 60 * SECOND_NS
+"""The longest wait without looking: a bell that was forgotten costs a minute."""
+
+ASK_SECONDS = 25.0
+"""For an answer of netsky0 to what was typed here: less than a client waits for its node."""

@@ -1,0 +1,112 @@
+"""Work as a part of a node: the office, where this node may give work out; the tenant, where netsky0 does; the floor
+under both; and one task that goes round while there is something to do."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+import trio
+from netsky.node.errors import Refused
+from netsky.node.halt.halting import HALT_SIGNAL
+from netsky.node.halt.orders import first_of
+from netsky.node.work.desk import MOVED, Desk
+from netsky.node.work.floor import Floor
+from netsky.node.work.mail import Mailroom
+from netsky.node.work.office import Office
+from netsky.node.work.runtime import Noop, Runtime
+from netsky.node.work.tenant import Tenant
+
+if TYPE_CHECKING:
+    from netsky.node.daemon.node import Node
+    from netsky.node.db.work_held import Mail
+    from netsky.node.verbs.args import Args
+
+Order = Callable[[str, "Args", str | None], Awaitable[dict[str, Any]]]
+
+WORK_SIGNAL = "work/"
+"""Rung when there is something to do."""
+
+
+class Work:
+    def __init__(self, node: Node) -> None:
+        runtimes: dict[str, Runtime] = {"noop": Noop()}
+        self.floor = Floor(node, runtimes)
+        charter, is_root = node.identity.charter, node.identity.root
+        gives = is_root or charter is None or node.config.local_work
+        self.office = Office(node, self.floor) if gives else None
+        self.tenant = Tenant(node, self.floor) if charter is not None and not is_root else None
+        self.desk = None if self.office is None else Desk(node, self.office)
+        self._mail = Mailroom(node)
+        self._node = node
+        node.bus.ingress.between = self.ring
+
+    def ring(self) -> None:
+        self._node.signals.ring(WORK_SIGNAL)
+
+    def moved(self) -> None:
+        self._node.signals.ring(MOVED)
+
+    async def run(self) -> None:
+        """A child of the tree. Each of its lives begins with what the rows say."""
+        async with trio.open_nursery() as nursery:
+            await nursery.start(self.floor.run)
+            if self.office is not None:
+                async with self.office.lock:
+                    await self.office.load()
+            if self.tenant is not None:
+                await self.tenant.load()
+                await nursery.start(self._hear_links)
+            await self._go_round()
+
+    async def _go_round(self) -> None:
+        signals = self._node.signals
+        while True:
+            heard, halts = signals.count(WORK_SIGNAL), signals.count(HALT_SIGNAL)
+            did = await self._mail.round()
+            if self.tenant is not None:
+                did |= await self.tenant.round()
+            if self.office is not None:
+                did |= await self.office.round()
+            if did:
+                await trio.lowlevel.checkpoint()
+                continue
+            with trio.move_on_after(await self._wait_ns() / 1e9):
+                await first_of(
+                    partial(signals.wait_beyond, WORK_SIGNAL, heard), partial(signals.wait_beyond, HALT_SIGNAL, halts)
+                )
+
+    async def _wait_ns(self) -> int:
+        waits = [] if self.office is None else [await self.office.wait_ns()]
+        return min([*waits, *([] if self.tenant is None else [self.tenant.wait_ns()])])
+
+    async def _hear_links(self, task_status: trio.TaskStatus[None]) -> None:
+        node, tenant = self._node, self.tenant
+        assert tenant is not None
+        assert node.identity.charter is not None
+        with node.events.subscribe(frozenset({"link_up"})) as ups:
+            seen = node.membership.sightings.of(node.identity.charter.root_key)
+            if seen is not None and seen.up:
+                tenant.linked()
+            task_status.started()
+            while True:
+                await ups.next()
+                tenant.linked()
+                self.ring()
+
+    async def order(self, order: str, who: str, args: Args, cause: str | None = None) -> dict[str, Any]:
+        if self.desk is None:
+            raise Refused("work is given out by netsky0", next="on netsky0: netsky task ls", code="not_the_root")
+        handler: Order = getattr(self.desk, order)
+        return await handler(who, args, cause)
+
+    # Asking netsky0, and being asked.
+
+    def asked(self, letter: Mail, name: str, about: Mapping[str, Any]) -> None: ...
+
+    def answered(self, asked: str, about: Mapping[str, Any]) -> None: ...
+
+
+def add_work(node: Node) -> None:
+    node.work = Work(node)
