@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import astuple, dataclass, fields
 from typing import cast
 
-from netsky.node.db.sets import texts
+from netsky.node.db.sets import numbers, texts
 from netsky.node.seams.ledger import NO_ROWS, Row, Statement
 
 
@@ -51,6 +51,16 @@ class KeyRow:
     ticket: int
 
 
+@dataclass(frozen=True, slots=True)
+class GrantRow:
+    ticket: int
+    at: int
+    until: int
+    author: str
+    scope: str
+    envelope: str
+
+
 _RUN = ", ".join(field.name for field in fields(RunRow))
 _CHECKPOINT = "run, ticket, at, event, state, owner, node, fence, try, code, reason"
 
@@ -88,8 +98,12 @@ def by_cause(asked_by: str, cause: str) -> Statement:
     return Statement(f"SELECT {_RUN} FROM work_runs WHERE cause = ? AND asked_by = ?", (cause, asked_by))
 
 
-def latest(limit: int) -> Statement:
-    return Statement(f"SELECT {_RUN} FROM work_runs ORDER BY made_at DESC LIMIT ?", (limit,))
+def latest(limit: int, node: str = "") -> Statement:
+    """With a node only what was asked for there."""
+    return Statement(
+        f"SELECT {_RUN} FROM work_runs WHERE asked_by LIKE ? ORDER BY made_at DESC LIMIT ?",
+        (f"%@{node}" if node else "%", limit),
+    )
 
 
 def rows(found: list[Row]) -> list[RunRow]:
@@ -148,6 +162,29 @@ def put_keys(used: Sequence[KeyRow]) -> Statement:
 
 def key_rows(found: list[Row]) -> list[KeyRow]:
     return [KeyRow(*row) for row in found]  # type: ignore[arg-type] # a STRICT table
+
+
+# Grants.
+
+
+def grant(row: GrantRow) -> Statement:
+    return Statement(
+        "INSERT INTO work_grants (ticket, at, until, author, scope, envelope) VALUES (?, ?, ?, ?, ?, ?)",
+        cast("Row", astuple(row)),
+    )
+
+
+def grants(tickets: Sequence[int]) -> Statement:
+    """All of these, the oldest first, those that are over too."""
+    return Statement(
+        "SELECT ticket, at, until, author, scope, envelope FROM work_grants WHERE ticket IN "
+        "(SELECT value FROM json_each(?)) ORDER BY id",
+        (numbers(tickets),),
+    )
+
+
+def grant_rows(found: list[Row]) -> list[GrantRow]:
+    return [GrantRow(*row) for row in found]  # type: ignore[arg-type] # a STRICT table
 
 
 # Notes.

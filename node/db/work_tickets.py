@@ -224,12 +224,35 @@ def is_moving(run: str) -> Statement:
 
 
 def listed(
-    *, run: str = "", owner: str = "", state: str = "", is_open: bool = False, after: int = 0, limit: int = 100
+    *,
+    run: str = "",
+    owner: str = "",
+    state: str = "",
+    asked_at: str = "",
+    is_open: bool = False,
+    after: int = 0,
+    limit: int = 100,
 ) -> Statement:
-    asked = [("run = ?", run), ("owner = ?", owner), ("state = ?", state)]
+    """`asked_at`: of runs that were asked for on this node."""
+    of_node = "run IN (SELECT id FROM work_runs WHERE asked_by LIKE ?)"
+    node = f"%@{asked_at}" if asked_at else ""
+    asked = [("run = ?", run), ("owner = ?", owner), ("state = ?", state), (of_node, node)]
     kept = [(sql, value) for sql, value in asked if value]
     where = " AND ".join([*(sql for sql, _ in kept), *([_OPEN] if is_open else []), "seq > ?"])
     return Statement(f"{_ALL} {where} ORDER BY seq LIMIT ?", (*(value for _, value in kept), after, limit))
+
+
+def open_of(run: str, limit: int) -> Statement:
+    return Statement(f"{_ALL} run = ? AND {_OPEN} ORDER BY seq LIMIT ?", (run, limit))
+
+
+def edges(run: str, limit: int) -> Statement:
+    """(id, id of one that comes before it)."""
+    return Statement(
+        "SELECT t.id, b.id FROM work_tickets t JOIN work_after a ON a.ticket = t.seq JOIN work_tickets b "
+        "ON b.seq = a.needs WHERE t.run = ? ORDER BY t.seq, b.seq LIMIT ?",
+        (run, limit),
+    )
 
 
 def by_state(run: str) -> Statement:

@@ -80,6 +80,13 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "work_wait": Verb(work_verb("wait"), actors=True, waits=True),
         "task_ls": Verb(work_verb("ls"), actors=True),
         "task_show": Verb(work_verb("show"), actors=True),
+        "task_add": Verb(work_verb("add"), actors=True, booked=True),
+        "task_tree": Verb(work_verb("tree"), actors=True),
+        "task_cancel": Verb(work_verb("cancel"), actors=True, booked=True),
+        "task_retry": Verb(work_verb("retry"), actors=True, booked=True),
+        "task_unblock": Verb(work_verb("unblock"), booked=True),
+        "task_reasons": Verb(work_verb("reasons"), actors=True),
+        "note": Verb(work_verb("note"), actors=True),
         "handoff_wait": Verb(handoffs.handoff_wait, actors=True, waits=True),
     }
 )

@@ -72,6 +72,11 @@ class Args:
             raise self._wrong(name, f"holds {len(found)} items, from 1 to {most} are taken")
         return list(found)
 
+    def all(self) -> dict[str, Any]:
+        """What is left, for whoever passes it on."""
+        found, self._values = self._values, {}
+        return found
+
     def nothing_else(self) -> None:
         """To be called when all that is known was taken."""
         for name in self._values:

@@ -36,7 +36,7 @@ def judged(row: TicketRow, spec: Spec, report: Report, now: int, fraction: float
         case "parked":
             return Judged("park", report.code, report.reason, {"till": max(report.until, now + 1)})
         case "cancelled":
-            return Judged("cancel", report.code or "cancelled", report.reason or "its worker was told to stop")
+            return Judged("stopped", "cancelled", report.reason or "its worker was told to stop")
         case "lost" if report.code in UNCOUNTED:
             return Judged("stopped", report.code, report.reason)
         case "lost":

@@ -38,14 +38,19 @@ class Mailroom:
         work = node.work
         if work.office is not None and node.identity.root:
             async with work.office.lock:
-                await self._at_root(work.office, letters, read)
+                asks = await self._at_root(work.office, letters, read)
+            for ask in asks:
+                await work.asking.carry_out(*ask)
         else:
             await self._at_sibling(letters, read)
         return True
 
     # At netsky0.
 
-    async def _at_root(self, office: Office, letters: list[Mail], read: list[tuple[str, dict[str, Any]]]) -> None:
+    async def _at_root(
+        self, office: Office, letters: list[Mail], read: list[tuple[str, dict[str, Any]]]
+    ) -> list[tuple[Mail, str, dict[str, Any]]]:
+        """All but the questions, which are given back."""
         node = self._node
         reported, beats, asks = [], [], []
         for letter, (schema, about) in zip(letters, read, strict=True):
@@ -72,11 +77,11 @@ class Mailroom:
         drafts: list[Draft] = []
         for name, beat in beats:
             drafts += _beaten(change, rows, name, beat.held, now)
-        change.also.append(work_held.read([letter.seq for letter in letters]))
+        asked = {letter.seq for letter, _, _ in asks}  # off the list once they are answered
+        change.also.append(work_held.read([letter.seq for letter in letters if letter.seq not in asked]))
         await office.store(change)
         await office.tell(drafts)
-        for letter, name, about in asks:
-            node.work.asked(letter, name, about)
+        return asks
 
     # At a sibling.
 
@@ -93,7 +98,7 @@ class Mailroom:
             elif schema == between.CANCEL and (cancel := posting.read_cancel(about)) is not None:
                 cancels.append(cancel)
             elif schema == between.ANSWER:
-                node.work.answered(str(about.get("asked")), about)
+                node.work.asking.answered(about)
             else:
                 self._refuse(letter, "malformed")
         seqs = [letter.seq for letter in letters]

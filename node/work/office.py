@@ -175,9 +175,17 @@ class Office:
             row = told.ticket
             facts = {"ticket": row.id, "event": told.event, "state": row.state, "node": row.node, "code": row.code}
             self._node.events.publish("work", **facts)
+        blocked = [told.ticket for told in change.told if told.event == "block"]
+        if blocked:
+            await self._escalate(blocked)
         for run in change.suspects:
             await self._check_stuck(run)
         self._node.work.moved()
+
+    async def _escalate(self, blocked: Sequence[TicketRow]) -> None:
+        """One word for each run, about its first: who looks at that one sees the others."""
+        first = {row.run: row for row in reversed(blocked)}
+        await self._node.bus.accept("agentinfinity", "node", self._node.work.tell_blocked(list(first.values())))
 
     async def _check_stuck(self, id_: str) -> None:
         run = self.book.runs.get(id_)

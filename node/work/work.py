@@ -3,14 +3,16 @@ under both; and one task that goes round while there is something to do."""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
 import trio
-from netsky.node.errors import Refused
+from netsky.node.bus.draft import Draft
 from netsky.node.halt.halting import HALT_SIGNAL
 from netsky.node.halt.orders import first_of
+from netsky.node.work import posting
+from netsky.node.work.asking import Asking
 from netsky.node.work.desk import MOVED, Desk
 from netsky.node.work.floor import Floor
 from netsky.node.work.mail import Mailroom
@@ -20,7 +22,7 @@ from netsky.node.work.tenant import Tenant
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
-    from netsky.node.db.work_held import Mail
+    from netsky.node.db.work_tickets import TicketRow
     from netsky.node.verbs.args import Args
 
 Order = Callable[[str, "Args", str | None], Awaitable[dict[str, Any]]]
@@ -38,8 +40,11 @@ class Work:
         self.office = Office(node, self.floor) if gives else None
         self.tenant = Tenant(node, self.floor) if charter is not None and not is_root else None
         self.desk = None if self.office is None else Desk(node, self.office)
+        self.asking = Asking(node)
         self._mail = Mailroom(node)
         self._node = node
+        self.loaded = trio.Event()
+        """What the last life left is known: orders are taken from here on."""
         node.bus.ingress.between = self.ring
 
     def ring(self) -> None:
@@ -58,6 +63,7 @@ class Work:
             if self.tenant is not None:
                 await self.tenant.load()
                 await nursery.start(self._hear_links)
+            self.loaded.set()
             await self._go_round()
 
     async def _go_round(self) -> None:
@@ -95,17 +101,28 @@ class Work:
                 tenant.linked()
                 self.ring()
 
-    async def order(self, order: str, who: str, args: Args, cause: str | None = None) -> dict[str, Any]:
+    async def order(self, order: str, who: str, args: Args) -> dict[str, Any]:
+        """Of somebody on this node."""
         if self.desk is None:
-            raise Refused("work is given out by netsky0", next="on netsky0: netsky task ls", code="not_the_root")
+            return await self.asking.ask(order, who, args.all())
+        return await self.here(order, who, args)
+
+    async def here(self, order: str, who: str, args: Args, cause: str | None = None) -> dict[str, Any]:
+        """At the node that gives work out."""
+        await self.loaded.wait()
         handler: Order = getattr(self.desk, order)
         return await handler(who, args, cause)
 
-    # Asking netsky0, and being asked.
-
-    def asked(self, letter: Mail, name: str, about: Mapping[str, Any]) -> None: ...
-
-    def answered(self, asked: str, about: Mapping[str, Any]) -> None: ...
+    def tell_blocked(self, rows: Sequence[TicketRow]) -> list[Draft]:
+        """Somebody is needed: the owner, or where there is none this node's agent0."""
+        to = "owner" if self._node.identity.root else posting.AGENT
+        return [
+            Draft(
+                *(to, f"{row.id} is blocked: {row.reason}\nnext: netsky task show {row.id}", "escalation"),
+                idempotency_key=f"blocked/{row.seq}/{row.since}",
+            )
+            for row in rows
+        ]
 
 
 def add_work(node: Node) -> None:

@@ -81,6 +81,19 @@ COMMANDS = (
         ),
     ),
     Command(
+        ("bench", "work"),
+        "no-op tickets from a plan to completed, as fast as one node can",
+        "netsky.node.bench.work:bench",
+        "help",
+        ("netsky bench work", "netsky bench work --count 10000 --at /var/tmp"),
+        options=(
+            Option(("--count",), "how many tickets (3,000)", value="N", form="count", least=1, most=10_000),
+            Option(
+                ("--at",), "a folder on the disk to measure (else the current one)", value="FOLDER", completes="file"
+            ),
+        ),
+    ),
+    Command(
         ("bench", "sim"),
         "simulated hours for a minute of processor time",
         "netsky.node.bench.sim:bench",

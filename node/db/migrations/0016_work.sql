@@ -94,6 +94,18 @@ CREATE TABLE work_notes (
 CREATE INDEX work_notes_ticket ON work_notes (ticket, id);
 CREATE INDEX work_notes_run ON work_notes (run, id);
 
+-- What a person allowed a ticket beyond its scope, for a time.
+CREATE TABLE work_grants (
+    id INTEGER PRIMARY KEY,
+    ticket INTEGER NOT NULL,     -- seq
+    at INTEGER NOT NULL,         -- ns
+    until INTEGER NOT NULL,      -- ns: over from here on
+    author TEXT NOT NULL,
+    scope TEXT NOT NULL,         -- JSON: fs_write, net
+    envelope TEXT NOT NULL       -- the sealed word, by its id
+) STRICT;
+CREATE INDEX work_grants_ticket ON work_grants (ticket, id);
+
 -- At a node that got a ticket by a lease of netsky0.
 CREATE TABLE work_held (
     ticket TEXT PRIMARY KEY,
