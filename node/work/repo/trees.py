@@ -41,7 +41,7 @@ async def _remove(processes: Processes, folder: str, name: str) -> None:
     try:
         process = await processes.start(
             ["/bin/sh", "-c", _REMOVE, "sh", path], env={"PATH": "/usr/bin:/bin", "LC_ALL": "C"}, cwd="/", stdin=False,
-            stdout=False, log=os.path.join(folder, ".remove.log"), log_bytes=GIT_ERRORS_MAX,
+            stdout=False, log=os.devnull, log_bytes=GIT_ERRORS_MAX,
         )  # fmt: skip
     except CannotStart as error:
         raise GitError("not_removed", f"{path} cannot be removed: {error}") from None
