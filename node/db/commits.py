@@ -223,6 +223,15 @@ def pushes_due(repository: str, limit: int) -> Statement:
     )
 
 
+def pushes_in(repository: str, numbers: Sequence[int]) -> Statement:
+    """These rows, in their order."""
+    least, most = (min(numbers), max(numbers)) if numbers else (1, 0)
+    return Statement(
+        f"SELECT {_PUSH} FROM pushes WHERE repository = ? AND seq BETWEEN ? AND ? ORDER BY seq",
+        (repository, least, most),
+    )
+
+
 def push_tried(ids: Sequence[int], state: str, said: str, at: int) -> Statement:
     return Statement(
         "UPDATE pushes SET state = ?, said = ?, tries = tries + 1, changed = ? WHERE seq = ?",

@@ -51,6 +51,9 @@ REBASES_MAX = 1
 PUSH_REFS_MAX = 256
 """Sent with one push; the rest goes with the next."""
 
+PUSH_TRIES_MAX = 5
+"""Then a person looks; another commit of the branch tries again."""
+
 LEARNED_AT_ONCE = 500
 """Commits read from the repository in one answer, when the database knows less than it."""
 

@@ -26,6 +26,7 @@ NOBODYS = "netsky-nobody"
 
 _PAUSE_NS = 20 * 10**6
 _SCHEMES = ("https", "ssh", "file")
+_WHAT_COUNTS = ("netsky/done", "netsky/pending", "heads")
 _INDEX = "netsky-index"
 
 
@@ -119,10 +120,11 @@ class Repository:
         )
         return _batch(said.out_of("look into the repository"), len(names))
 
-    async def refs(self, prefix: str, out_max: int) -> dict[str, str]:
-        """The ids of all refs below a prefix."""
+    async def refs(self, prefix: str, out_max: int, *, merged: str = "") -> dict[str, str]:
+        """The ids of all refs below a prefix, or of those that are in the history of another one."""
+        within = [f"--merged={merged}"] if merged else []
         said = await self._git.run(
-            self.where, "for-each-ref", "--format=%(objectname) %(refname)", prefix, out_max=out_max
+            self.where, "for-each-ref", "--format=%(objectname) %(refname)", *within, prefix, out_max=out_max
         )
         pairs = (line.partition(" ") for line in said.out_of("list its refs").decode().splitlines())
         return {name: found for found, _, name in pairs}
@@ -282,14 +284,15 @@ class Repository:
             raise GitError("fetch_failed", f"nothing could be fetched from {_shown(url)}: {said.errors}")
 
     async def adopt(self, url: str) -> None:
-        """Learns which keys are done, from the repository that the committer before us pushed to; only then may this
-        one commit. Without a url the repository begins here, and nobody else ever committed."""
+        """Learns which keys are done and where the branches are, from the repository that the committer before us
+        pushed to; only then may this one commit. Without a url the repository begins here: nobody else ever committed.
+        """
         folder = self._files.open_folder(self.path)
         try:
             if self._files.facts(folder, ADOPTED) is not None:
                 return
             if url:
-                await self.fetch(url, [f"refs/netsky/{kind}/*:refs/netsky/{kind}/*" for kind in ("done", "pending")])
+                await self.fetch(url, [f"refs/{kind}/*:refs/{kind}/*" for kind in _WHAT_COUNTS])
             self._files.replace(folder, ADOPTED, f"{_shown(url) or 'begun here'}\n".encode())
         finally:
             self._files.close(folder)

@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from dataclasses import dataclass
 
-from netsky.node.work.repo.commission import is_commit
+from netsky.node.work.repo.commission import branch_ref, is_commit
 from netsky.node.work.repo.git import GitError, Step
 from netsky.node.work.repo.limits import FETCH_SECONDS
 from netsky.node.work.repo.repository import Repository
@@ -66,6 +66,19 @@ async def tip_of(repository: Repository, url: str, branch: str) -> str:
         raise GitError("base_missing", f"the source has no branch {branch}")
     await _mark(repository, found.id)
     return found.id
+
+
+async def follow(repository: Repository, url: str, branch: str) -> bool:
+    """Brings a branch here to where it is there, if it only goes forward; what is not here yet stays so. False if both
+    have gone on: a person looks, since nothing here is ever rewritten."""
+    there = await tip_of(repository, url, branch)
+    [here] = await repository.look([branch_ref(branch)])
+    if here is None or here.id == there or await repository.is_ancestor(there, here.id):
+        return True
+    if repository.checked_out(branch) or not await repository.is_ancestor(here.id, there):
+        return False
+    result = await repository.change([Step(("update-ref", branch_ref(branch), there, here.id))])
+    return result.failed is None
 
 
 async def make_bundle(repository: Repository, base: str, folder: str) -> str:
