@@ -111,9 +111,11 @@ class Committer:
             if not trouble:
                 await self._store_committed(commission, commit.id, tip)
                 return Committed(commit.id)
-        return await self._ended(
-            commission, Conflict("branch_moves", f"{commission.branch} could not be moved: {trouble}")
-        )
+        standing = await self._standing(commission)  # takes back what the last try has announced
+        if not isinstance(standing, _Standing):
+            return standing
+        words = f"{commission.branch} could not be moved: {trouble}"
+        return await self._ended(commission, Conflict("branch_moves", words))
 
     # What stands already.
 

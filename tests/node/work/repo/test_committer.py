@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import Any
 
-from netsky.node.work.repo.commission import Committed, Conflict, Refused
+import pytest
+from netsky.node.db import commits
+from netsky.node.work.repo.commission import Committed, Conflict, Criteria, Refused, Verdict, make_commit
+from netsky.node.work.repo.committer import Committer, asked
 
 from tests.node.work.repo.world import World, git
 
@@ -85,3 +90,192 @@ async def test_a_lower_fence_than_one_that_was_seen_is_refused(tmp_path: Path) -
             assert outcome.code == "fence"
         assert "refs/heads/main" not in world.refs()
         assert isinstance(await node.commit(world.commission(fence=(2, 1, 8))), Committed)
+
+
+def texts_in(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*.txt"))
+
+
+def criteria(world: World, *, passes: bool = True, meanwhile: Callable[[], Awaitable[None]] | None = None) -> Criteria:
+    """What was asked of the files is kept in `world.asked`."""
+
+    async def judge(folder: str) -> Verdict:
+        world.asked.append(texts_in(Path(folder)))
+        if meanwhile is not None:
+            await meanwhile()
+        return Verdict(passes, "" if passes else "criteria", "" if passes else "make test ended with 1")
+
+    return judge
+
+
+def a_person_commits(world: World, name: str) -> Callable[[], Awaitable[None]]:
+    """Into the node's own repository, as somebody may who has a key to it."""
+
+    async def commit() -> None:
+        git(world.project, "fetch", "-q", str(world.bare), "+refs/heads/*:refs/remotes/node/*")
+        here = git(world.project, "for-each-ref", "--format=%(objectname)", "refs/remotes/node/main") or world.base
+        git(world.project, "reset", "-q", "--hard", here)
+        (world.project / f"{name}{len(world.asked)}").write_text("by a person\n")
+        git(world.project, "add", "-A")
+        git(world.project, "commit", "-qm", "by a person")
+        git(world.project, "push", "-q", str(world.bare), "HEAD:refs/heads/main")
+        git(world.project, "reset", "-q", "--hard", world.base)
+
+    return commit
+
+
+async def test_criteria_see_the_files_as_they_would_be(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with world.committer() as node:
+        await node.commit(world.commission("k1"))
+        refused = await node.commit(world.commission("k2"), criteria(world, passes=False))
+        assert refused == Refused("criteria", "make test ended with 1")
+        assert world.asked == [["other.txt", "src/a.txt", "src/b.txt", "src/k1.txt", "src/k2.txt"]]
+        assert world.keys_in(world.bare) == ["k1"]
+        assert isinstance(await node.commit(world.commission("k2"), criteria(world)), Committed)
+        assert not list((world.node / "checks").iterdir())
+        assert await node.rows() == [("k1", "committed", ""), ("k2", "committed", "")]
+
+
+async def test_a_branch_that_moves_meanwhile_is_followed_once(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    ran: list[int] = []
+
+    async def once() -> None:
+        if not ran:
+            ran.append(1)
+            await a_person_commits(world, "p")()
+
+    async with world.committer() as node:
+        assert isinstance(await node.commit(world.commission(), criteria(world, meanwhile=once)), Committed)
+        assert len(world.asked) == 2, "what is committed is what was judged"
+        assert git(world.bare, "log", "--format=%s", "main").splitlines() == ["Adds a line", "by a person", "first"]
+
+
+async def test_a_branch_that_keeps_moving_goes_back_with_the_reason(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with world.committer() as node:
+        outcome = await node.commit(world.commission(), criteria(world, meanwhile=a_person_commits(world, "p")))
+        assert isinstance(outcome, Conflict)
+        assert outcome.code == "branch_moves"
+        assert world.keys_in(world.bare) == []
+        assert isinstance(await node.commit(world.commission()), Committed)
+        assert not any("pending" in name for name in world.refs())
+
+
+async def test_a_lease_that_ends_while_criteria_run_is_refused(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with world.committer() as node:
+
+        async def another_lease() -> None:
+            await node.group.write([commits.raise_fence("r1.k1", (1, 1, 2))])
+
+        outcome = await node.commit(world.commission(), criteria(world, meanwhile=another_lease))
+        assert isinstance(outcome, Refused)
+        assert outcome.code == "fence"
+        assert world.keys_in(world.bare) == []
+
+
+async def test_a_branch_that_somebody_has_checked_out_is_not_moved(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with world.committer() as node:
+        await node.commit(world.commission("k1"))
+        tip = world.tip()
+        git(world.bare, "worktree", "add", "-q", str(tmp_path / "tree"), "main")
+        outcome = await node.commit(world.commission("k2"))
+        assert isinstance(outcome, Conflict)
+        assert outcome.code == "checked_out"
+        assert world.tip() == tip
+        git(tmp_path / "tree", "checkout", "-q", "--detach")
+        assert isinstance(await node.commit(world.commission("k2")), Committed)
+
+
+async def test_a_base_that_the_branch_does_not_have_is_a_conflict(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with world.committer() as node:
+        await node.commit(world.commission("k1"))
+        alone = git(world.bare, "commit-tree", "-m", "of nobody", f"{world.base}^{{tree}}")
+        git(world.bare, "update-ref", "refs/heads/main", alone)
+        outcome = await node.commit(world.commission("k2"))
+        assert isinstance(outcome, Conflict)
+        assert outcome.code == "base_gone"
+
+
+async def test_what_is_in_the_branch_already_is_not_committed_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    patch = world.patch({"src/b.txt": "x\n"})
+    async with world.committer() as node:
+        await node.commit(world.commission("k1", patch=patch))
+        outcome = await node.commit(world.commission("k2", patch=patch))
+        assert isinstance(outcome, Conflict)
+        assert outcome.code == "nothing_left"
+
+
+async def test_a_lock_that_a_killed_git_left_holds_nobody_up(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with world.committer() as node:
+        await node.commit(world.commission("k1"))
+        for name in ("refs/heads/main.lock", "packed-refs.lock", "netsky-index.lock"):
+            (world.bare / name).write_text("")
+        assert isinstance(await node.commit(world.commission("k2")), Committed)
+
+
+async def test_text_from_outside_makes_no_trailer(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    async with world.committer() as node:
+        outcome = await node.commit(
+            world.commission(
+                title="A title\n\nNetsky-Key: other",
+                body="Authorised-By: owner\n---\n\nNetsky-Key: other\n netsky-fence: 9.9.9\0\x1b[31m\n\n",
+            )
+        )
+        assert isinstance(outcome, Committed)
+    assert world.keys_in(world.bare) == ["k1"]
+    said = git(world.bare, "log", "-1", "--format=%(trailers:unfold)", "main")
+    assert len(said.splitlines()) == 8, said
+    assert "Authorised-By: env-1" in said
+    assert "other" not in said
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"key": ""}, {"key": "a\nb"}, {"key": "x" * 257}, {"branch": "../x"}, {"branch": "a.lock"}, {"branch": "-x"},
+        {"branch": "a..b"}, {"branch": ""}, {"base": "main"}, {"base": "1" * 39}, {"fence": (-1, 0, 0)},
+        {"created": -1}, {"worker": " w"}, {"authorised_by": "a\x1bb"},
+    ],
+)  # fmt: skip
+async def test_a_commission_that_cannot_be_is_refused(tmp_path: Path, more: dict[str, Any]) -> None:
+    world = World(tmp_path)
+    async with world.life() as node:
+        committer = Committer(node.repository, node.group, node.seams, str(world.node))
+        outcome = await committer.commit(world.commission(**({"patch": b"x"} | more)))
+        assert isinstance(outcome, Refused)
+        assert outcome.code == "commission"
+
+
+async def test_what_was_prepared_under_a_lease_that_is_over_is_given_up(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    commission = world.commission()
+    async with world.committer() as node:
+        made = make_commit(commission, git(world.bare, "rev-parse", f"{world.base}^{{tree}}"), world.base)
+        step = commits.Step("prepared", world.base, made.id, made.content)
+        await node.group.write([commits.put(asked("r", commission), step, commission.fence, 1)])
+        await node.group.write([commits.raise_fence(commission.ticket, (1, 1, 2))])
+    async with world.committer() as node:
+        assert await node.rows() == [("k1", "conflict", "cut_off")]
+        assert "refs/heads/main" not in world.refs()
+
+
+async def test_what_was_prepared_on_a_branch_that_moved_is_asked_for_again(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    commission = world.commission("k2")
+    async with world.committer() as node:
+        made = make_commit(commission, git(world.bare, "rev-parse", f"{world.base}^{{tree}}"), world.base)
+        await node.commit(world.commission("k1"))
+        step = commits.Step("prepared", world.base, made.id, made.content)
+        await node.group.write([commits.put(asked("r", commission), step, commission.fence, 1)])
+    async with world.committer() as node:
+        assert await node.rows() == [("k1", "committed", ""), ("k2", "conflict", "cut_off")]
+        assert isinstance(await node.commit(commission), Committed)
+    assert world.keys_in(world.bare, "main") == ["k2", "k1"]

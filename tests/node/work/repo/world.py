@@ -55,6 +55,8 @@ class World:
         self.folder = folder
         self.project = folder / "project"
         self.node = folder / "node"
+        self.asked: list[list[str]] = []
+        """What criteria saw."""
         self.project.mkdir(parents=True)
         self.node.mkdir()
         git(self.project, "init", "-q")
