@@ -44,8 +44,8 @@ class Bounds:
     """As the keeper was given them, in one word."""
 
     def __init__(self, text: str) -> None:
-        *numbers, self.grows = text.split(",", 5)
-        self.processes, self.memory, self.file, self.growth, self.free_floor = map(int, numbers)
+        *numbers, self.grows = text.split(",", 6)
+        self.door, self.processes, self.memory, self.file, self.growth, self.free_floor = map(int, numbers)
 
 
 class Gauge:

@@ -110,6 +110,7 @@ def run_program(
     try:
         for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD):
             signal.signal(number, signal.SIG_DFL)
+        narrow()
         if output is not None:
             os.dup2(output, 1)
         os.dup2(errors, 2)
@@ -119,7 +120,6 @@ def run_program(
         for descriptor in keep:
             os.set_inheritable(descriptor, True)
         os.set_inheritable(told, False)
-        narrow()
         os.execvp(argv[0], argv)  # noqa: S606 - no shell is wanted
     except OSError as e:
         os.write(told, str(e.errno or errno.EIO).encode())
@@ -315,7 +315,8 @@ def main(arguments: list[str]) -> int:
     os.write(opening, b"!")
     for descriptor in (errors, telling, gate, opening):
         os.close(descriptor)
-    for descriptor in (0, 1, *keep):  # its ends of its pipes: only with it alone do they close when it does
+    doors = () if gauge is None or gauge.bounds.door < 0 else (gauge.bounds.door,)
+    for descriptor in (0, 1, *keep, *doors):  # its ends of its pipes: only with it alone do they close when it does
         os.close(descriptor)
     failure = started(told)
     os.close(told)

@@ -45,7 +45,7 @@ class Bounds:
 
     @property
     def word(self) -> str:
-        """As a keeper reads it (`gauge.Bounds`)."""
+        """As a keeper reads it (`gauge.Bounds`), behind the number of its door to a control group."""
         return f"{self.processes},{self.memory},{self.file},{self.growth},{self.free_floor},{self.grows}"
 
 

@@ -15,9 +15,11 @@ import socket
 import sys
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import trio
+from netsky.node.seams import groups
+from netsky.node.seams.groups import Group, Groups
 from netsky.node.seams.processes import Bounds, CannotStart, Exit, Process
 
 KEEPER = os.path.join(os.path.dirname(os.path.abspath(__file__)), "keeper.py")
@@ -65,7 +67,7 @@ class RealProcess:
 
     def __init__(
         self, process: trio.Process, leash: socket.socket, stdin: trio.lowlevel.FdStream | None,
-        stdout: trio.lowlevel.FdStream | None, *, fenced: bool,
+        stdout: trio.lowlevel.FdStream | None, *, fenced: bool, group: Group | None = None,
     ) -> None:  # fmt: skip
         self.pid = process.pid
         self._process = process
@@ -75,6 +77,7 @@ class RealProcess:
         self._said = b""
         self._last = ""
         self._fenced = fenced
+        self._group = group
         self._program: int | None = None
         self._let_go = False
         self._waiting = trio.Lock()
@@ -119,6 +122,8 @@ class RealProcess:
                 self._last = self._last or await self._line()
                 await self._process.wait()
                 self._exit = self._read_exit(self._last)
+                if self._group is not None:
+                    self._exit = replace(self._exit, exceeded=self._exit.exceeded or self._group.exceeded())
                 self._tidy()
             return self._exit
 
@@ -176,6 +181,8 @@ class RealProcess:
     def _tidy(self) -> None:
         if not self._last:
             self._kill_by_force()
+        if self._group is not None:
+            self._group.remove()
         self._leash.close()
         for stream in (self._stdin, self._stdout):
             if stream is not None:
@@ -183,6 +190,15 @@ class RealProcess:
 
 
 class RealProcesses:
+    def __init__(self) -> None:
+        self._groups: Groups | None = None
+        self._looked = False
+
+    def _group_for(self, bounds: Bounds | None) -> Group | None:
+        if bounds is not None and not self._looked:  # not before: it moves us
+            self._looked, self._groups = True, groups.find()
+        return None if bounds is None or self._groups is None else self._groups.make(bounds)
+
     async def start(
         self,
         argv: Sequence[str],
@@ -200,10 +216,12 @@ class RealProcesses:
         written = _open_log(log)
         ours, theirs = socket.socketpair()
         ours.setblocking(False)
-        given = [theirs.fileno(), written, *keep]
+        group = self._group_for(bounds)
+        door = -1 if group is None else group.door()
+        given = [theirs.fileno(), written, *keep, *([] if group is None else [door])]
         keeper = [world_python(), "-I", "-S", KEEPER, str(theirs.fileno()), str(written), str(log_bytes)]
         keeper += ["pipe" if stdout else "log", ",".join(str(number) for number in keep)]
-        keeper += ["" if bounds is None else bounds.word, "--"]
+        keeper += ["" if bounds is None else f"{door},{bounds.word}", "--"]
         nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
         in_read, in_write = os.pipe() if stdin else (nothing, -1)
         out_read, out_write = os.pipe() if stdout else (-1, nothing)
@@ -223,13 +241,13 @@ class RealProcesses:
             raise
         finally:
             theirs.close()
-            for descriptor in {nothing, written, in_read, out_write}:
+            for descriptor in {nothing, written, in_read, out_write, door} - {-1}:
                 os.close(descriptor)
         started = RealProcess(
             process, ours,
             trio.lowlevel.FdStream(in_write) if stdin else None,
             trio.lowlevel.FdStream(out_read) if stdout else None,
-            fenced=bool(fence),
+            fenced=bool(fence), group=group,
         )  # fmt: skip
         try:
             await started.started()

@@ -54,6 +54,8 @@ KillMode=mixed
 TimeoutStopSec={int(STOP_SECONDS) + STOP_MARGIN_SECONDS}
 # An actor that ran out of memory is that actor's end, not the node's.
 OOMPolicy=continue
+# Tasks get control groups of their own, beneath the one of this service.
+Delegate=memory pids
 LimitNOFILE={DESCRIPTORS_WANTED}:524288
 # No key in a core file.
 LimitCORE=0:infinity

@@ -76,13 +76,14 @@ def test_a_folder_that_is_gone_makes_the_look_blind(tmp_path: Path) -> None:
 def test_bounds_arrive_as_they_were_meant_whatever_the_folder_is_called() -> None:
     for name in ("", "/a,b=c\n", "/plain"):
         meant = replace(BOUNDS, grows=name)
-        found = gauges.Bounds(meant.word)
+        found = gauges.Bounds(f"7,{meant.word}")
+        assert found.door == 7
         assert {key: getattr(found, key) for key in asdict(meant)} == asdict(meant)
 
 
 def test_what_was_there_before_is_not_the_programs(tmp_path: Path) -> None:
     (tmp_path / "old").write_bytes(bytes(3 << 20))
-    gauge = Gauge(gauges.Bounds(replace(BOUNDS, grows=str(tmp_path)).word), inside=False)
+    gauge = Gauge(gauges.Bounds("-1," + replace(BOUNDS, grows=str(tmp_path)).word), inside=False)
     gauge.begin()
     assert gauge.look() == ""
     (tmp_path / "new").write_bytes(os.urandom(2 << 20))
