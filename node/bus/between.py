@@ -18,11 +18,20 @@ TICKET = "netsky.ticket/1"
 CANCEL = "netsky.cancel/1"
 REPORT = "netsky.report/1"
 BEAT = "netsky.beat/1"
+WANT = "netsky.want/1"
 ASK = "netsky.ask/1"
 ANSWER = "netsky.answer/1"
 
 _KIND: Mapping[str, str] = MappingProxyType(
-    {TICKET: "ticket", CANCEL: "cancel", REPORT: "report", BEAT: "control", ASK: "brief", ANSWER: "reply"}
+    {
+        TICKET: "ticket",
+        CANCEL: "cancel",
+        REPORT: "report",
+        BEAT: "control",
+        WANT: "control",
+        ASK: "brief",
+        ANSWER: "reply",
+    }
 )
 _MARK = b'"schema":"netsky.'
 

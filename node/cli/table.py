@@ -75,6 +75,7 @@ GROUPS = {
     "dead": "what was sent and did not arrive",
     "envelope": "look at one envelope and check its seal",
     "agent": "the actors of this node and their programs",
+    "task": "tickets: what is to be done, who has it, what became of it",
     "cron": "what this node says to its actors at set times",
     "loop": "what it says to them again and again",
     "bench": "measure this machine",
@@ -96,6 +97,7 @@ TOPICS = (
     ("look", "What happened"),
     ("actors", "Actors"),
     ("mesh", "The mesh"),
+    ("work", "Work"),
     ("time", "Time"),
     ("watch", "Watching"),
     ("owner", "The owner"),
@@ -105,7 +107,7 @@ TOPICS = (
 
 LATER = (
     ("root",),
-    ("task", "note", "run", "clone", "ai", "gc", "commit"),
+    ("clone", "ai", "gc", "commit"),
 )
 """First words that the design names and this version does not have."""
 
@@ -122,7 +124,8 @@ def commands() -> dict[tuple[str, ...], Command]:
         time,
         tools,
         watch,
+        work,
     )
 
-    parts = (node, bus, look, actors, mesh, time, watch, owner, tools)
+    parts = (node, bus, look, actors, mesh, work, time, watch, owner, tools)
     return {command.path: command for part in parts for command in part.COMMANDS}

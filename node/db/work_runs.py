@@ -123,13 +123,13 @@ def checkpoints(made: Sequence[Checkpoint]) -> Statement:
 def story(ticket: int, limit: int) -> Statement:
     """The latest of a ticket, the newest first."""
     return Statement(
-        f"SELECT {_CHECKPOINT} FROM work_checkpoints WHERE ticket = ? ORDER BY id DESC LIMIT ?", (ticket, limit)
+        f"SELECT {_CHECKPOINT} FROM work_checkpoints WHERE ticket = ? ORDER BY number DESC LIMIT ?", (ticket, limit)
     )
 
 
 def story_of_run(run: str, limit: int) -> Statement:
     return Statement(
-        f"SELECT {_CHECKPOINT} FROM work_checkpoints WHERE run = ? AND ticket IS NULL ORDER BY id DESC LIMIT ?",
+        f"SELECT {_CHECKPOINT} FROM work_checkpoints WHERE run = ? AND ticket IS NULL ORDER BY number DESC LIMIT ?",
         (run, limit),
     )
 
@@ -178,7 +178,7 @@ def grants(tickets: Sequence[int]) -> Statement:
     """All of these, the oldest first, those that are over too."""
     return Statement(
         "SELECT ticket, at, until, author, scope, envelope FROM work_grants WHERE ticket IN "
-        "(SELECT value FROM json_each(?)) ORDER BY id",
+        "(SELECT value FROM json_each(?)) ORDER BY number",
         (numbers(tickets),),
     )
 
@@ -192,17 +192,17 @@ def grant_rows(found: list[Row]) -> list[GrantRow]:
 
 def note(ticket: int | None, run: str, at: int, author: str, text: str) -> Statement:
     return Statement(
-        "INSERT INTO work_notes (ticket, run, at, author, text) VALUES (?, ?, ?, ?, ?) RETURNING id",
+        "INSERT INTO work_notes (ticket, run, at, author, text) VALUES (?, ?, ?, ?, ?) RETURNING number",
         (ticket, run, at, author, text),
     )
 
 
 def notes(ticket: int, limit: int) -> Statement:
-    """(id, at, author, text), the newest first."""
+    """(number, at, author, text), the newest first."""
     return Statement(
-        "SELECT id, at, author, text FROM work_notes WHERE ticket = ? ORDER BY id DESC LIMIT ?", (ticket, limit)
+        "SELECT number, at, author, text FROM work_notes WHERE ticket = ? ORDER BY number DESC LIMIT ?", (ticket, limit)
     )
 
 
 def note_by_id(id_: int) -> Statement:
-    return Statement("SELECT id, at, author, text FROM work_notes WHERE id = ?", (id_,))
+    return Statement("SELECT number, at, author, text FROM work_notes WHERE number = ?", (id_,))

@@ -97,6 +97,8 @@ class Mailroom:
                 jobs.append((job, letter.id))
             elif schema == between.CANCEL and (cancel := posting.read_cancel(about)) is not None:
                 cancels.append(cancel)
+            elif schema == between.WANT and node.work.tenant is not None:
+                node.work.tenant.wanted()
             elif schema == between.ANSWER:
                 node.work.asking.answered(about)
             else:

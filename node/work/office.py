@@ -38,6 +38,9 @@ COUNTER = "work_counter"
 LIFE = "work_life"
 """node_state: of the memory in which it was counted."""
 
+LATE = frozenset({"lease_over", "not_taken"})
+"""Why a ticket waits again whose last lease may still bring it to its end."""
+
 AGAIN_NS = 2 * 10**9
 """Until an offer that found no room on its way is sent once more."""
 
@@ -214,7 +217,8 @@ class Office:
         if row is None:
             return False
         row = change.row(row)
-        if row.state not in {"offered", "leased"} or (row.node, row.fence) != (node, fence):
+        waits = row.state == "waiting" and row.code in LATE  # nobody else has got it: what is done is done
+        if not (waits or row.state in {"offered", "leased"}) or (row.node, row.fence) != (node, fence):
             said = f"{node} reported under the fence {fence}; in force is {row.fence} at {row.node}, {row.state}"
             change.remark(row, "stale", code="fence", reason=said, node=node, fence=fence)
             return False
@@ -242,6 +246,9 @@ class Office:
         for row in rows:
             if row.state == "parked":
                 change.move(row, "wake", reason="the time came", till=None, due=0)
+            elif row.state == "offered":
+                self.rooms.forget(row.node)
+                self._judge(change, row, Report("lost", "not_taken", f"{row.node} did not take it"))
             else:
                 self._judge(change, row, Report("lost", "lease_over", f"nothing was heard of {row.node} for its lease"))
         await self.store(change)
@@ -272,13 +279,14 @@ class Office:
     # Giving out.
 
     async def _offer(self) -> bool:
-        node = self._node
+        node, self._due = self._node, 0
         if not self.book.ready or node.halt.hands_out != "all":
             return await self._send_offers()
         now = node.now()
+        await self._ask_for_room()
         [held] = await node.group.read([work_tickets.held()])
         rooms = {room.name: room for room in self.rooms.now(work_tickets.held_rows(held))}
-        change, self._due = self.book.change(now), 0
+        change = self.book.change(now)
         jobs: list[tuple[TicketRow, Job]] = []
         for place in sorted(self.book.ready):
             await self._offer_place(change, place, rooms, jobs)
@@ -292,6 +300,12 @@ class Office:
         await self._take_here(here)
         await self._send_offers()
         return True
+
+    async def _ask_for_room(self) -> None:
+        """A mesh without work says nothing of its slots: siblings are asked when there is some."""
+        drafts = [posting.want(name) for name in self.rooms.unasked()]
+        if drafts:
+            await self._node.bus.accept("agentinfinity", "node", drafts)
 
     async def _offer_place(
         self, change: Change, place: Ready, rooms: dict[str, Any], jobs: list[tuple[TicketRow, Job]]

@@ -57,6 +57,11 @@ def report(row: HeldRow, root: str) -> Draft:
     )
 
 
+def want(node: str) -> Draft:
+    """netsky0 has work: what can this node take?"""
+    return _draft(between.WANT, f"agentinfinity@{node}", "what can you take?", {}, None, lasts=_SHORT_NS)
+
+
 def beat(one: Beat, root: str) -> Draft:
     about = {"slots": one.slots, "labels": list(one.labels), "halted": one.halted, "held": [list(p) for p in one.held]}
     text = f"{len(one.held)} of {one.slots} slots at work"

@@ -19,9 +19,33 @@ class Rooms:
         self._node = node
         self._floor = floor
         self._beats: dict[bytes, Beat] = {}
+        self._asked: dict[bytes, int | None] = {}
+
+    def unasked(self) -> list[str]:
+        """Members that are linked and were not asked in this connection. From now on they were."""
+        node = self._node
+        roster, _ = node.membership.roster()
+        if not node.identity.root or roster is None:
+            return []
+        found = []
+        for member in roster.members:
+            seen = node.membership.sightings.of(member.key)
+            if member.revoked or member.key == node.identity.key or seen is None or not seen.up:
+                continue
+            if self._asked.get(member.key) != seen.since:
+                self._asked[member.key] = seen.since
+                found.append(member.name)
+        return found
 
     def heard(self, key: bytes, beat: Beat) -> None:
         self._beats[key] = beat
+
+    def forget(self, name: str) -> None:
+        """It takes nothing, whatever it said: it is asked anew."""
+        key = self._node.key_of(name)
+        if key is not None:
+            self._beats.pop(key, None)
+            self._asked.pop(key, None)
 
     def now(self, held: Iterable[Held]) -> list[Room]:
         """This node first, then the members by number."""
@@ -36,9 +60,6 @@ class Rooms:
             )
             found += [self._of(member.name, member.key, member.label, used.get(member.name)) for member in members]
         return found
-
-    def key_of(self, name: str) -> bytes | None:
-        return self._node.key_of(name)
 
     def _own(self, held: Held | None) -> Room:
         node = self._node

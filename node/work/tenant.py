@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from netsky.node.bus.draft import Draft
 from netsky.node.db import work_held
 from netsky.node.db.work_held import HeldRow
 from netsky.node.errors import NetskyError, TryLater
@@ -42,7 +41,8 @@ class Tenant:
         self._floor = floor
         self._finished: list[tuple[Job, Report]] = []
         self._told: Beat | None = None
-        self._is_greeted = False
+        self._is_wanted = False
+        """netsky0 has asked, in this connection, what can be taken here."""
         self._tell_at: int | None = None
         self._send_at = 0
 
@@ -50,7 +50,7 @@ class Tenant:
         node, now = self._node, self._node.now()
         [found, _] = await node.group.write([work_held.all_held(), work_held.forget_cancelled(now - CANCELS_KEPT_NS)])
         self.held = {row.ticket: row for row in work_held.rows(found)}
-        self._finished, self._told, self._tell_at, self._is_greeted = [], None, None, False
+        self._finished, self._told, self._tell_at, self._is_wanted = [], None, None, False
         code = "node_died" if node.opened.after_crash else "node_stopped"
         said = f"{node.identity.name} {'died' if node.opened.after_crash else 'was stopped'} while it had it"
         lost = [_done(row, Report("lost", code, said), now) for row in self.held.values() if row.state == "running"]
@@ -114,9 +114,12 @@ class Tenant:
         return max(0, min([IDLE_NS, *(at - now for at in dues)]))
 
     def linked(self) -> None:
-        """The link to netsky0 is new: it is told everything again."""
-        self._told, self._is_greeted = None, True
+        """The link to netsky0 is new: what is held is told again, the rest when it asks."""
+        self._told, self._is_wanted = None, False
         self._send_at = 0
+
+    def wanted(self) -> None:
+        self._told, self._is_wanted = None, True
 
     async def _store_finished(self) -> bool:
         if not self._finished:
@@ -173,38 +176,35 @@ class Tenant:
 
     async def _beat(self) -> None:
         """When something is new, and often enough that no lease ends. A node that may not work renews none."""
-        if not self._is_greeted:
-            return
         now, beat = self._node.now(), self._as_it_is()
-        is_new = self._told is None or (beat.slots, beat.labels, beat.halted) != (
-            *(self._told.slots, self._told.labels),
-            self._told.halted,
+        told = self._told
+        is_new = self._is_wanted and (
+            told is None or (beat.slots, beat.labels, beat.halted) != (told.slots, told.labels, told.halted)
         )
-        if not is_new and (self._tell_at is None or now < self._tell_at):
+        if not beat.held and not is_new:
+            self._tell_at = None
             return
-        if is_new or beat.held:
-            [answer] = await self._node.bus.accept("agentinfinity", "node", [_beat(beat)])
-            if isinstance(answer, NetskyError):
-                self._tell_at = now + AGAIN_NS
-                return
-            self._told = beat
-        self._tell_at = now + RENEW_NS if beat.held else None
+        self._tell_at = now if self._tell_at is None else self._tell_at
+        if not is_new and now < self._tell_at:
+            return
+        [answer] = await self._node.bus.accept("agentinfinity", "node", [posting.beat(beat, ROOT)])
+        if isinstance(answer, NetskyError):
+            self._tell_at = now + AGAIN_NS
+            return
+        self._told, self._tell_at = beat, now + RENEW_NS
 
     def _as_it_is(self) -> Beat:
         node = self._node
         may = node.halt.hands_out == "all"
         labels = tuple(sorted({*self._floor.labels, *filter(None, [node.config.label])}))
-        held = [(row.ticket, row.fence) for row in self.held.values() if row.state == "running"] if may else []
+        mine = [row for row in self.held.values() if row.state in {"held", "running"}] if may else []
+        held = [(row.ticket, row.fence) for row in mine]
         return Beat(self._floor.slots, labels, node.halt.is_halted, tuple(sorted(held)))
 
     async def _store(self, rows: Sequence[HeldRow]) -> None:
         if rows:
             await self._node.group.write([work_held.put(rows)])
             self.held |= {row.ticket: row for row in rows}
-
-
-def _beat(beat: Beat) -> Draft:
-    return posting.beat(beat, ROOT)
 
 
 def _fence(row: HeldRow) -> Fence:

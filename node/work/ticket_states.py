@@ -31,6 +31,7 @@ TABLE: Mapping[tuple[State, Event], State] = MappingProxyType(
         ("waiting", "cancel"): "cancelled",
         ("waiting", "block"): "blocked",
         ("waiting", "kill"): "dead",
+        ("waiting", "report"): "reported",  # a lease that was over, and nobody else had got it yet
         ("waiting", "commit"): "committed",  # its key was used before for the same work
         ("offered", "take"): "leased",
         ("offered", "report"): "reported",  # the report was quicker than the word that it was taken

@@ -90,15 +90,11 @@ class Work:
     async def _hear_links(self, task_status: trio.TaskStatus[None]) -> None:
         node, tenant = self._node, self.tenant
         assert tenant is not None
-        assert node.identity.charter is not None
-        with node.events.subscribe(frozenset({"link_up"})) as ups:
-            seen = node.membership.sightings.of(node.identity.charter.root_key)
-            if seen is not None and seen.up:
-                tenant.linked()
+        with node.events.subscribe(frozenset({"link_up", "lease_renewed", "lease_lapsed"})) as changes:
             task_status.started()
             while True:
-                await ups.next()
-                tenant.linked()
+                if (await changes.next())["kind"] == "link_up":
+                    tenant.linked()
                 self.ring()
 
     async def order(self, order: str, who: str, args: Args) -> dict[str, Any]:

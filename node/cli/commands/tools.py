@@ -82,7 +82,7 @@ COMMANDS = (
     ),
     Command(
         ("bench", "work"),
-        "no-op tickets from a plan to completed, as fast as one node can",
+        "no-op tickets from a plan to their end, on one node",
         "netsky.node.bench.work:bench",
         "help",
         ("netsky bench work", "netsky bench work --count 10000 --at /var/tmp"),

@@ -60,7 +60,7 @@ CREATE INDEX work_after_needs ON work_after (needs, ticket);
 
 -- Each transition, in its transaction: the story of a ticket, and of a run (ticket NULL).
 CREATE TABLE work_checkpoints (
-    id INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
     run TEXT NOT NULL,
     ticket INTEGER,
     at INTEGER NOT NULL,         -- ns
@@ -73,8 +73,8 @@ CREATE TABLE work_checkpoints (
     code TEXT NOT NULL,
     reason TEXT NOT NULL
 ) STRICT;
-CREATE INDEX work_checkpoints_ticket ON work_checkpoints (ticket, id);
-CREATE INDEX work_checkpoints_run ON work_checkpoints (run, id) WHERE ticket IS NULL;
+CREATE INDEX work_checkpoints_ticket ON work_checkpoints (ticket, number);
+CREATE INDEX work_checkpoints_run ON work_checkpoints (run, number) WHERE ticket IS NULL;
 
 -- What was once done under an idempotency key is not done again.
 CREATE TABLE work_keys (
@@ -84,19 +84,19 @@ CREATE TABLE work_keys (
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE work_notes (
-    id INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
     ticket INTEGER,              -- seq
     run TEXT NOT NULL,
     at INTEGER NOT NULL,         -- ns
     author TEXT NOT NULL,
     text TEXT NOT NULL
 ) STRICT;
-CREATE INDEX work_notes_ticket ON work_notes (ticket, id);
-CREATE INDEX work_notes_run ON work_notes (run, id);
+CREATE INDEX work_notes_ticket ON work_notes (ticket, number);
+CREATE INDEX work_notes_run ON work_notes (run, number);
 
 -- What a person allowed a ticket beyond its scope, for a time.
 CREATE TABLE work_grants (
-    id INTEGER PRIMARY KEY,
+    number INTEGER PRIMARY KEY,
     ticket INTEGER NOT NULL,     -- seq
     at INTEGER NOT NULL,         -- ns
     until INTEGER NOT NULL,      -- ns: over from here on
@@ -104,7 +104,7 @@ CREATE TABLE work_grants (
     scope TEXT NOT NULL,         -- JSON: fs_write, net
     envelope TEXT NOT NULL       -- the sealed word, by its id
 ) STRICT;
-CREATE INDEX work_grants_ticket ON work_grants (ticket, id);
+CREATE INDEX work_grants_ticket ON work_grants (ticket, number);
 
 -- At a node that got a ticket by a lease of netsky0.
 CREATE TABLE work_held (

@@ -25,6 +25,7 @@ NOT_RUN_HERE = {
     "bench-seal",
     "bench-bus",
     "bench-mesh",
+    "task-unblock",
     "service-install",
 }
 """They take long, or need a service manager or another node, and have tests of their own."""
@@ -280,6 +281,11 @@ def test_what_a_simulation_comes_to_and_costs(shell: Shell) -> None:
     assert {"real", "stand_ins", "envelope_ms", "share_trio", "node_ms", "reference_commit_ms"} <= figures
 
 
+def test_what_a_ticket_costs(shell: Shell) -> None:
+    done = shell.one("bench", "work", "--count", "60", "--at", str(shell.home.parent))
+    assert {"tickets_per_s", "queued_mib", "resume_s"} < {one["key"] for one in done["figures"]}
+
+
 def test_schedules_and_loops(shell: Shell) -> None:
     nightly = ("cron", "add", "nightly", "30 3 * * *", "agent0", "look")
     added = shell.one(*nightly, "--tz", "Europe/Berlin", "--missed", "skip")
@@ -397,6 +403,38 @@ def test_a_halt_and_its_end(shell: Shell) -> None:
     shell("halt", "--node", "nobody", exit=3)
     shell("halt", "--node", "netsky1", "--all", exit=2)
     assert shell.one("resume", "--node", "netsky0")["here"]["halted"] is False
+
+
+def test_work(shell: Shell) -> None:
+    plan = shell.home.parent / "plan.toml"
+    plan.write_text('name = "demo"\n[[ticket]]\nid = "build"\n[[ticket]]\nid = "test"\nafter = ["build", "bild"]\n')
+    error = shell.one("run", str(plan), exit=2)
+    assert f"{plan}:6: test comes after bild" in error["message"]
+    plan.write_text('name = "demo"\n[[ticket]]\nid = "build"\n[[ticket]]\nid = "test"\nafter = ["build"]\n')
+    assert shell.one("run", str(plan), "--check")["run"] is None
+    done = shell.one("run", str(plan))
+    assert (done["run"]["state"], done["states"]) == ("completed", {"committed": 2})
+    plan.write_text(
+        'name = "later"\n[[ticket]]\nid = "gpu"\nneeds = ["gpu"]\n[[ticket]]\nid = "after"\nafter = ["gpu"]\n'
+    )
+    later = shell.one("run", str(plan), "--no-wait")["run"]["id"]
+    shown = shell.one("task", "show", f"{later}.gpu")
+    assert shown["waits"] == "waiting: needs gpu; no node has it"
+    assert [one["id"] for one in shell.one("task", "ls", "--open")["tickets"]] == [f"{later}.gpu", f"{later}.after"]
+    assert len(shell.one("task", "tree", later)["tickets"]) == 2
+    assert shell.one("task", "add", "more", "--run", later)["ticket"] == f"{later}.more"
+    assert shell.one("note", f"{later}.gpu", "who has one?")["pointer"] == "note:1"
+    assert shell.one("task", "cancel", f"{later}.gpu", "--reason", "no gpu")["cancelled"] == [f"{later}.gpu"]
+    assert shell.one("task", "show", f"{later}.after")["state"] == "dead"
+    assert shell.one("task", "reasons")["reasons"]
+    assert shell.one("task", "retry", f"{later}.gpu")["retried"] == [f"{later}.gpu", f"{later}.after"]
+    shell("task", "retry", f"{later}.gpu", exit=7)
+    shell("task", "show", "nothing-like-it", exit=3)
+    shell("task", "unblock", f"{later}.gpu", exit=7)
+    shell("task", "cancel", "--run", later)
+    shell.plain("task", "ls")
+    shell.plain("task", "show", f"{later}.gpu")
+    shell.plain("task", "tree", later)
 
 
 def test_health(shell: Shell) -> None:

@@ -32,7 +32,7 @@ async def test_a_plan_ends_with_all_of_its_tickets_committed(tmp_path: Path, jum
         shown = await root.ask("task_show", id="ship")
         states = [step["state"] for step in shown["story"]]
         assert states == ["waiting", "offered", "leased", "reported", "verified", "committed"]
-        rows = await root.rows("SELECT event, state FROM work_checkpoints WHERE ticket IS NULL ORDER BY id")
+        rows = await root.rows("SELECT event, state FROM work_checkpoints WHERE ticket IS NULL ORDER BY number")
         assert [state for _, state in rows] == [
             *("created", "planned", "dispatched", "collecting", "verifying", "committing", "completed"),
         ]  # fmt: skip
