@@ -120,9 +120,18 @@ async def _try(repository: Repository, url: str, branch: str) -> tuple[str, str]
             refused = await _send(repository, url, [branch_ref(branch)])
             if refused:
                 return "refused", refused
+        await _seen_there(repository, branch)
     except GitError as error:
         return ("refused" if error.code == "url" else "due"), error.sentence
     return "pushed", ""
+
+
+async def _seen_there(repository: Repository, branch: str) -> None:
+    """What was pushed is known to be there: `gc` may then do without it here."""
+    [tip] = await repository.look([branch_ref(branch)])
+    if tip is not None:
+        result = await repository.change([Step(("update-ref", f"refs/netsky/from/{branch}", tip.id))])
+        result.out_of("note what was pushed")
 
 
 async def _missing(repository: Repository, url: str, branch: str) -> list[str]:

@@ -59,7 +59,8 @@ class Committer:
         self._group = group
         self._seams = seams
         self._scratch = scratch
-        self._turn = trio.Lock()
+        self.turn = trio.Lock()
+        """One commit at a time: they share an index."""
 
     @property
     def name(self) -> str:
@@ -70,7 +71,7 @@ class Committer:
         fault = fault_of(commission)
         if fault is not None:
             return Refused("commission", fault)
-        async with self._turn:
+        async with self.turn:
             try:
                 return await self._commit(commission, criteria)
             except PatchFault as error:

@@ -59,3 +59,6 @@ LEARNED_AT_ONCE = 500
 
 REFS_BYTES_MAX = 64 << 20
 """Of a list of refs: some 400,000 commits."""
+
+THINGS_MAX = 4_096
+"""Of one kind, looked at by one `netsky gc`; another one goes on."""

@@ -20,8 +20,6 @@ from netsky.node.work.repo.limits import LEARNED_AT_ONCE, REFS_BYTES_MAX
 from netsky.node.work.repo.moves import Move
 from netsky.node.work.repo.repository import Found, Repository
 
-__all__ = ["open_committer"]
-
 
 async def open_committer(
     repository: Repository, group: GroupCommit, seams: Seams, scratch: str, *, pushed_to: str
@@ -30,10 +28,7 @@ async def open_committer(
     `done_refs_missing` if that cannot be asked: without knowing what is done, nothing is done."""
     await repository.hold()
     try:
-        try:
-            await repository.adopt(pushed_to)
-        except GitError as error:
-            raise GitError("done_refs_missing", f"which keys are done is not known: {error.sentence}") from None
+        await _adopt(repository, pushed_to)
         committer = Committer(repository, group, seams, scratch)
         [found] = await group.read([commits.prepared(repository.name)])
         rows = commits.rows(found)
@@ -46,6 +41,20 @@ async def open_committer(
         repository.let_go()
         raise
     return committer
+
+
+async def learn_from(committer: Committer, group: GroupCommit, seams: Seams, pushed_to: str) -> None:
+    """One that is open already gets to know another place that is pushed to."""
+    async with committer.turn:
+        await _adopt(committer.repository, pushed_to)
+        await _learn(committer.repository, group, seams)
+
+
+async def _adopt(repository: Repository, pushed_to: str) -> None:
+    try:
+        await repository.adopt(pushed_to)
+    except GitError as error:
+        raise GitError("done_refs_missing", f"which keys are done is not known: {error.sentence}") from None
 
 
 async def _end(committer: Committer, row: CommitRow, group: GroupCommit, seams: Seams) -> None:

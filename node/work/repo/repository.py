@@ -6,6 +6,7 @@ when the last git of that life is gone, so none of those ever meets one of the n
 
 from __future__ import annotations
 
+import hashlib
 import os
 import re
 from collections.abc import Sequence
@@ -18,7 +19,7 @@ from netsky.node.work.repo.git import NO_ATTRIBUTES, Git, GitError, Said, Step, 
 from netsky.node.work.repo.limits import FETCH_SECONDS, GIT_SAID_MAX, GIT_SECONDS, LOCK_OLD_NS, LOCK_SECONDS
 
 ADOPTED = "netsky-adopted"
-"""Stands in a repository once this node knows all commits that were made for keys so far."""
+"""Stands in a repository, with a hash of another one's address, once this node knows which keys are done there."""
 
 LOCK = "netsky.lock"
 NOBODYS = "netsky-nobody"
@@ -26,7 +27,6 @@ NOBODYS = "netsky-nobody"
 
 _PAUSE_NS = 20 * 10**6
 _SCHEMES = ("https", "ssh", "file")
-_WHAT_COUNTS = ("netsky/done", "netsky/pending", "heads")
 _INDEX = "netsky-index"
 
 
@@ -284,26 +284,30 @@ class Repository:
             raise GitError("fetch_failed", f"nothing could be fetched from {_shown(url)}: {said.errors}")
 
     async def adopt(self, url: str) -> None:
-        """Learns which keys are done and where the branches are, from the repository that the committer before us
-        pushed to; only then may this one commit. Without a url the repository begins here: nobody else ever committed.
-        """
+        """Learns which keys are done from a repository that is pushed to: another committer may have pushed there.
+        Only then may this one commit. Without a url the repository begins here: nobody else ever committed. Once for
+        each url."""
+        mark = _adopted(url)
         folder = self._files.open_folder(self.path)
         try:
-            if self._files.facts(folder, ADOPTED) is not None:
+            if self._files.facts(folder, mark) is not None:
                 return
             if url:
-                await self.fetch(url, [f"refs/{kind}/*:refs/{kind}/*" for kind in _WHAT_COUNTS])
-            self._files.replace(folder, ADOPTED, f"{_shown(url) or 'begun here'}\n".encode())
+                await self.fetch(url, [f"refs/netsky/{kind}/*:refs/netsky/{kind}/*" for kind in ("done", "pending")])
+            self._files.replace(folder, mark, f"{_shown(url) or 'begun here'}\n".encode())
         finally:
             self._files.close(folder)
 
-    @property
-    def adopted(self) -> bool:
+    def adopted(self, url: str) -> bool:
         folder = self._files.open_folder(self.path)
         try:
-            return self._files.facts(folder, ADOPTED) is not None
+            return self._files.facts(folder, _adopted(url)) is not None
         finally:
             self._files.close(folder)
+
+
+def _adopted(url: str) -> str:
+    return f"{ADOPTED}-{hashlib.sha256(url.encode()).hexdigest()[:16]}"
 
 
 def scheme_of(url: str) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from netsky.node.work.repo.commission import branch_ref, is_commit
 from netsky.node.work.repo.git import GitError, Step
 from netsky.node.work.repo.limits import FETCH_SECONDS
+from netsky.node.work.repo.moves import NOWHERE
 from netsky.node.work.repo.repository import Repository
 
 
@@ -69,15 +70,16 @@ async def tip_of(repository: Repository, url: str, branch: str) -> str:
 
 
 async def follow(repository: Repository, url: str, branch: str) -> bool:
-    """Brings a branch here to where it is there, if it only goes forward; what is not here yet stays so. False if both
-    have gone on: a person looks, since nothing here is ever rewritten."""
-    there = await tip_of(repository, url, branch)
-    [here] = await repository.look([branch_ref(branch)])
-    if here is None or here.id == there or await repository.is_ancestor(there, here.id):
+    """Brings a branch here to where it is there, if it only goes forward. False if both have gone on: a person looks,
+    since nothing here is ever rewritten."""
+    await repository.fetch(url, ["+refs/heads/*:refs/netsky/from/*"])
+    here, there = await repository.look([branch_ref(branch), f"refs/netsky/from/{branch}"])
+    if there is None or (here is not None and (here.id == there.id or await repository.is_ancestor(there.id, here.id))):
         return True
-    if repository.checked_out(branch) or not await repository.is_ancestor(here.id, there):
+    if here is not None and (repository.checked_out(branch) or not await repository.is_ancestor(here.id, there.id)):
         return False
-    result = await repository.change([Step(("update-ref", branch_ref(branch), there, here.id))])
+    old = NOWHERE if here is None else here.id
+    result = await repository.change([Step(("update-ref", branch_ref(branch), there.id, old))])
     return result.failed is None
 
 

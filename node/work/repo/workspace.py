@@ -38,7 +38,7 @@ class Workspace:
 class Workspaces:
     def __init__(self, folder: str, group: GroupCommit, seams: Seams, floor: Callable[[], int]) -> None:
         """`floor`: so many bytes of the disk stay free."""
-        self._folder = folder
+        self.folder = folder
         self._group = group
         self._seams = seams
         self._floor = floor
@@ -47,17 +47,15 @@ class Workspaces:
         """Whether it is there or not."""
         if not _TASK.fullmatch(task):
             raise GitError("task", f"{task!r} cannot be the name of a folder")
-        return Workspace(
-            task, os.path.join(self._folder, task, REPO), (os.path.join(repository.path, "objects"),), base
-        )
+        return Workspace(task, os.path.join(self.folder, task, REPO), (os.path.join(repository.path, "objects"),), base)
 
     async def make(self, task: str, repository: Repository, base: str) -> Workspace:
         """Anew, whatever stood there: a try begins with what is committed and nothing else. The base has to be here
         (`sources.ensure_base`). TryLater if the disk is too full; GitError."""
         made = self.of(task, repository, base)
         files = self._seams.files
-        files.make_folder(self._folder)
-        if files.free_bytes(self._folder) < self._floor():
+        files.make_folder(self.folder)
+        if files.free_bytes(self.folder) < self._floor():
             raise TryLater(
                 "There is no room for a workspace: the disk is below the floor that is kept free.",
                 next="netsky gc, or free some space on the node's disk",
@@ -65,8 +63,8 @@ class Workspaces:
             )
         row = commits.workspace_made(task, repository.name, base, self._seams.time.wall())
         await self._group.write([row])
-        await remove_tree(self._seams.processes, files, self._folder, task)
-        home = os.path.join(self._folder, task)
+        await remove_tree(self._seams.processes, files, self.folder, task)
+        home = os.path.join(self.folder, task)
         new = os.path.join(home, "new")
         borrowed = os.path.join(repository.path, "objects")
         self._write(os.path.join(new, ".git", "info"), "attributes", NO_ATTRIBUTES)
@@ -123,7 +121,7 @@ class Workspaces:
 
     async def remove(self, task: str) -> None:
         """Folder first, then its row: what is cut off is found again."""
-        await remove_tree(self._seams.processes, self._seams.files, self._folder, task)
+        await remove_tree(self._seams.processes, self._seams.files, self.folder, task)
         await self._group.write([commits.workspace_gone(task)])
 
     def _git(self, home: str) -> Git:

@@ -197,6 +197,7 @@ async def test_a_committer_on_another_machine_knows_what_is_done(tmp_path: Path)
     shutil.rmtree(world.node)
     world.node.mkdir()
     async with world.committer(pushed_to=remote) as node:
+        assert await follow(node.repository, remote, "main")
         assert await node.rows("SELECT key, state, made, ticket, fence FROM commits") == [
             ("k1", "committed", first.commit, "r1.k1", "1.1.1")
         ]
@@ -214,7 +215,7 @@ async def test_a_committer_that_cannot_learn_what_is_done_does_not_begin(tmp_pat
         with pytest.raises(GitError) as unknown:
             await node.begin(pushed_to=remote)
         assert unknown.value.code == "done_refs_missing"
-        assert not node.repository.adopted
+        assert not node.repository.adopted(remote)
         os.rename(f"{remote}.away", remote)
         await node.begin(pushed_to=remote)
         assert isinstance(await node.commit(world.commission()), Committed)
