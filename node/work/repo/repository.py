@@ -108,7 +108,8 @@ class Repository:
 
     @property
     def held(self) -> tuple[int, ...]:
-        assert self._lock is not None, "whoever changes a repository holds it"
+        if self._lock is None:
+            raise GitError("repository_closed", f"{self.path} was let go of; open it again")
         return (self._lock,)
 
     # Looking.

@@ -24,8 +24,9 @@ from netsky.node.work.repo.trees import remove_tree
 async def sweep(
     shelf: Shelf, group: GroupCommit, seams: Seams, running: Collection[str], *, dry: bool, needed: int | None = None
 ) -> list[Decision]:
-    """`running`: the tasks that somebody works on or is about to, and the repositories of runs that go on. What was decided, in that order; with `dry`, nothing
-    is removed. GitError if something that may go cannot be removed: what comes after it is left."""
+    """`running`: the tasks that somebody works on or is about to, and the repositories of runs that go on. What was
+    decided, in that order; with `dry`, nothing is removed. GitError if something cannot be: what comes after it stays.
+    """
     decisions = decide(await look(shelf, group, seams, running), needed)
     if not dry:
         for decision in decisions:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import collections
+import pickle
 import shutil
+import signal
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from netsky.node.seams import Seams
 from netsky.node.work.repo.commission import Commission, Committed
 
@@ -87,14 +91,40 @@ async def test_a_committer_killed_before_any_call_commits_once_and_the_same(
             again = await node.commit(copies.commission)
             assert isinstance(again, Committed), again
             assert await node.rows("SELECT key, made, content FROM commits WHERE key = 'k1'") == [("k1", wanted, None)]
-        try:
-            judge(world, wanted, others=others)
-        except AssertionError:
-            print(number, dying.calls[-6:], world.refs(), git(world.bare, "log", "--all", "--graph", "--oneline"))
-            raise
+        judge(world, wanted, others=others)
         shutil.rmtree(world.folder)
         number += PARTS
     judge(world, wanted, others=others)
     git(world.bare, "fsck", "--strict", "--no-dangling")
     with capsys.disabled():
         print(f"\nkilled before {sum(points.values())} calls: {dict(points)}")
+
+
+@pytest.mark.long
+@pytest.mark.real
+async def test_a_process_that_is_killed_while_it_commits_leaves_one_commit(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The kernel and the keepers clean up, not the test: what git did last is whatever it had time for."""
+    copies = Copies(tmp_path)
+    wanted = await copies.prepare(others=False)
+    killed, number = 0, 0
+    while True:
+        number += 1
+        world = copies.copy(str(number))
+        state = world.folder / "state"
+        state.write_bytes(pickle.dumps((world, copies.commission)))
+        command = [sys.executable, "-m", "tests.node.work.repo.committing", str(state), str(number)]
+        done = await trio.run_process(command, capture_stdout=True, check=False)
+        async with world.committer(fetch=False) as node:
+            again = await node.commit(copies.commission)
+            assert isinstance(again, Committed), again
+        judge(world, wanted, others=False)
+        if done.returncode == 0:
+            break
+        assert done.returncode == -signal.SIGKILL
+        killed += 1
+    assert done.stdout == b"Committed\n"
+    assert killed > 40
+    with capsys.disabled():
+        print(f"\n{killed} processes killed, one at each call")

@@ -69,6 +69,7 @@ async def test_no_hostile_patch_is_committed_or_leaves_anything(
         print(f"\n{len(cases)} hostile patches refused: {said}")
 
 
+@pytest.mark.long
 async def test_git_and_the_second_gate_hold_without_the_first(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
