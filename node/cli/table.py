@@ -76,6 +76,7 @@ GROUPS = {
     "envelope": "look at one envelope and check its seal",
     "agent": "the actors of this node and their programs",
     "task": "tickets: what is to be done, who has it, what became of it",
+    "commit": "what the committer did, what waits for a person, and taking it back",
     "cron": "what this node says to its actors at set times",
     "loop": "what it says to them again and again",
     "bench": "measure this machine",
@@ -107,7 +108,7 @@ TOPICS = (
 
 LATER = (
     ("root",),
-    ("clone", "ai", "gc", "commit"),
+    ("clone", "ai"),
 )
 """First words that the design names and this version does not have."""
 
@@ -117,6 +118,7 @@ def commands() -> dict[tuple[str, ...], Command]:
     from netsky.node.cli.commands import (  # noqa: PLC0415 - the files import this one
         actors,
         bus,
+        commits,
         look,
         mesh,
         node,
@@ -127,5 +129,5 @@ def commands() -> dict[tuple[str, ...], Command]:
         work,
     )
 
-    parts = (node, bus, look, actors, mesh, work, time, watch, owner, tools)
+    parts = (node, bus, look, actors, mesh, work, commits, time, watch, owner, tools)
     return {command.path: command for part in parts for command in part.COMMANDS}

@@ -60,6 +60,7 @@ from netsky.node.seams import Seams
 from netsky.node.seams.ledger import Ledger, LedgerBroken, LedgerFull, LedgerUnusable
 from netsky.node.version import program_version
 from netsky.node.watch.watchdog import add_watchdog
+from netsky.node.work.repo.shelf import Shelf
 from netsky.node.work.work import add_work
 from netsky.relay.authority import VOICES, WATCHDOG
 
@@ -229,6 +230,7 @@ async def _assemble(
     await _load_membership(node)
     await _own_actors(node)
     node.blobs = BlobStore(home.blobs, seams.files, group, seams.time, lambda: node.config.free_mib_floor << 20)
+    node.shelf = Shelf(home.path, group, seams, lambda: node.config.free_bytes_floor)
     node.bus = Bus(
         channels=home.channels,
         files=seams.files,

@@ -44,6 +44,7 @@ if TYPE_CHECKING:
     from netsky.node.seams.time import Time
     from netsky.node.supervise import Supervisor
     from netsky.node.watch.watchdog import Watchdog
+    from netsky.node.work.repo.shelf import Shelf
     from netsky.node.work.work import Work
 
     Watch = Callable[[Identity, Time], MakeStore]
@@ -99,6 +100,7 @@ class Node:
     restarts: Restarts = field(init=False)
     life: NewLife = field(init=False)
     work: Work = field(init=False)
+    shelf: Shelf = field(init=False)
     control: ControlServer = field(init=False)
     links: Links | None = field(init=False, default=None)
     owner: OwnerDesk | None = field(init=False, default=None)

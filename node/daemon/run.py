@@ -42,6 +42,7 @@ async def run(
                 await _live(node, ready, hung)
             finally:
                 node.is_ready = False
+                node.shelf.close()
                 node.log.event("node.stopped", reason=node.stop_reason or "signal")
 
 

@@ -243,6 +243,11 @@ def pushes_of(repository: str, key: str) -> Statement:
     return Statement(f"SELECT {_PUSH} FROM pushes WHERE repository = ? AND key = ? ORDER BY seq", (repository, key))
 
 
+def pushes_listed(limit: int) -> Statement:
+    """Newest first."""
+    return Statement(f"SELECT {_PUSH} FROM pushes ORDER BY seq DESC LIMIT ?", (limit,))
+
+
 def push_rows(found: list[Row]) -> list[PushRow]:
     return [PushRow(*row) for row in found]  # type: ignore[arg-type] # STRICT tables: the columns have these types
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from types import MappingProxyType
 
-from netsky.node.verbs import actors, blobs, bus, control, dead, halt, handoffs, look, mesh, schedules
+from netsky.node.verbs import actors, blobs, bus, commits, control, dead, halt, handoffs, look, mesh, schedules
 from netsky.node.verbs.owner import owner
 from netsky.node.verbs.page import page
 from netsky.node.verbs.proof import proof
@@ -87,6 +87,10 @@ TABLE: Mapping[str, Verb] = MappingProxyType(
         "task_unblock": Verb(work_verb("unblock"), booked=True),
         "task_reasons": Verb(work_verb("reasons"), actors=True),
         "note": Verb(work_verb("note"), actors=True),
+        "commit_log": Verb(commits.commit_log),
+        "commit_rollback": Verb(commits.commit_rollback, booked=True),
+        "commit_decide": Verb(commits.commit_decide, booked=True),
+        "gc": Verb(commits.gc, booked=True),
         "handoff_wait": Verb(handoffs.handoff_wait, actors=True, waits=True),
     }
 )

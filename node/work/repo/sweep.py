@@ -64,7 +64,8 @@ async def look(shelf: Shelf, group: GroupCommit, seams: Seams, running: Collecti
 
 
 async def _is_elsewhere(repository: Repository) -> bool:
-    """Whether each branch here is behind what is known of another repository, and nothing waits for a person."""
+    """Whether each branch here is behind what is known of another repository, and nothing waits for a person. Without
+    a branch nothing was committed here."""
     heads = await repository.refs("refs/heads/", REFS_BYTES_MAX)
     if await repository.refs("refs/netsky/review/", REFS_BYTES_MAX):
         return False
@@ -73,7 +74,7 @@ async def _is_elsewhere(repository: Repository) -> bool:
         seen = there.get(f"refs/netsky/from/{name.removeprefix('refs/heads/')}")
         if seen is None or not await repository.is_ancestor(tip, seen):
             return False
-    return bool(there)
+    return True
 
 
 async def _remove(shelf: Shelf, seams: Seams, thing: Thing) -> None:

@@ -21,6 +21,9 @@ SCHEMAS = Path(str(resources.files("netsky.node"))) / "schemas"
 NOT_RUN_HERE = {
     "dead-show",
     "dead-retry",
+    "commit-rollback",
+    "commit-approve",
+    "commit-refuse",
     "demo",
     "bench-seal",
     "bench-bus",
@@ -435,6 +438,14 @@ def test_work(shell: Shell) -> None:
     shell.plain("task", "ls")
     shell.plain("task", "show", f"{later}.gpu")
     shell.plain("task", "tree", later)
+
+
+def test_nothing_was_committed_and_nothing_lies_about(shell: Shell) -> None:
+    assert shell.one("commit", "log")["commits"] == []
+    assert shell.one("gc", "--dry-run") == {"dry": True, "things": [], "freed": 0}
+    assert shell.one("gc")["things"] == []
+    for words in (("rollback", "k"), ("approve", "k"), ("refuse", "k", "--why", "no")):
+        assert shell.one("commit", *words, exit=3)["code"] == "no_such_key"
 
 
 def test_health(shell: Shell) -> None:

@@ -18,7 +18,7 @@ from netsky.node.work.repo.commission import Commission, Committed
 from tests.node.work.repo.dying import Dying
 from tests.node.work.repo.world import World, git
 
-PARTS = 8
+PARTS = 10
 """Of the calls: no test takes long beside other work."""
 
 
@@ -65,9 +65,17 @@ def judge(world: World, wanted: str, *, others: bool) -> None:
     assert sorted(world.bare.rglob("*.lock")) == [world.bare / "netsky.lock"]
 
 
-@pytest.mark.parametrize("part", [0, *(pytest.param(n, marks=pytest.mark.long) for n in range(1, PARTS))])
-@pytest.mark.parametrize("restored", [False, True], ids=["as it was", "database put back"])
-@pytest.mark.parametrize("others", [False, True], ids=["on its base", "rebased"])
+def ways() -> list[Any]:
+    """On its base or rebased; with its database or one from before; a part of the calls. Two of them always run."""
+    return [
+        pytest.param(others, restored, part, marks=[] if part == 0 and others is not restored else [pytest.mark.long])
+        for others in (False, True)
+        for restored in (False, True)
+        for part in range(PARTS)
+    ]
+
+
+@pytest.mark.parametrize(("others", "restored", "part"), ways())
 async def test_a_committer_killed_before_any_call_commits_once_and_the_same(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], restored: bool, others: bool, part: int
 ) -> None:

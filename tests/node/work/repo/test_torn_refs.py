@@ -83,6 +83,7 @@ async def test_git_killed_at_any_of_its_own_steps_in_a_move_of_refs_commits_once
         print(f"\ngit killed at {number - 1} calls of {call} while refs moved: {said}")
 
 
+@pytest.mark.long
 async def test_a_row_of_gits_killed_between_any_two_commits_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
