@@ -7,8 +7,9 @@ is taken over from an earlier life of the node: what that one started died with 
 from __future__ import annotations
 
 import os
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -18,6 +19,7 @@ from netsky.node.actors.here import Ended, Here, all_of, counted, ended
 from netsky.node.actors.launch import Launcher, offered
 from netsky.node.actors.limits import KNOWN_SECONDS, OPEN_SECONDS
 from netsky.node.actors.place import Place
+from netsky.node.actors.wanted import cell_of, check_scope
 from netsky.node.bus.folders import open_channel
 from netsky.node.daemon.caller import Caller
 from netsky.node.daemon.told import ROSTER_SIGNAL
@@ -27,6 +29,8 @@ from netsky.node.db.actors import ActorRow
 from netsky.node.errors import Conflict, NotFound, Refused, TryLater, Usage
 from netsky.node.limits import ACTORS_KNOWN_MAX, ACTORS_MAX, WORKERS_MAX
 from netsky.node.seams.processes import CannotStart
+from netsky.node.work.cell.cells import Cells
+from netsky.node.work.cell.run import check
 from netsky.relay.authority import ROOT_MANAGER, VOICES
 
 if TYPE_CHECKING:
@@ -45,6 +49,11 @@ class Actors:
         self._nursery: trio.Nursery | None = None
         self._changing = trio.Lock()
         self._serving = trio.Event()
+
+    @cached_property
+    def cells(self) -> Cells:
+        """Where programs run in the sandbox of tasks, of actors and of tasks themselves."""
+        return Cells(self._node.home, self._node.seams, self._environ)
 
     @property
     def fence(self) -> str:
@@ -131,6 +140,8 @@ class Actors:
                         code="actor_exists",
                     )
             self._check(wanted, confirm)
+            if wanted.scope is not None:
+                await self._check_cell(wanted)
             await self._node.group.write([rows.put(wanted)])
             await self._close(wanted.name)
             await self._open(wanted)
@@ -252,6 +263,7 @@ class Actors:
         if wanted.mode == "none":
             return
         self._check_caps(name)
+        check_scope(wanted)
         self._check_fence(wanted, confirm)
 
     def _check_caps(self, name: str) -> None:
@@ -301,7 +313,14 @@ class Actors:
         if self._node.seams.processes.which(program) is None:
             said = f"there is no program at {program}, or it may not be executed"
             raise NotFound(said, next="name one that is there, or another folder: --cwd FOLDER", code="no_program")
-        launcher.fence(wanted, program)
+        if wanted.scope is None:
+            launcher.fence(wanted, program)
+
+    async def _check_cell(self, wanted: ActorRow) -> None:
+        try:
+            check(cell_of(wanted, self._node.home), wanted.command[0], await self.cells.site())
+        except CannotStart as refused:
+            raise Usage(f"{refused}.", next="show it: --readable FOLDER", code="behind_the_wall") from None
 
     async def _open(self, row: ActorRow) -> None:
         """Folders, socket, program."""
@@ -360,37 +379,7 @@ class Actors:
             "restarts": place.restarts,
             "manager": actor.manager,
             "fenced": actor.fenced,
+            "sandboxed": actor.scope is not None,
             "command": list(actor.command),
             "cwd": actor.cwd,
         }
-
-
-def wanted_row(
-    name: str,
-    *,
-    command: Sequence[str],
-    mode: str,
-    manager: str | None,
-    unfenced: bool,
-    environment: Mapping[str, str],
-    cwd: str,
-    timeout: int,
-    now: int,
-) -> ActorRow:
-    """The row that was asked for. A worker has a manager, agent0 if none was named; nobody else has one."""
-    if name.startswith("worker"):
-        manager = manager or ROOT_MANAGER
-    elif manager is not None:
-        raise Usage(f"{name} is no worker, and only workers have a manager", next="leave --manager away")
-    return ActorRow(
-        name=name,
-        command=tuple(command),
-        mode=mode,
-        manager=manager,
-        fenced=not unfenced and mode != "none",  # who reads a channel by hand stands behind no fence of ours
-        enabled=True,
-        environment=dict(environment),
-        added_at=now,
-        cwd=cwd,
-        timeout=timeout,
-    )

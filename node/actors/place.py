@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import signal
-from contextlib import suppress
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING
 
 import trio
@@ -12,15 +13,17 @@ from netsky.node.actors.give_back import give_back
 from netsky.node.actors.handover import Handed
 from netsky.node.actors.hands import Hands
 from netsky.node.actors.launch import Launched, Launcher
-from netsky.node.actors.limits import CRASHES_MAX, CRASHES_NS, GRACE_SECONDS
+from netsky.node.actors.limits import CRASHES_MAX, CRASHES_NS, GRACE_SECONDS, LOG_BYTES_MAX
 from netsky.node.actors.runtime import ANSWER_BYTES_MAX, AnyCommand, Run, Runtime, Verdict
+from netsky.node.actors.wanted import cell_of
 from netsky.node.backoff import RESTART
 from netsky.node.db import actors as rows
 from netsky.node.db.actors import ActorRow
-from netsky.node.errors import TryLater
+from netsky.node.errors import Refused, TryLater, Usage
 from netsky.node.handoff.trouble import put_marker
 from netsky.node.seams.processes import CannotStart, Exit, Process
 from netsky.node.supervise import Child, GaveUp, Supervisor
+from netsky.node.work.cell.run import started_in
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
@@ -132,9 +135,27 @@ class Place:
 
     async def _session(self, envelope: bytes | None) -> Run:
         """One program from start to end, with its row; nothing of it is left when this returns or is cancelled."""
-        argv = self._runtime.argv(self.actor)
-        piped = envelope is not None
-        launched = await self._launcher.start(self.actor, argv, stdin=piped, stdout=piped)
+        async with self._launched(piped=envelope is not None) as launched:
+            return await self._to_its_end(launched, envelope)
+
+    @asynccontextmanager
+    async def _launched(self, *, piped: bool) -> AsyncIterator[Launched]:
+        """Behind its fence, without one, or in the sandbox of tasks."""
+        actor, argv = self.actor, self._runtime.argv(self.actor)
+        if actor.scope is None:
+            yield await self._launcher.start(actor, argv, stdin=piped, stdout=piped)
+            return
+        site = await self._node.actors.cells.site()
+        cell, log = cell_of(actor, self._node.home), self._launcher.log_path(actor.name)
+        variables = self._launcher.variables(actor)
+        del variables["NETSKY_CHANNEL"]  # what it is given comes on stdin, and the folder is not there
+        try:
+            async with started_in(cell, argv, env=variables, site=site, log=log, log_bytes=LOG_BYTES_MAX) as started:
+                yield Launched(started.process, {})
+        except (Refused, Usage) as refused:
+            raise CannotStart(refused.message) from None
+
+    async def _to_its_end(self, launched: Launched, envelope: bytes | None) -> Run:
         process, node = launched.process, self._node
         self._process = process
         self.state, self.pid, self.started_at = "running", process.pid, node.now()

@@ -13,6 +13,7 @@ from typing import Protocol
 from netsky.envelope.limits import TEXT_BYTES_MAX
 from netsky.node.db.actors import ActorRow
 from netsky.node.seams.processes import Exit
+from netsky.node.work.cell.cell import ENDED_FOR
 
 ANSWER_BYTES_MAX = TEXT_BYTES_MAX
 """An answer is a text, and a text has at most 48 KiB."""
@@ -59,6 +60,8 @@ class AnyCommand:
             return Verdict(False, reason=sentence, code="answer_too_large", again=False)
         if run.timed_out:
             return Verdict(False, reason="it took longer than its time limit and was ended", code="timed_out")
+        if run.exit.exceeded:
+            return Verdict(False, reason=f"the program {ENDED_FOR[run.exit.exceeded]}", code="program_failed")
         if run.exit.code != 0:
             return Verdict(False, reason=f"the program {run.exit.sentence()}", code="program_failed")
         return Verdict(True, answer=run.said.decode("utf-8", "replace").rstrip("\n"))

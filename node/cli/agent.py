@@ -35,13 +35,23 @@ def add(args: Any, out: Output) -> int:
         environment=dict(pair.split("=", 1) for pair in args.env) if args.env else None,
         cwd=os.path.realpath(args.cwd) if args.cwd else (os.getcwd() if args.command else None),
         unfenced=args.unfenced or None,
+        sandbox=args.sandbox or None,
+        hosts=args.host,
+        readable=[os.path.realpath(path) for path in args.readable] if args.readable else None,
         confirm=args.confirm,
         timeout=None if args.timeout is None else max(1, round(args.timeout)),
     )
-    fence = "" if data.get("fenced", True) or mode == "none" else ", without a fence: it can do what you can do"
+    sandbox = ", in a sandbox" if data.get("sandboxed") else ""
+    fence = sandbox if data.get("fenced", True) or mode == "none" else ", without a fence: it can do what you can do"
     done = "added" if data["changed"] else "is there already, just so"
     out.answer("agent-add", f"{actor} {done} ({mode.replace('_', '-')}{fence})", data)
     return EXIT_DONE
+
+
+def _fence(item: dict[str, Any]) -> str:
+    if item.get("sandboxed"):
+        return "sandbox"
+    return "yes" if item.get("fenced") else ("no" if item.get("command") else "")
 
 
 def ls(args: Any, out: Output) -> int:
@@ -59,7 +69,11 @@ def ls(args: Any, out: Output) -> int:
                 item["mode"].replace("_", "-"),
                 "" if item["mode"] == "none" else item["state"] + (f": {item['reason']}" if item.get("reason") else ""),
                 age(item["started_at"], now) if item.get("started_at") else "",
-                "yes" if item.get("fenced") else ("no" if item.get("command") else ""),
+                "sandbox"
+                if item.get("sandboxed")
+                else "yes"
+                if item.get("fenced")
+                else ("no" if item.get("command") else ""),
                 item.get("manager") or "",
                 " ".join(item.get("command") or ()),
             )

@@ -4,10 +4,18 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import cast
 
 from netsky.node.seams.ledger import Row, Statement
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What it may reach from the sandbox of tasks beside its working folder: nothing, if nothing is named."""
+
+    hosts: tuple[str, ...] = ()
+    readable: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +30,8 @@ class ActorRow:
     added_at: int
     cwd: str = ""
     timeout: int = 1_800
+    scope: Scope | None = None
+    """None: it runs behind the usual fence, or without one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +51,15 @@ _SESSION = "id, actor, pid, started_at, ended_at, exit, reason"
 def put(actor: ActorRow) -> Statement:
     """Adds it, or replaces all but the time it was added."""
     return Statement(
-        "INSERT INTO actors (name, command, mode, manager, fenced, enabled, environment, added_at, cwd, timeout) "
-        "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET command = excluded.command, "
+        "INSERT INTO actors (name, command, mode, manager, fenced, enabled, environment, added_at, cwd, timeout, "
+        "scope) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?) ON CONFLICT (name) DO UPDATE SET command = excluded.command, "
         "mode = excluded.mode, manager = excluded.manager, fenced = excluded.fenced, enabled = excluded.enabled, "
-        "environment = excluded.environment, cwd = excluded.cwd, timeout = excluded.timeout",
+        "environment = excluded.environment, cwd = excluded.cwd, timeout = excluded.timeout, "
+        "scope = excluded.scope",
         (
             *(actor.name, json.dumps(actor.command), actor.mode, actor.manager, int(actor.fenced)),
             *(int(actor.enabled), json.dumps(dict(actor.environment), sort_keys=True), actor.added_at),
-            *(actor.cwd, actor.timeout),
+            *(actor.cwd, actor.timeout, None if actor.scope is None else json.dumps(asdict(actor.scope))),
         ),
     )
 
@@ -64,8 +75,8 @@ def enable(name: str, enabled: bool) -> Statement:
 
 def all() -> Statement:  # noqa: A001 - read as actors.all()
     return Statement(
-        "SELECT name, command, mode, manager, fenced, enabled, environment, added_at, cwd, timeout FROM actors "
-        "ORDER BY name"
+        "SELECT name, command, mode, manager, fenced, enabled, environment, added_at, cwd, timeout, scope "
+        "FROM actors ORDER BY name"
     )
 
 
@@ -113,7 +124,7 @@ def session_rows(found: list[Row]) -> list[SessionRow]:
 
 
 def _actor(row: Row) -> ActorRow:
-    name, command, mode, manager, fenced, enabled, environment, added_at, cwd, timeout = row
+    name, command, mode, manager, fenced, enabled, environment, added_at, cwd, timeout, scope = row
     return ActorRow(
         name=cast("str", name),
         command=tuple(json.loads(cast("str", command))),
@@ -125,4 +136,9 @@ def _actor(row: Row) -> ActorRow:
         added_at=cast("int", added_at),
         cwd=cast("str", cwd),
         timeout=cast("int", timeout),
+        scope=None if scope is None else _scope(json.loads(cast("str", scope))),
     )
+
+
+def _scope(found: dict[str, list[str]]) -> Scope:
+    return Scope(tuple(found["hosts"]), tuple(found["readable"]))

@@ -9,12 +9,15 @@ from netsky.node.actors.limits import (
     COMMAND_BYTES_MAX,
     COMMAND_WORDS_MAX,
     ENVIRONMENT_MAX,
+    READABLE_MAX,
     TIMEOUT_SECONDS,
     TIMEOUT_SECONDS_MAX,
 )
-from netsky.node.actors.manager import wanted_row
+from netsky.node.actors.wanted import wanted_row
+from netsky.node.db.actors import Scope
 from netsky.node.errors import Usage
 from netsky.node.seams.files import HostileFile
+from netsky.node.work.cell.limits import HOSTS_MAX
 
 if TYPE_CHECKING:
     from netsky.node.daemon.caller import Caller
@@ -36,6 +39,7 @@ async def agent_add(node: Node, caller: Caller, args: Args) -> dict[str, Any]:  
     environment = _environment(args.mapping("environment") or {})
     cwd = args.maybe_text("cwd") or ""
     timeout = args.whole("timeout", TIMEOUT_SECONDS, 1, TIMEOUT_SECONDS_MAX)
+    scope = _scope(args)
     args.nothing_else()
     _check(name, mode, command, cwd)
     wanted = wanted_row(
@@ -48,9 +52,12 @@ async def agent_add(node: Node, caller: Caller, args: Args) -> dict[str, Any]:  
         cwd=cwd,
         timeout=timeout,
         now=node.now(),
+        scope=scope,
     )
     row, changed = await node.actors.add(wanted, confirm)
-    return {"actor": row.name, "mode": row.mode, "manager": row.manager, "fenced": row.fenced, "changed": changed}
+    return {"actor": row.name, "mode": row.mode, "manager": row.manager, "fenced": row.fenced, "changed": changed} | (
+        {} if row.scope is None else {"sandboxed": True}
+    )
 
 
 async def agent_rm(node: Node, caller: Caller, args: Args) -> dict[str, Any]:  # noqa: ARG001
@@ -102,6 +109,20 @@ def local_name(text: str) -> str:
     if address.node is not None:
         raise Usage(f"{text}: actors are added on their own node", next="leave the part from @ on away")
     return address.actor
+
+
+def _scope(args: Args) -> Scope | None:
+    hosts = tuple(args.texts("hosts", HOSTS_MAX, needed=False))
+    readable = tuple(args.texts("readable", READABLE_MAX, needed=False))
+    if args.flag("sandbox"):
+        for path in readable:
+            if not path.startswith("/") or "\0" in path:
+                raise Usage(f"{path!r} is not a whole path", next="--readable FOLDER", code="bad_argument")
+        return Scope(hosts, readable)
+    if hosts or readable:
+        said = "hosts and folders are named for a sandbox: without one it has the network and your files"
+        raise Usage(said, next="--sandbox, or leave them away", code="bad_argument")
+    return None
 
 
 def _environment(found: dict[str, Any]) -> dict[str, str]:

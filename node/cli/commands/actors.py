@@ -14,6 +14,7 @@ COMMANDS = (
         (
             "netsky agent add worker1 -- python handle.py",
             "netsky agent add worker2 --mode per-envelope -- ./count-lines",
+            "netsky agent add worker3 --mode per-envelope --sandbox -- ./count-lines",
             "netsky agent add agent4",
         ),
         arguments=(Argument("ACTOR", "agent<N> is a manager, worker<N> a worker (netsky help actors)"),),
@@ -36,6 +37,15 @@ COMMANDS = (
                 form="duration",
                 least=1,
                 most=TIMEOUT_SECONDS_MAX,
+            ),
+            Option(("--sandbox",), "per-envelope: in the sandbox of tasks: its folder, no network (netsky help trust)"),
+            Option(("--host",), "with --sandbox: what it may reach; may be repeated", value="HOST:PORT", form="words"),
+            Option(
+                ("--readable",),
+                "with --sandbox: what it may read beside the system; may be repeated",
+                value="PATH",
+                form="words",
+                completes="file",
             ),
             Option(("--unfenced",), "without the fence: it then counts as you (netsky help trust)"),
             Option(("--confirm",), "the same ACTOR once more: --unfenced on the root asks for it", value="ACTOR"),

@@ -11,7 +11,8 @@ import trio
 from netsky.node.errors import NetskyError, Usage
 from netsky.node.seams import Seams
 from netsky.node.seams.processes import CannotStart
-from netsky.node.work.cell.connect import scope
+from netsky.node.work.cell import connect
+from netsky.node.work.cell.connect import Target
 from netsky.node.work.cell.proxy import Proxy
 
 SOCKET = "proxy.sock"
@@ -45,16 +46,20 @@ class Gate:
         return small | {name.upper(): value for name, value in small.items()}
 
 
+def scope(hosts: Sequence[str]) -> frozenset[Target]:
+    """Usage where one of the hosts is none."""
+    try:
+        return connect.scope(hosts)
+    except ValueError as error:
+        raise Usage(f"{error}.", next="name hosts as HOST:PORT", code="bad_host") from None
+
+
 @asynccontextmanager
 async def open_gate(hosts: Sequence[str], runtime_folder: str, seams: Seams) -> AsyncIterator[Gate]:
-    """Usage where one of the hosts is none."""
     if not hosts:
         yield Gate()
         return
-    try:
-        proxy = Proxy(scope(hosts), seams.sockets)
-    except ValueError as error:
-        raise Usage(f"{error}.", next="name hosts as HOST:PORT", code="bad_host") from None
+    proxy = Proxy(scope(hosts), seams.sockets)
     files, name = seams.files, f"{FOLDER}{seams.chance.token(4).hex()}"
     folder = os.path.join(runtime_folder, name)
     files.make_folder(folder)

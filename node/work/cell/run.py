@@ -25,7 +25,7 @@ from netsky.node.seams.files import HostileFile
 from netsky.node.seams.processes import Bounds, CannotStart, Process
 from netsky.node.work.cell import walls
 from netsky.node.work.cell.cell import Cell, CellLimits, CellResult, Limit, Walled
-from netsky.node.work.cell.gate import Gate, open_gate, sweep
+from netsky.node.work.cell.gate import open_gate, scope, sweep
 from netsky.node.work.cell.limits import ERRORS_BYTES, FREE_FLOOR_BYTES, GRACE_SECONDS, LOG_BYTES
 
 KEPT = ("PATH", "LANG", "LANGUAGE", "LC_", "TZ", "LD_LIBRARY_PATH")
@@ -55,6 +55,14 @@ class Site:
         return walls.Grounds(self.home.path, self.home.runtime_folder)
 
 
+@dataclass(frozen=True, slots=True)
+class Started:
+    process: Process
+    walled: Walled
+    refused: Mapping[str, str]
+    """What its proxy refuses, while it runs."""
+
+
 async def run_in(
     cell: Cell,
     argv: Sequence[str],
@@ -67,45 +75,66 @@ async def run_in(
 ) -> CellResult:
     """Runs it to its end, by itself or by a limit; nothing of it is left when this returns or is cancelled.
 
+    `log` is a file for what it says on stderr, if that is to be kept. The rest, and what it raises, is of `started_in`.
+    """
+    async with (
+        _log_file(site, log) as log_path,
+        started_in(cell, argv, env=env, site=site, unsandboxed=unsandboxed, log=log_path) as started,
+    ):
+        run = await _to_its_end(started.process, stdin, cell.limits)
+        errors = _tail(site, log_path)
+    return CellResult(run.exit, run.said, errors, started.walled, limit_of(run), started.refused)
+
+
+@asynccontextmanager
+async def started_in(
+    cell: Cell,
+    argv: Sequence[str],
+    *,
+    env: Mapping[str, str],
+    site: Site,
+    unsandboxed: bool = False,
+    log: str,
+    log_bytes: int = LOG_BYTES,
+) -> AsyncIterator[Started]:
+    """A program that runs, with its way out, if it has one. Whoever enters this ends the program before leaving.
+
     `env` is all that it gets beside what every program needs. `unsandboxed` is the operator's word that it may run
-    without walls where this system has none. `log` is a file for what it says on stderr, if that is to be kept. Raises
-    Refused where there are no walls, Usage where the cell shows what must not be seen, CannotStart with a sentence.
+    without walls where this system has none. Raises Refused where there are no walls, Usage where the cell shows what
+    must not be seen, CannotStart with a sentence.
     """
     kind = site.offered.kind
     if kind is None and not unsandboxed:
         raise no_walls(site.offered.why_not)
+    processes, world = site.seams.processes, site.seams.processes.world()
     hosts = () if kind is None else cell.hosts  # without walls there is nothing to get out of
-    runtime = site.home.runtime_folder
-    async with _log_file(site, log) as log_path, open_gate(hosts, runtime, site.seams) as gate:
-        process = await _start(cell, argv, env=env, site=site, gate=gate, log=log_path)
-        run = await _to_its_end(process, stdin, cell.limits)
-        errors = _tail(site, log_path)
-    walled: Walled = "unsandboxed" if kind is None else WALLED[kind]
-    return CellResult(run.exit, run.said, errors, walled, limit_of(run), gate.refused)
+    async with open_gate(hosts, site.home.runtime_folder, site.seams) as gate:
+        fence = None if kind is None else walls.build(cell, site.grounds, world, gate.folder)
+        program = find(cell, argv[0], site, fence)
+        try:
+            process = await processes.start(
+                [*gate.before(world.python), program, *argv[1:]],
+                env=_environment({**gate.variables, **env}, site, walled=fence is not None),
+                cwd=cell.workspace or (walls.SCRATCH if fence is not None else "/"),
+                stdin=True,
+                stdout=True,
+                log=log,
+                log_bytes=log_bytes,
+                fence=() if fence is None or kind is None else fences.argv(kind, fence, world),
+                bounds=bounds_of(cell),
+            )
+        except CannotStart as refused:
+            why = _tail(site, log).decode("utf-8", "replace").strip()
+            raise CannotStart(f"{refused}: {why}" if why else str(refused)) from None
+        yield Started(process, "unsandboxed" if kind is None else WALLED[kind], gate.refused)
 
 
-async def _start(
-    cell: Cell, argv: Sequence[str], *, env: Mapping[str, str], site: Site, gate: Gate, log: str
-) -> Process:
-    processes, kind = site.seams.processes, site.offered.kind
-    world = processes.world()
-    fence = None if kind is None else walls.build(cell, site.grounds, world, gate.folder)
-    program = _find(cell, argv[0], site, fence)
-    try:
-        return await processes.start(
-            [*gate.before(world.python), program, *argv[1:]],
-            env=_environment({**gate.variables, **env}, site, walled=fence is not None),
-            cwd=cell.workspace or (walls.SCRATCH if fence is not None else "/"),
-            stdin=True,
-            stdout=True,
-            log=log,
-            log_bytes=LOG_BYTES,
-            fence=() if fence is None or kind is None else fences.argv(kind, fence, world),
-            bounds=bounds_of(cell),
-        )
-    except CannotStart as refused:
-        why = _tail(site, log).decode("utf-8", "replace").strip()
-        raise CannotStart(f"{refused}: {why}" if why else str(refused)) from None
+def check(cell: Cell, program: str, site: Site) -> None:
+    """Raises what `started_in` would, as far as that can be known before."""
+    if site.offered.kind is None:
+        raise no_walls(site.offered.why_not)
+    scope(cell.hosts)
+    find(cell, program, site, walls.build(cell, site.grounds, site.seams.processes.world()))
 
 
 def no_walls(why_not: str) -> NetskyError:
@@ -144,7 +173,7 @@ async def _to_its_end(process: Process, stdin: bytes, limits: CellLimits) -> Run
     return run
 
 
-def _find(cell: Cell, program: str, site: Site, fence: Fence | None) -> str:
+def find(cell: Cell, program: str, site: Site, fence: Fence | None) -> str:
     """The program's whole path, by the node's PATH or from the workspace, and whether it is to be seen inside."""
     world = site.seams.processes.world()
     path = os.path.join(cell.workspace or "/", program) if "/" in program else site.seams.processes.which(program)

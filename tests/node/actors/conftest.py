@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 import pytest
 import trio
 from netsky.envelope.wire import decode_body
-from netsky.node.actors.manager import Actors, wanted_row
+from netsky.node.actors.manager import Actors
+from netsky.node.actors.wanted import wanted_row
 from netsky.node.bus.draft import Accepted, Draft
 from netsky.node.daemon.build import Surroundings, open_node
 from netsky.node.daemon.control import ControlServer, Desk

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import trio
-from netsky.node.actors.manager import wanted_row
+from netsky.node.actors.wanted import wanted_row
 from netsky.node.bus.draft import Accepted, Draft, Via
 from netsky.node.daemon.build import Surroundings
 from netsky.node.daemon.node import Node
