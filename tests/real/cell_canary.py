@@ -91,6 +91,15 @@ def virtual_line() -> str:
         return "a socket to the host"
 
 
+def strange_names() -> str:
+    """Of the paths to what is shown, the first parts are there."""
+    usual = {"bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "proc", "sbin", "tmp", "usr", "gnu", "nix"}
+    found = set(os.listdir("/")) - usual
+    if not found:
+        raise FileNotFoundError("nothing")
+    return ", ".join(sorted(found))
+
+
 def others() -> str:
     found = []
     for pid in filter(str.isdigit, os.listdir("/proc")):
@@ -143,6 +152,9 @@ def attempts(told: dict[str, str]) -> dict[str, Callable[[], str]]:
         "channels": lambda: listing(f"{home}/channels"),
         "another workspace": lambda: listing(f"{home}/workspaces/other/repo"),
         "all workspaces": lambda: listing(f"{home}/workspaces/other"),
+        "node.key by a root of before": lambda: read(f"/.outside{home}/node.key"),
+        "node.key by its keeper's root": lambda: read(f"/proc/1/root{home}/node.key"),
+        "more in / than there should be": strange_names,
         "the user's home": lambda: read(f"{told['user_home']}/.ssh/id_test"),
         "variables of the node": variables,
         "`.git` of the base, read": lambda: read(f"{told['base']}/HEAD"),

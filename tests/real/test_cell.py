@@ -14,7 +14,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -22,6 +22,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from netsky.node.actors import fence as fences
+from netsky.node.actors.fence import Fence, Kind
+from netsky.node.actors.launch import PROGRAMS
+from netsky.node.seams.real_processes import RealProcess, RealProcesses
+from netsky.node.work.cell.cell import Cell
+from netsky.node.work.cell.walls import Grounds, build
 
 sys.path.insert(0, os.path.dirname(__file__))
 from unprivileged import Unprivileged, unprivileged_user  # this folder is no package
@@ -307,6 +313,38 @@ def test_nothing_gets_out_of_a_cell_and_everything_in_it_ends(
     assert "made.txt" in links
 
 
+SETTINGS = (
+    "for name in ('sys/kernel/core_pattern', 'sys/vm/drop_caches', 'sysrq-trigger'):\n"
+    "    try:\n        open('/proc/' + name, 'a').close(); print('open', name)\n"
+    "    except OSError as e:\n        print(e.strerror)\n"
+)
+"""Opened, and nothing written."""
+
+
+@pytest.mark.parametrize("walls", ["fence", "cell"])
+@pytest.mark.parametrize("kind", ["bubblewrap", "unshare"])
+async def test_where_a_node_runs_as_root_its_programs_cannot_set_the_kernel(
+    tmp_path: Path, kind: Kind, walls: str
+) -> None:
+    if os.getuid() != 0 or shutil.which(PROGRAMS[kind]) is None:
+        pytest.skip("needs root and what puts up the walls")
+    processes = RealProcesses()
+    world = processes.world()
+    fence = Fence(()) if walls == "fence" else build(Cell(str(tmp_path)), Grounds("/nowhere", "/nowhere"), world)
+    given: dict[str, Any] = {"env": {"PATH": "/usr/bin"}, "cwd": "/", "log": str(tmp_path / "log"), "log_bytes": 10_000}
+    argv = [world.python, "-I", "-S", "-c", SETTINGS]
+    process = await processes.start(argv, stdin=False, stdout=True, fence=fences.argv(kind, fence, world), **given)
+    said = b"".join([some async for some in chunks(process)]).decode().splitlines()
+    assert (await process.wait()).code == 0
+    assert len(said) == 3
+    assert not [line for line in said if line.startswith("open")]
+
+
+async def chunks(process: RealProcess) -> AsyncIterator[bytes]:
+    while some := await process.receive(4096):
+        yield some
+
+
 THROUGH_THE_PROXY = """
 import http.client, json, os, socket, sys
 from urllib.parse import urlsplit
@@ -402,5 +440,10 @@ def test_the_same_canary_without_walls_gets_nearly_everywhere(user: Unprivileged
         *("variables of the node", "write into /usr", "write into /etc", "write into /", "write into /dev"),
         *("ptrace of the node", "ptrace of its keeper", "environ of its keeper", "descriptors of its keeper"),
         *("a user namespace", "a mount", "undo a mount", "a set-uid program", "core_pattern", "io_uring", "DNS"),
-        *("rights", "AF_VSOCK, to the host of a virtual machine"),
+        *(
+            "node.key by a root of before",
+            "node.key by its keeper's root",
+            "rights",
+            "AF_VSOCK, to the host of a virtual machine",
+        ),
     }, {name: found[name] for name in silent}

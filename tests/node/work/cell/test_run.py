@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from netsky.node.actors.launch import Offered
 from netsky.node.actors.runtime import Run
 from netsky.node.errors import Refused, Usage
@@ -95,6 +96,25 @@ async def test_without_walls_the_bounds_hold_all_the_same(site: Site) -> None:
     assert result.limit == "processes"
     assert result.exit.signal == signal.SIGKILL
     assert result.sentence() == ENDED_FOR["processes"]
+
+
+async def test_a_run_that_is_cancelled_leaves_nothing_running(site: Site) -> None:
+    script = "import os, signal, time; signal.signal(15, signal.SIG_IGN)\n"
+    script += "with open('pid', 'w') as f: f.write(str(os.getpid()))\ntime.sleep(99)"
+    argv, pid = [sys.executable, "-c", script], Path(workspace(site)) / "pid"
+    async with trio.open_nursery() as nursery:
+
+        async def run() -> None:
+            await run_in(Cell(workspace(site)), argv, stdin=b"", env={}, site=site, unsandboxed=True)
+
+        nursery.start_soon(run)
+        with trio.fail_after(20):
+            while not (pid.exists() and pid.read_text()):  # noqa: ASYNC110 - a file rings no bell
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(pid.read_text()), 0)
+    assert os.listdir(site.home.at("cells")) == []
 
 
 async def test_a_program_is_given_what_every_program_needs_and_no_more(site: Site) -> None:
