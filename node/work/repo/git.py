@@ -52,6 +52,14 @@ _SETTINGS = {
     "credential.helper": "",
     "diff.ignoreSubmodules": "all",
     "diff.renames": "false",
+    # Faults of old commits that lead nowhere; whatever is wrong with a name or a mode is an error.
+    **{
+        f"fetch.fsck.{fault}": "ignore"
+        for fault in (
+            *("badTimezone", "missingEmail", "missingNameBeforeEmail", "missingSpaceBeforeDate", "zeroPaddedDate"),
+            "zeroPaddedFilemode",
+        )
+    },
     "fetch.fsckObjects": "true",
     "fetch.recurseSubmodules": "false",
     "gc.auto": "0",

@@ -7,9 +7,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import trio
 from netsky.node.db import commits
+from netsky.node.lab.interpose import interpose
+from netsky.node.seams.real import real_seams
 from netsky.node.work.repo.commission import Committed, Conflict, Criteria, Refused, Verdict, make_commit
 from netsky.node.work.repo.committer import Committer, asked
+from netsky.node.work.repo.git import Git, GitError, Step
+from netsky.node.work.repo.repository import Repository
 
 from tests.node.work.repo.world import World, git
 
@@ -279,3 +284,50 @@ async def test_what_was_prepared_on_a_branch_that_moved_is_asked_for_again(tmp_p
         assert await node.rows() == [("k1", "committed", ""), ("k2", "conflict", "cut_off")]
         assert isinstance(await node.commit(commission), Committed)
     assert world.keys_in(world.bare, "main") == ["k2", "k1"]
+
+
+async def test_where_the_refs_stand_is_on_disk_before_anybody_is_told(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    calls: list[str] = []
+
+    def heard(call: str, args: tuple[Any, ...]) -> None:
+        written = call == "sqliteledger.transaction" and not args[0][0].sql.startswith("SELECT")
+        calls.append("row" if written else call)
+
+    async with world.committer(interpose(real_seams(), heard)) as node:
+        calls.clear()
+        assert isinstance(await node.commit(world.commission()), Committed)
+    effects = [call for call in calls if call in {"row", "processes.start", "files.sync_folder"}]
+    assert effects == [
+        "row",  # its fence
+        "processes.start", "processes.start",  # what stands, the tree
+        "row",  # prepared
+        "processes.start",  # bytes and refs
+        "files.sync_folder", "files.sync_folder",
+        "row",  # committed
+    ]  # fmt: skip
+
+
+async def test_a_git_that_outlives_its_node_keeps_the_next_one_out(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netsky.node.work.repo.repository.LOCK_SECONDS", 0.2)
+    world = World(tmp_path)
+    slow = world.node / "slow"
+    slow.write_text(f"#!/bin/sh\necho > {world.node}/started\nsleep 1000\n")
+    slow.chmod(0o755)
+    async with world.committer() as node:
+        seams = node.seams
+        node.repository._git = Git(seams.processes, seams.files, str(world.node), "slow", program=str(slow))
+        other = Repository(str(world.bare), node.repository._git, seams.files, seams.time)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(node.repository.change, [Step(("status",))])
+            while not (world.node / "started").exists():  # noqa: ASYNC110 - a file rings no bell
+                await trio.sleep(0.01)
+            node.repository.let_go()
+            with pytest.raises(GitError) as taken:
+                await other.hold()
+            assert taken.value.code == "repository_in_use"
+            nursery.cancel_scope.cancel()
+        await other.hold()
+        other.let_go()
