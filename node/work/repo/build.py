@@ -75,7 +75,10 @@ async def _on_the_tip(repository: Repository, commission: Commission, tree: str,
     raw = await repository.raw(tip, carried, RAW_MAX)
     if not raw:
         return Conflict("nothing_left", "what it changes is in the branch already")
-    check(read_raw(raw), commission.scope)
+    try:
+        check(read_raw(raw), commission.scope)
+    except PatchFault as fault:  # it was allowed where its worker made it: others have moved what it changes
+        return Conflict("moved", f"what it changes was moved by others: {fault.sentence}")
     return Built(carried)
 
 

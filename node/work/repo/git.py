@@ -67,7 +67,7 @@ _SETTINGS = {
     "init.defaultBranch": "main",
     "maintenance.auto": "false",
     "merge.directoryRenames": "false",
-    "merge.renames": "false",  # a change of one path never lands on another
+    "merge.renames": "false",  # older gits follow renames all the same: build.py looks where a change lands
     "pack.threads": "1",
     "protocol.allow": "never",
     "push.gpgSign": "false",

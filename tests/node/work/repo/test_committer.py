@@ -10,6 +10,7 @@ import pytest
 import trio
 from netsky.node.db import commits
 from netsky.node.lab.interpose import interpose
+from netsky.node.seams.ledger import Statement
 from netsky.node.seams.real import real_seams
 from netsky.node.work.repo.commission import Committed, Conflict, Criteria, Refused, Verdict, make_commit
 from netsky.node.work.repo.committer import Committer, asked
@@ -56,6 +57,12 @@ async def test_a_key_belongs_to_one_ticket(tmp_path: Path) -> None:
         outcome = await node.commit(world.commission(ticket="r1.other"))
         assert isinstance(outcome, Refused)
         assert outcome.code == "key_taken"
+    for file in world.node.glob("meta.db*"):
+        file.unlink()
+    async with world.committer(fetch=False) as node:
+        await node.group.write([Statement("DELETE FROM commits")])
+        outcome = await node.commit(world.commission(ticket="r1.other"))
+        assert (type(outcome), outcome.code) == (Refused, "key_taken"), "the commit itself says whose it is"
 
 
 async def test_tickets_with_one_base_follow_each_other(tmp_path: Path) -> None:
@@ -240,6 +247,9 @@ async def test_text_from_outside_makes_no_trailer(tmp_path: Path) -> None:
     assert len(said.splitlines()) == 8, said
     assert "Authorised-By: env-1" in said
     assert "other" not in said
+    whole = git(world.bare, "log", "-1", "--format=%B", "main").encode()
+    parsed = git(world.bare, "interpret-trailers", "--parse", stdin=whole)
+    assert parsed == said.rstrip(), "also for whoever takes a line of dashes for the end"
 
 
 @pytest.mark.parametrize(
@@ -331,3 +341,17 @@ async def test_a_git_that_outlives_its_node_keeps_the_next_one_out(
             nursery.cancel_scope.cancel()
         await other.hold()
         other.let_go()
+
+
+async def test_a_change_never_lands_out_of_its_scope_where_others_have_moved_the_file(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    commission = world.commission(patch=world.patch({"src/a.txt": "".join(f"line {n}\n" for n in range(21))}))
+    git(world.project, "mv", "src/a.txt", "a.txt")
+    git(world.project, "commit", "-qm", "renamed")
+    moved = git(world.project, "rev-parse", "HEAD")
+    async with world.committer() as node:
+        git(world.project, "push", "-q", str(world.bare), f"{moved}:refs/heads/main")
+        outcome = await node.commit(commission)
+        assert isinstance(outcome, Conflict)
+        assert outcome.code in {"moved", "conflict"}, "git follows renames or does not"
+        assert world.tip() == moved
