@@ -24,6 +24,8 @@ FILES_MAX = 4096
 """Open at once by one process: a build has hundreds."""
 SPARE_TASKS = 16
 """Between the bound, at which the keeper ends all of it, and the kernel's wall behind it."""
+NICE = 5
+"""The node that says it is alive comes before whatever computes on the same machine."""
 FIRST_TO_GO = "1000"
 """To the kernel that runs out of memory, before anything else of this user."""
 
@@ -64,6 +66,7 @@ def narrow(bounds: Bounds, *, fenced: bool) -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _at_most(resource.RLIMIT_FSIZE, bounds.file)
     _at_most(resource.RLIMIT_NOFILE, FILES_MAX)
+    os.nice(NICE)
     try:
         with open("/proc/self/oom_score_adj", "w", encoding="ascii") as score:
             score.write(FIRST_TO_GO)

@@ -15,6 +15,8 @@ _WAITED_OUT = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM
 _THE_PEERS_FAULT = frozenset({errno.ECONNABORTED, errno.EPROTO, errno.EPERM})
 _ACCEPT_PAUSE_S = 0.1
 _BACKLOG = 64
+_LOOKUPS_MAX = 8
+"""Names asked for at once: nobody can take back the thread of a server that does not answer, so they get their own."""
 
 
 class RealStream:
@@ -73,6 +75,9 @@ class RealListener:
 
 
 class RealSockets:
+    def __init__(self) -> None:
+        self._lookups = trio.CapacityLimiter(_LOOKUPS_MAX)
+
     async def listen(self, path: str, mode: int = 0o600) -> RealListener:
         _remove_stale(path)
         sock = trio.socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
@@ -95,8 +100,11 @@ class RealSockets:
         return RealStream(sock)
 
     async def lookup(self, host: str) -> list[str]:
-        found = await trio.socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
-        return list(dict.fromkeys(str(address[0]) for *_, address in found))
+        def ask() -> list[str]:
+            found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
+            return list(dict.fromkeys(str(address[0]) for *_, address in found))
+
+        return await trio.to_thread.run_sync(ask, abandon_on_cancel=True, limiter=self._lookups)
 
     async def reach(self, address: str, port: int) -> RealStream:
         sock = trio.socket.socket(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)

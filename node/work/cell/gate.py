@@ -85,7 +85,7 @@ async def open_gate(hosts: Sequence[str], runtime_folder: str, seams: Seams) -> 
 
 
 def sweep(runtime_folder: str, seams: Seams) -> None:
-    """What a node left that ended while programs ran: at a start nobody uses it any more."""
+    """Gates of a node that ended while programs ran: at a start nobody uses them any more."""
     files = seams.files
     runtime = files.open_folder(runtime_folder)
     try:

@@ -115,7 +115,8 @@ class Proxy:
 
 def _what(head: bytes) -> str:
     """For a person: the host, of any other request its first words."""
-    line = head.split(b"\r\n", 1)[0].decode("ascii", "replace")[:200]
+    said = head.split(b"\r\n", 1)[0].decode("ascii", "replace")[:200]
+    line = "".join(letter if letter.isprintable() else "?" for letter in said)
     words = line.split(" ")
     return words[1] if words[0] == "CONNECT" and len(words) > 1 else line
 

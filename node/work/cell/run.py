@@ -25,7 +25,7 @@ from netsky.node.seams.files import HostileFile
 from netsky.node.seams.processes import Bounds, CannotStart, Process
 from netsky.node.work.cell import walls
 from netsky.node.work.cell.cell import Cell, CellLimits, CellResult, Limit, Walled
-from netsky.node.work.cell.gate import open_gate, scope, sweep
+from netsky.node.work.cell.gate import LEFT_MAX, open_gate, scope, sweep
 from netsky.node.work.cell.limits import ERRORS_BYTES, FREE_FLOOR_BYTES, GRACE_SECONDS, LOG_BYTES
 
 KEPT = ("PATH", "LANG", "LANGUAGE", "LC_", "TZ", "LD_LIBRARY_PATH")
@@ -206,6 +206,17 @@ async def _log_file(site: Site, log: str) -> AsyncIterator[str]:
         site.seams.files.close(opened)
 
 
+def _sweep_logs(home: Home, seams: Seams) -> None:
+    """Of programs that ran when an earlier life of the node ended."""
+    seams.files.make_folder(home.at(FOLDER))
+    folder = seams.files.open_folder(home.at(FOLDER))
+    try:
+        for name in seams.files.names(folder, LEFT_MAX, LEFT_MAX):
+            seams.files.remove(folder, name)
+    finally:
+        seams.files.close(folder)
+
+
 def _tail(site: Site, log: str) -> bytes:
     files = site.seams.files
     try:
@@ -239,6 +250,7 @@ sys.exit(1)
 async def offered_here(home: Home, seams: Seams, environ: Mapping[str, str]) -> Offered:
     """Puts the walls up and asks from inside whether they stand: not believed, tried, once in each life of a node."""
     sweep(home.runtime_folder, seams)
+    _sweep_logs(home, seams)
     reasons = []
     for kind, program in PROGRAMS.items():
         if seams.processes.which(program) is None:

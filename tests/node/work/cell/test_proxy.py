@@ -203,3 +203,9 @@ async def test_what_was_refused_is_remembered_to_a_bound(autojump_clock: MockClo
         for number in range(40):
             await it.ask(f"CONNECT evil{number}.example:443 HTTP/1.1")
         assert len(it.proxy.refused) == 16
+
+
+async def test_what_is_remembered_cannot_write_onto_a_terminal(autojump_clock: MockClock) -> None:
+    async with room() as it:
+        await it.ask("CONNECT evil\x1b[2J\x07:443 HTTP/1.1")
+        assert list(it.proxy.refused) == ["evil?[2J?:443"]

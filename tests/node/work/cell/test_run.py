@@ -179,6 +179,9 @@ async def test_what_a_dead_node_left_is_cleared_before_the_walls_are_tried(site:
     left = Path(site.home.runtime_folder) / "cell-00000000"
     left.mkdir()
     (left / "proxy.sock").touch()
+    log = Path(site.home.at("cells", "0123"))
+    log.parent.mkdir()
+    log.touch()  # noqa: ASYNC240
 
     class Nothing(RealProcesses):
         def which(self, program: str) -> str | None:
