@@ -119,3 +119,69 @@ def test_all_that_descends_from_us_is_counted_with_its_memory() -> None:
     assert tasks >= 2
     assert memory > 80 << 20
     assert 40 << 20 <= exact < 80 << 20, "what a fork shares with its parent is there once"
+
+
+def seen(monkeypatch: pytest.MonkeyPatch, **found: object) -> Gauge:
+    """A gauge that finds these, on a machine where nothing else is."""
+    usual = {
+        "family": [7, 8], "used": (2, 0), "exactly": 0, "unmapped": 0, "system_five": 0, "shared_memory": 0,
+        "free_on_disk": Free(1 << 40, 1 << 20), "walk": (0, False),
+    }  # fmt: skip
+    gauge = Gauge(gauges.Bounds(f"-1,{replace(BOUNDS, grows='/w', free_floor=1 << 30).word}"), inside=True)
+    for name, value in usual.items():
+        monkeypatch.setattr(gauges, name, lambda *_, value=value: value)
+    gauge.begin()
+    for name, value in found.items():
+        monkeypatch.setattr(gauges, name, lambda *_, value=value: value)
+    return gauge
+
+
+@pytest.mark.parametrize(
+    ("found", "bound"),
+    [
+        ({}, ""),
+        ({"used": (100, 1 << 30)}, ""),
+        ({"used": (101, 0)}, "processes"),
+        ({"used": (2, 2 << 30), "exactly": 2 << 30}, "memory"),
+        ({"used": (2, 2 << 30), "exactly": 1 << 30}, ""),  # shared among several, so there once
+        ({"system_five": 2 << 30, "exactly": 0}, "memory"),
+        ({"unmapped": 2 << 30}, ""),  # not looked for as long as the machine has no more of such
+        ({"unmapped": 2 << 30, "shared_memory": 2 << 30}, "memory"),
+        ({"free_on_disk": Free(1 << 29, 1 << 20)}, "free_space"),
+        ({"free_on_disk": Free(1 << 40, 10)}, "free_space"),
+        ({"walk": (2 << 20, False)}, "growth"),
+        ({"walk": (1 << 20, False)}, ""),
+        ({"walk": (0, True)}, ""),  # a folder is closed to us, and the disk lost nothing
+        ({"walk": (0, True), "free_on_disk": Free((1 << 40) - (2 << 20), 1 << 20)}, "growth"),
+        ({"free_on_disk": Free((1 << 40) - (2 << 20), 1 << 20)}, ""),  # lost to somebody else
+    ],
+)
+def test_a_bound_is_exceeded_by_what_is_the_programs_alone(
+    found: dict[str, object], bound: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert seen(monkeypatch, **found).look() == bound
+
+
+def test_a_gauge_looks_seldom_and_walks_more_seldom(monkeypatch: pytest.MonkeyPatch) -> None:
+    gauge, walked = seen(monkeypatch), []
+    monkeypatch.setattr(gauges, "walk", lambda folder: walked.append(folder) or (0, False))
+    assert gauge.look() == gauge.look() == ""
+    assert walked == ["/w"]
+    assert 1 <= gauge.wait_ms() <= 1000
+    gauge._look_at = 0.0
+    gauge.look()
+    assert walked == ["/w"], "the disk did not change"
+    monkeypatch.setattr(gauges, "free_on_disk", lambda _: Free((1 << 40) - (1 << 20), 1 << 20))
+    gauge._look_at = 0.0
+    gauge.look()
+    assert walked == ["/w", "/w"]
+
+
+def test_a_folder_that_is_taken_away_is_filled_by_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    gauge = seen(monkeypatch)
+
+    def gone(_: str) -> Free:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(gauges, "free_on_disk", gone)
+    assert gauge.look() == ""
