@@ -101,13 +101,19 @@ def _show(shown: dict[str, Mount], paths: Iterable[str], world: World) -> None:
 
 def _check(cell: Cell, sockets: Sequence[str], grounds: Grounds, world: World) -> None:
     code = [path for path in world.code if world.real(path) is not None]
-    for path in (*code, *cell.readable, *sockets, *filter(None, [cell.workspace])):
+    for path in (*code, *filter(None, [cell.workspace]), *cell.readable, *sockets):
         real = world.real(path)
         if real is None:
             raise Usage(
                 f"{path} is to be shown in a sandbox, and there is no such path here.",
                 next="name what is there",
                 code="not_there",
+            )
+        if cell.workspace and inside(path, cell.workspace) and not inside(real, _real(world, cell.workspace)):
+            raise Usage(
+                f"{path} is to be shown in a sandbox, and leads out of the workspace that it lies in.",
+                next="keep what a task may read beside its workspace: what worked there before may have laid the link",
+                code="behind_the_wall",
             )
         for secret in grounds.secrets:
             hidden = world.real(secret) or secret

@@ -78,6 +78,14 @@ def test_a_link_that_leads_to_a_secret_is_refused_like_the_secret() -> None:
         build(Cell(WORK, readable=("/home/u/innocent",)), GROUNDS, there)
 
 
+def test_a_link_that_an_earlier_program_laid_in_the_workspace_is_not_followed_out_of_it() -> None:
+    cell = Cell(WORK, readable=(f"{WORK}/context",))
+    with pytest.raises(Usage, match="leads out of the workspace"):
+        build(cell, GROUNDS, machine(links={f"{WORK}/context": "/home/u/.ssh"}))
+    found = ways(build(cell, GROUNDS, machine(f"{WORK}/inner/", links={f"{WORK}/context": f"{WORK}/inner"})))
+    assert found[f"{WORK}/inner"] == "read_only"
+
+
 def test_an_interpreter_beside_the_nodes_secrets_is_refused() -> None:
     with pytest.raises(Usage, match="seen by nobody"):
         build(Cell(WORK), GROUNDS, machine(code=("/usr", "/home/u")))
