@@ -21,6 +21,7 @@ PACKAGES = (
     "netsky.node.membership",
     "netsky.node.schedule",
     "netsky.node.watch",
+    "netsky.node.work.cell",
 )
 
 
