@@ -28,9 +28,9 @@ from netsky.node.work.cell.cell import Cell, CellLimits, CellResult, Limit, Wall
 from netsky.node.work.cell.gate import LEFT_MAX, open_gate, scope, sweep
 from netsky.node.work.cell.limits import ERRORS_BYTES, FREE_FLOOR_BYTES, GRACE_SECONDS, LOG_BYTES
 
-KEPT = ("PATH", "LANG", "LANGUAGE", "LC_", "TZ", "LD_LIBRARY_PATH")
-"""Of the node's variables, by their beginning: how programs are found and how they speak. No other is passed on, since
-secrets stand in variables."""
+KEPT = frozenset({"PATH", "LANG", "LANGUAGE", "TZ", "LD_LIBRARY_PATH"})
+"""Of the node's variables, beside LC_*: how programs are found and how they speak. No other is passed on, since secrets
+stand in variables."""
 
 WALLED: Mapping[Kind, Walled] = {"bubblewrap": "bubblewrap", "unshare": "namespaces"}
 FOLDER = "cells"
@@ -186,7 +186,7 @@ def find(cell: Cell, program: str, site: Site, fence: Fence | None) -> str:
 
 
 def _environment(env: Mapping[str, str], site: Site, *, walled: bool) -> dict[str, str]:
-    kept = {name: value for name, value in site.environ.items() if name.startswith(KEPT)}
+    kept = {name: value for name, value in site.environ.items() if name in KEPT or name.startswith("LC_")}
     own = {"HOME": walls.SCRATCH, "TMPDIR": walls.SCRATCH} if walled else {"HOME": site.environ.get("HOME", "/")}
     return kept | own | dict(env)
 
