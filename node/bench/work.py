@@ -17,8 +17,10 @@ from typing import Any
 
 import trio
 from netsky.node.bench.figures import Figure, as_data, machine, print_figures
+from netsky.node.bench.fleet import Fleet
 from netsky.node.bench.reference import commit_reference
 from netsky.node.cli.output import Output
+from netsky.node.client import Client
 from netsky.node.daemon.build import Surroundings
 from netsky.node.daemon.node import Node
 from netsky.node.daemon.run import run
@@ -30,7 +32,9 @@ from netsky.node.verbs.args import Args
 TICKETS = 3_000
 QUEUED = 10_000
 WAIT_SECONDS = 300.0
-_ELSEWHERE = "a label that nobody has"
+_NOWHERE = "nowhere"
+"""A label that nobody has."""
+_SHARES = "SELECT run, node, count(*) FROM work_tickets GROUP BY 1, 2 ORDER BY 1, 2"
 
 
 @dataclass(eq=False)
@@ -51,7 +55,11 @@ def bench(args: argparse.Namespace, out: Output) -> int:
     with tempfile.TemporaryDirectory(prefix="netsky-bench-", dir=folder) as place:
         seen = _Seen()
         trio.run(_measure, Home(os.path.join(place, "home")), count, seen)
-        figures = [*_figures(seen, count), commit_reference(place)]
+        figures = [
+            *_figures(seen, count),
+            *_over_a_mesh(os.path.join(place, "mesh"), count, out),
+            commit_reference(place),
+        ]
     where = machine(folder)
     title = f"Tickets of one node, {count:,} of the runtime noop, each with a key of its own"
     out.answer(
@@ -78,7 +86,7 @@ async def _measure(home: Home, count: int, seen: _Seen) -> None:
         seen.rate = count / took
         seen.commits = node.group.statistics().commits - commits
         seen.processor_s = time.process_time() - processor
-        await _ask(node, "run", plan=_plan("queued", QUEUED, needs=[_ELSEWHERE.split()[1]]))
+        await _ask(node, "run", plan=_plan("queued", QUEUED, needs=[_NOWHERE]))
         await trio.sleep(0.5)
         seen.queued_mib = _resident_mib()
     began = time.monotonic()
@@ -110,12 +118,33 @@ async def _living(home: Home) -> AsyncIterator[Node]:
 
 
 async def _ask(node: Node, order: str, **values: Any) -> dict[str, Any]:
-    return await node.work.order(order, "operator@here", Args(order, values))
+    return await node.work.order(order, f"operator@{node.identity.name}", Args(order, values))
 
 
 def _plan(name: str, count: int, **more: Any) -> dict[str, Any]:
     keyed = [{"id": f"t{number}", "idempotency_key": f"{name}-{number}", **more} for number in range(count)]
     return {"name": name, "ticket": keyed}
+
+
+def _over_a_mesh(folder: str, count: int, out: Output) -> list[Figure]:
+    """Three daemons as shipped, linked by iroh; what is elsewhere goes there and back as sealed envelopes."""
+    os.mkdir(folder)
+    fleet = Fleet(folder, 2, (), out.notice)
+    try:
+        fleet.start()
+        with Client.connect(fleet.nodes[0].home) as client:
+            client.request("work_run", {"plan": _plan("warm", 100)})
+            time.sleep(1.0)
+            began = time.monotonic()
+            run = client.request("work_run", {"plan": _plan("mesh", count)}, timeout=WAIT_SECONDS)["run"]["id"]
+            found = client.request("work_wait", {"run": run, "wait_s": WAIT_SECONDS}, timeout=2 * WAIT_SECONDS)
+            took = time.monotonic() - began
+            rows = client.request("query", {"sql": _SHARES})["rows"]
+        assert found["states"] == {"committed": count}, found
+    finally:
+        fleet.end()
+    shares = ", ".join(f"{node} {some:,}" for of, node, some in rows if of == run)
+    return [Figure("mesh_tickets_per_s", "the same over three processes", count / took, "/s", ">= 150", shares)]
 
 
 def _resident_mib() -> float:
