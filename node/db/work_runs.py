@@ -174,6 +174,11 @@ def grant(row: GrantRow) -> Statement:
     )
 
 
+def granted() -> Statement:
+    """(ticket,) of those that have any."""
+    return Statement("SELECT DISTINCT ticket FROM work_grants")
+
+
 def grants(tickets: Sequence[int]) -> Statement:
     """All of these, the oldest first, those that are over too."""
     return Statement(

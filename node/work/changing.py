@@ -179,6 +179,7 @@ async def unblock(
         envelope = sent.id
         granted = GrantRow(row.seq, node.now(), until, who, json.dumps(about["scope"]), envelope)
         await node.group.write([work_runs.grant(granted)])
+        office.granted.add(row.seq)
     await retry(node, office, row, who, "unblocked" + (f", with more allowed ({envelope})" if envelope else ""))
     return envelope
 

@@ -8,6 +8,7 @@ node. Nothing that is decided hangs on memory: a life that begins reads the rows
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -28,6 +29,7 @@ from netsky.node.work.placing import Placed, placing
 from netsky.node.work.report import Report
 from netsky.node.work.rooms import Rooms
 from netsky.node.work.runtime import Job
+from netsky.node.work.ticket import Spec
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
@@ -53,6 +55,8 @@ class Office:
         """Whoever reads and then changes tickets has it."""
         self.waits: dict[Ready, str] = {}
         """Why those of one place wait."""
+        self.granted: set[int] = set()
+        """Tickets to which a person ever allowed more."""
         self.counter = 0
         self.newest = 0
         """The highest ticket number."""
@@ -85,7 +89,7 @@ class Office:
         node = self._node
         self.book = Book()
         self._finished, self._unsent = [], []
-        runs, places, counter, life, newest, here, offered = await node.group.read(
+        runs, places, counter, life, newest, here, offered, granted = await node.group.read(
             [
                 work_runs.open_runs(),
                 work_tickets.ready_places(),
@@ -94,11 +98,13 @@ class Office:
                 work_tickets.newest(),
                 work_tickets.held_by(node.identity.name),
                 work_tickets.offered(),
+                work_runs.granted(),
             ]
         )
         self.book.runs = {run.id: run for run in work_runs.rows(runs)}
         self.book.ready = work_tickets.ready_rows(places)
         self.counter, self.newest = node_state.integer(counter), int(str(newest[0][0]))
+        self.granted = {int(str(ticket)) for (ticket,) in granted}
         burnt = 0 < node_state.integer(life) < self.life
         change = self.book.change(node.now())
         for row in work_tickets.rows(here):
@@ -135,6 +141,15 @@ class Office:
         names = [one.node for one in work_tickets.held_rows(rooms[0]) if one.node != self._node.identity.name]
         found = [await self._node.group.read([work_tickets.held_by(name)]) for name in names]
         return [row for [one] in found for row in work_tickets.rows(one)]
+
+    async def allowed(self, row: TicketRow, now: int) -> Spec:
+        """What its author decided, and what a person allowed beyond that and holds now."""
+        spec = tickets.decode(row.spec)
+        if row.seq not in self.granted:
+            return spec
+        [found] = await self._node.group.read([work_runs.grants([row.seq])])
+        scopes = [json.loads(one.scope) for one in work_runs.grant_rows(found) if one.until > now]
+        return tickets.widened(spec, scopes)
 
     # Rounds.
 
@@ -321,7 +336,7 @@ class Office:
             self.book.ready.discard(place)
             self.waits.pop(place, None)
         for row in rows:
-            spec = tickets.decode(row.spec)
+            spec = await self.allowed(row, change.now)
             where = placing(spec.needs, spec.on, list(rooms.values()), alone=bool(row.alone))
             if not isinstance(where, Placed):
                 self.waits[place] = where.why
@@ -359,7 +374,7 @@ class Office:
         if not self._unsent or now < self._send_at:
             return False
         batch, self._unsent = self._unsent[:BATCH], self._unsent[BATCH:]
-        drafts = [_draft_of(row) for row in batch]
+        drafts = [_draft_of(row, await self.allowed(row, now)) for row in batch]
         answers = await self._node.bus.accept(posting.AGENT, "node", drafts)
         change = self.book.change(now)
         for row, answer in zip(batch, answers, strict=True):
@@ -377,7 +392,7 @@ class Office:
         return await self._node.bus.accept(posting.AGENT, "node", drafts) if drafts else []
 
 
-def _draft_of(row: TicketRow) -> Draft:
+def _draft_of(row: TicketRow, spec: Spec) -> Draft:
     fence = read_fence(row.fence)
     assert fence is not None
-    return posting.ticket(Job(row.id, fence, row.tries + 1, tickets.decode(row.spec)), row.node)
+    return posting.ticket(Job(row.id, fence, row.tries + 1, spec), row.node)

@@ -6,8 +6,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Literal
 
 from netsky.node.work.limits import RETRIES, TIMEOUT_MS
@@ -80,6 +80,17 @@ def of_mapping(found: Mapping[str, Any]) -> Spec:
         scope = {name: tuple(value) for name, value in values["permission_scope"].items()}
         values["permission_scope"] = Scope(**scope)
     return Spec(**values)
+
+
+def widened(spec: Spec, scopes: Sequence[Mapping[str, Sequence[str]]]) -> Spec:
+    """With all that these allow as well."""
+    scope = spec.permission_scope
+    for more in scopes:
+        scope = Scope(
+            tuple(dict.fromkeys((*scope.fs_write, *more.get("fs_write", ())))),
+            tuple(dict.fromkeys((*scope.net, *more.get("net", ())))),
+        )
+    return replace(spec, permission_scope=scope)
 
 
 def shown(spec: Spec) -> dict[str, Any]:

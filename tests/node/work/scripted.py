@@ -9,6 +9,7 @@ from netsky.node.lab.machine import Machine
 from netsky.node.lab.mesh import Mesh
 from netsky.node.work.report import Report
 from netsky.node.work.runtime import Job
+from netsky.node.work.ticket import Scope
 
 
 class Scripted:
@@ -17,6 +18,7 @@ class Scripted:
     def __init__(self) -> None:
         self.began: list[tuple[str, str, int]] = []
         self.ended: list[tuple[str, str]] = []
+        self.scopes: list[Scope] = []
         self.dies = trio.Event()
         self.machine: Machine | None = None
 
@@ -26,6 +28,7 @@ class Scripted:
 
     async def run(self, job: Job) -> Report:
         assert self.machine is not None
+        self.scopes.append(job.spec.permission_scope)
         self.began.append((job.task_id.rpartition(".")[2], self.machine.name, job.tried))
         what, *words = job.spec.command
         if what == "fail" and job.tried <= int(words[0]):
