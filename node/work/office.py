@@ -1,6 +1,6 @@
 """The office: the node that gives work out. What it does in a round, and in which order it stores, sends and starts.
 
-    mail → what was finished here → what is over in time → verified → committed → offered → stuck runs
+    mail → what was finished here → what is over in time → verified → committed → given out (giving.py)
 
 Each step reads, decides by pure functions, stores all of it in one transaction, and only then lets anything out of the
 node. Nothing that is decided hangs on memory: a life that begins reads the rows and goes on.
@@ -16,16 +16,15 @@ import trio
 from netsky.node.bus.draft import Accepted, Draft
 from netsky.node.db import node_state, work_runs, work_tickets
 from netsky.node.db.work_runs import RunRow
-from netsky.node.db.work_tickets import Ready, TicketRow
-from netsky.node.errors import NetskyError, TryLater, Usage
+from netsky.node.db.work_tickets import TicketRow
+from netsky.node.errors import NetskyError, Usage
 from netsky.node.work import planning, posting
 from netsky.node.work import report as reports
 from netsky.node.work import ticket as tickets
 from netsky.node.work.book import Book, Change
-from netsky.node.work.fence import Fence, read_fence
+from netsky.node.work.giving import COUNTER, Giving
 from netsky.node.work.judging import judged
 from netsky.node.work.limits import BATCH, IDLE_NS, LEASE_NS
-from netsky.node.work.placing import Placed, placing
 from netsky.node.work.report import Report
 from netsky.node.work.rooms import Rooms
 from netsky.node.work.runtime import Job
@@ -35,16 +34,11 @@ if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
     from netsky.node.work.floor import Floor
 
-COUNTER = "work_counter"
-"""node_state: the counter of the last fence given out."""
 LIFE = "work_life"
 """node_state: of the memory in which it was counted."""
 
 LATE = frozenset({"lease_over", "not_taken"})
 """Why a ticket waits again whose last lease may still bring it to its end."""
-
-AGAIN_NS = 2 * 10**9
-"""Until an offer that found no room on its way is sent once more."""
 
 
 class Office:
@@ -53,19 +47,14 @@ class Office:
         self.rooms = Rooms(node, floor)
         self.lock = trio.Lock()
         """Whoever reads and then changes tickets has it."""
-        self.waits: dict[Ready, str] = {}
-        """Why those of one place wait."""
         self.granted: set[int] = set()
         """Tickets to which a person ever allowed more."""
-        self.counter = 0
+        self.giving = Giving(node, self, floor)
         self.newest = 0
         """The highest ticket number."""
         self._node = node
         self._floor = floor
         self._finished: list[tuple[Job, Report]] = []
-        self._unsent: list[TicketRow] = []
-        self._send_at = 0
-        self._due = 0
 
     @property
     def agent(self) -> str:
@@ -88,7 +77,7 @@ class Office:
         """What the last life left: what was at work here is lost, what is elsewhere has a lease to say so."""
         node = self._node
         self.book = Book()
-        self._finished, self._unsent = [], []
+        self._finished, self.giving = [], Giving(node, self, self._floor)
         runs, places, counter, life, newest, here, offered, granted = await node.group.read(
             [
                 work_runs.open_runs(),
@@ -103,7 +92,7 @@ class Office:
         )
         self.book.runs = {run.id: run for run in work_runs.rows(runs)}
         self.book.ready = work_tickets.ready_rows(places)
-        self.counter, self.newest = node_state.integer(counter), int(str(newest[0][0]))
+        self.giving.counter, self.newest = node_state.integer(counter), int(str(newest[0][0]))
         self.granted = {int(str(ticket)) for (ticket,) in granted}
         burnt = 0 < node_state.integer(life) < self.life
         change = self.book.change(node.now())
@@ -116,7 +105,7 @@ class Office:
                 )
         await self.store(change)
         await node.group.write([work_tickets.grace(node.now() + LEASE_NS), node_state.put(LIFE, self.life)])
-        self._unsent = [row for row in work_tickets.rows(offered) if row.node != node.identity.name and not burnt]
+        self.giving.unsent = [row for row in work_tickets.rows(offered) if row.node != node.identity.name and not burnt]
         for run in list(self.book.runs.values()):
             if run.state == "created":
                 await self._finish_planning(run)
@@ -165,7 +154,7 @@ class Office:
             did |= await self._look_at_time()
             did |= await self._verify()
             did |= await self._commit()
-            did |= await self._offer()
+            did |= await self.giving.round()
             return did
 
     async def hold_runs(self, rows: Iterable[TicketRow]) -> None:
@@ -179,8 +168,7 @@ class Office:
         now = self._node.now()
         [found] = await self._node.group.read([work_tickets.next_till()])
         dues = [int(str(row[0])) for row in found]
-        dues += [self._due] if self._due else []
-        dues += [self._send_at] if self._unsent else []
+        dues += self.giving.dues()
         return max(0, min(IDLE_NS, *(due - now for due in dues))) if dues else IDLE_NS
 
     async def store(self, change: Change) -> None:
@@ -291,108 +279,6 @@ class Office:
         await self.store(change)
         return True
 
-    # Giving out.
-
-    async def _offer(self) -> bool:
-        node, self._due = self._node, 0
-        if not self.book.ready or node.halt.hands_out != "all":
-            return await self._send_offers()
-        now = node.now()
-        await self._ask_for_room()
-        [held] = await node.group.read([work_tickets.held()])
-        rooms = {room.name: room for room in self.rooms.now(work_tickets.held_rows(held))}
-        change = self.book.change(now)
-        jobs: list[tuple[TicketRow, Job]] = []
-        for place in sorted(self.book.ready):
-            await self._offer_place(change, place, rooms, jobs)
-        if not jobs:
-            return await self._send_offers()
-        change.also.append(node_state.put(COUNTER, self.counter))
-        await self.store(change)
-        here = [(row, job) for row, job in jobs if row.node == node.identity.name]
-        self._unsent += [row for row, _ in jobs if row.node != node.identity.name]
-        self._send_at = 0
-        await self._take_here(here)
-        await self._send_offers()
-        return True
-
-    async def _ask_for_room(self) -> None:
-        """A mesh without work says nothing of its slots: siblings are asked when there is some."""
-        drafts = [posting.want(name) for name in self.rooms.unasked()]
-        if drafts:
-            await self._node.bus.accept("agentinfinity", "node", drafts)
-
-    async def _offer_place(
-        self, change: Change, place: Ready, rooms: dict[str, Any], jobs: list[tuple[TicketRow, Job]]
-    ) -> None:
-        free = sum(room.free for room in rooms.values())
-        read, now = self._node.group.read, change.now
-        found, due = await read([work_tickets.ready(place, now, max(1, free)), work_tickets.next_due(place, now)])
-        rows = work_tickets.rows(found)
-        if due:
-            at = int(str(due[0][0]))
-            self._due = min(self._due or at, at)
-        elif not rows:
-            self.book.ready.discard(place)
-            self.waits.pop(place, None)
-        for row in rows:
-            spec = await self.allowed(row, change.now)
-            where = placing(spec.needs, spec.on, list(rooms.values()), alone=bool(row.alone))
-            if not isinstance(where, Placed):
-                self.waits[place] = where.why
-                break
-            self.waits.pop(place, None)
-            self.counter += 1
-            fence = Fence(self.reign, self.life, self.counter)
-            room = rooms[where.node]
-            rooms[where.node] = room.taking(alone=bool(row.alone))
-            here = where.node == self._node.identity.name
-            offered = change.move(
-                *(row, "offer"),
-                reason=where.why,
-                owner=f"{posting.AGENT}@{where.node}",
-                node=where.node,
-                fence=str(fence),
-                till=None if here else now + LEASE_NS,
-            )
-            if offered is not None:
-                jobs.append((offered, Job(row.id, fence, row.tries + 1, spec)))
-
-    async def _take_here(self, taken: Sequence[tuple[TicketRow, Job]]) -> None:
-        if not taken:
-            return
-        change = self.book.change(self._node.now())
-        for row, _ in taken:
-            change.move(row, "take", reason=row.reason)
-        await self.store(change)
-        for _, job in taken:
-            self._floor.start(job, self.finished)
-
-    async def _send_offers(self) -> bool:
-        """Offers that are stored and not yet on their way; once more in a later life, under the same keys."""
-        now = self._node.now()
-        if not self._unsent or now < self._send_at:
-            return False
-        batch, self._unsent = self._unsent[:BATCH], self._unsent[BATCH:]
-        drafts = [_draft_of(row, await self.allowed(row, now)) for row in batch]
-        answers = await self._node.bus.accept(posting.AGENT, "node", drafts)
-        change = self.book.change(now)
-        for row, answer in zip(batch, answers, strict=True):
-            if isinstance(answer, TryLater):
-                self._unsent.append(row)
-                self._send_at = now + AGAIN_NS
-            elif isinstance(answer, NetskyError):
-                said = f"the offer could not be sent to {row.node}: {answer.message}"
-                change.move(row, "stopped", code="not_sent", reason=said, till=None, owner=self.agent)
-        await self.store(change)
-        return True
-
     async def tell(self, drafts: Sequence[Draft]) -> list[Accepted | NetskyError]:
         """In the name of this node's agent0; what cannot be sent now is not needed, or is said again."""
         return await self._node.bus.accept(posting.AGENT, "node", drafts) if drafts else []
-
-
-def _draft_of(row: TicketRow, spec: Spec) -> Draft:
-    fence = read_fence(row.fence)
-    assert fence is not None
-    return posting.ticket(Job(row.id, fence, row.tries + 1, spec), row.node)

@@ -85,7 +85,7 @@ class Showing:
             return "waiting: for its next try"
         if self._node.halt.hands_out != "all":
             return f"waiting: {self._node.halt.why_kept()}"
-        return self._office.waits.get(Ready(row.place, row.alone), "waiting: its turn comes")
+        return self._office.giving.waits.get(Ready(row.place, row.alone), "waiting: its turn comes")
 
 
 def _step(one: Checkpoint) -> dict[str, Any]:
