@@ -16,6 +16,7 @@ from netsky.node.db.retention import (
     prune_observed,
     prune_sent,
 )
+from netsky.node.db.work_retention import prune_work
 from netsky.node.errors import TryLater
 from netsky.node.limits import CONFIG_LOOK_NS, PRUNE_EVERY_NS
 
@@ -61,6 +62,8 @@ async def prune(node: Node) -> None:
         now = node.now()
         turn = Turn(max(place, 0), now - node.config.archive_age_ns, now - SKEW_NS)
         place = await prune_messages(node.group, turn)
+    while await prune_work(node.group, node.now()):
+        pass
     await collect(node.blobs, node.group, node.now())
 
 

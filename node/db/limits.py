@@ -57,6 +57,10 @@ DETAIL_CHARS_MAX = 8_192
 PRUNE_ROWS = 500
 """Rows removed from one table in one turn: under a millisecond of commit."""
 
+WORK_AGE_NS = 90 * 24 * 3_600 * 10**9
+"""Of a run that was completed, with its tickets: somebody who asks who did what asks within a quarter of a year. Their
+idempotency keys go with them; what was committed is in the repository for good."""
+
 STRANGERS_MAX = 100
 """Keys that were not let in: enough to find the machine that one forgot to invite, nothing for a flood to fill."""
 

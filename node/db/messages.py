@@ -87,6 +87,11 @@ def by_ids(origin: bytes, ids: Sequence[str]) -> Statement:
     return Statement(f"SELECT {_COLUMNS} FROM messages WHERE {_IDS} AND origin = ? ORDER BY seq", (texts(ids), origin))
 
 
+def body_of(id_: str) -> Statement:
+    """(body,) of the envelope of this id that this node has, if its bytes are kept."""
+    return Statement("SELECT body FROM messages WHERE id = ? LIMIT 1", (id_,))
+
+
 def by_id(id: str) -> Statement:  # noqa: A002 - the envelope's word
     """Of any origin: for people, who name an envelope by its id alone."""
     return Statement(f"SELECT {_COLUMNS} FROM messages WHERE id = ? ORDER BY seq", (id,))

@@ -20,6 +20,7 @@ class HeldRow:
     state: str
     tried: int
     spec: str
+    context: str
     report: str | None
     envelope: str
     at: int
@@ -43,7 +44,7 @@ _COLUMNS = ", ".join("try" if field.name == "tried" else field.name for field in
 def put(rows_: Sequence[HeldRow]) -> Statement:
     """Each as it is now; one of a higher fence takes the place of an older one."""
     return Statement(
-        f"INSERT OR REPLACE INTO work_held ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT OR REPLACE INTO work_held ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         many=[cast("Row", astuple(row)) for row in rows_],
     )
 

@@ -77,6 +77,17 @@ def insert_after(pairs: Sequence[tuple[int, int]]) -> Statement:
     return Statement("INSERT INTO work_after (ticket, needs) VALUES (?, ?)", many=pairs) if pairs else NO_ROWS
 
 
+def insert_context(found: Sequence[tuple[int, str, str]]) -> Statement:
+    """(seq, pointer, text)."""
+    return (
+        Statement("INSERT INTO work_context (ticket, pointer, text) VALUES (?, ?, ?)", many=found) if found else NO_ROWS
+    )
+
+
+def context(seq: int) -> Statement:
+    return Statement("SELECT pointer, text FROM work_context WHERE ticket = ? ORDER BY pointer", (seq,))
+
+
 def put(changed: Sequence[TicketRow]) -> Statement:
     """Each as it is now; `missing` is counted by `committed` alone."""
     places = ", ".join(f"{name} = ?" for name in _CHANGED)

@@ -14,7 +14,7 @@ from netsky.node.db import work_held
 from netsky.node.errors import NetskyError, Refused, TimedOut, TryLater
 from netsky.node.verbs.args import Args
 from netsky.node.work import posting
-from netsky.node.work.limits import ASK_SECONDS, SPEC_BYTES_MAX
+from netsky.node.work.limits import ANSWER_BYTES_MAX, ASK_SECONDS
 from netsky.relay.authority import ROOT
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Asking:
         """netsky0's answer; raises what it refused with."""
         if order not in ORDERS:
             raise Refused(f"{order} is for netsky0 alone", next=f"on netsky0: netsky task {order}", code="not_the_root")
-        if len(json.dumps(values)) > SPEC_BYTES_MAX:
+        if len(json.dumps(values)) > ANSWER_BYTES_MAX:
             raise TryLater("this is too large to be sent to netsky0", next="the same on netsky0", code="too_large")
         if order != "wait":
             return await self._once(order, who, values)
@@ -99,7 +99,7 @@ class Asking:
             data = await self._node.work.here(str(order), who, Args(str(order), values), cause)
         except NetskyError as refused:
             return _error(refused)
-        if len(json.dumps(data)) > SPEC_BYTES_MAX:
+        if len(json.dumps(data)) > ANSWER_BYTES_MAX:
             return _error(TryLater("the answer is too large to be sent", next="ask for less", code="answer_too_large"))
         return {"ok": True, "data": data}
 

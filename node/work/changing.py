@@ -12,7 +12,7 @@ from netsky.node.db import work_runs, work_tickets
 from netsky.node.db.work_runs import GrantRow, RunRow
 from netsky.node.db.work_tickets import TicketRow
 from netsky.node.errors import Conflict, TryLater, Usage
-from netsky.node.work import planning, posting
+from netsky.node.work import context, planning, posting
 from netsky.node.work.book import Change
 from netsky.node.work.limits import BATCH, DEPTH_MAX, FAN_OUT_MAX
 from netsky.node.work.plan import fields
@@ -42,6 +42,9 @@ async def add(node: Node, office: Office, run: RunRow, found: Mapping[str, Any],
     one = Planned(planned.name, planned.spec, tuple(after))
     async with office.lock:
         await planning.check_keys(node, [one])
+        repository = json.loads(run.head).get("repository", "")
+        here = run.asked_by.endswith(f"@{node.identity.name}")
+        found_by = await context.resolved(node, [one], repository=repository, is_here=here)
         if parent is not None:
             await _check_caps(node, parent)
         ids = [f"{run.id}.{name}" for name in (one.name, *one.after)]
@@ -64,7 +67,9 @@ async def add(node: Node, office: Office, run: RunRow, found: Mapping[str, Any],
         change = office.book.change(node.now())
         office.book.runs.setdefault(run.id, run)
         seq = office.newest + 1
-        planning.add(change, office, run, [one], {**places, one.name: (seq, left)}, parent=parent)
+        places[one.name] = (seq, left)
+        planning.add(change, office, run, [one], places, parent=parent)
+        change.also.append(planning.pointed([one], places, found_by))
         await office.store(change)
     node.work.ring()
     return change.fresh[seq]

@@ -6,13 +6,14 @@ offer stored → envelope accepted by the bus, or taken here and begun
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from netsky.node.bus.draft import Draft
 from netsky.node.db import node_state, work_tickets
 from netsky.node.db.work_tickets import Ready, TicketRow
 from netsky.node.errors import NetskyError, TryLater
-from netsky.node.work import posting
+from netsky.node.work import context, posting
 from netsky.node.work.book import Change
 from netsky.node.work.fence import Fence, read_fence
 from netsky.node.work.limits import BATCH, LEASE_NS
@@ -109,7 +110,8 @@ class Giving:
                 break
             self.waits.pop(place, None)
             rooms[where.node] = rooms[where.node].taking(alone=bool(row.alone))
-            jobs.append(self._offered(change, row, spec, where))
+            offered, job = self._offered(change, row, spec, where)
+            jobs.append((offered, replace(job, context=await context.whole(self._node, row, spec.context_pointers))))
 
     def _offered(self, change: Change, row: TicketRow, spec: Spec, where: Placed) -> tuple[TicketRow, Job]:
         self.counter += 1
@@ -145,7 +147,7 @@ class Giving:
         [found] = await self._node.group.read([work_tickets.by_seqs([row.seq for row in batch])])
         fences = {row.fence for row in batch}
         rows = [row for row in work_tickets.rows(found) if row.state == "offered" and row.fence in fences]
-        drafts = [_draft_of(row, await office.allowed(row, now)) for row in rows]
+        drafts = [await self._draft(row, now) for row in rows]
         answers = await self._node.bus.accept(posting.AGENT, "node", drafts)
         change = office.book.change(now)
         for row, answer in zip(rows, answers, strict=True):
@@ -158,8 +160,8 @@ class Giving:
         await office.store(change)
         return True
 
-
-def _draft_of(row: TicketRow, spec: Spec) -> Draft:
-    fence = read_fence(row.fence)
-    assert fence is not None
-    return posting.ticket(Job(row.id, fence, row.tries + 1, spec), row.node)
+    async def _draft(self, row: TicketRow, now: int) -> Draft:
+        fence, spec = read_fence(row.fence), await self._office.allowed(row, now)
+        assert fence is not None
+        found = await context.whole(self._node, row, spec.context_pointers)
+        return posting.ticket(Job(row.id, fence, row.tries + 1, spec, found), row.node)

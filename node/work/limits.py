@@ -15,8 +15,14 @@ RUNS_OPEN_MAX = 100
 FAULTS_SHOWN = 50
 """Of one plan: who has more corrects these first."""
 
-SPEC_BYTES_MAX = BODY_BYTES_MAX - 12 * 1024
-"""A ticket travels in one envelope, and its lease and answers beside it."""
+CONTEXT_BYTES_MAX = 24 * 1024
+"""What a ticket points to travels with it."""
+
+SPEC_BYTES_MAX = BODY_BYTES_MAX - CONTEXT_BYTES_MAX - 8 * 1024
+"""A ticket travels in one envelope with all that belongs to it, every quote in it escaped."""
+
+ANSWER_BYTES_MAX = BODY_BYTES_MAX - 8 * 1024
+"""An answer of netsky0 to a sibling's question, in one envelope."""
 
 REPORT_BYTES_MAX = 40 * 1024
 """A report is read by a person or a manager: what is longer is an attachment."""

@@ -14,6 +14,8 @@ from netsky.node.db import work_runs, work_tickets
 from netsky.node.db.work_runs import KeyRow, RunRow
 from netsky.node.db.work_tickets import TicketRow
 from netsky.node.errors import Conflict, TryLater, Usage
+from netsky.node.seams.ledger import Statement
+from netsky.node.work import context
 from netsky.node.work import ticket as tickets
 from netsky.node.work.limits import RUNS_OPEN_MAX
 from netsky.node.work.plan.plan import Fault, Plan, Planned, Reading
@@ -65,9 +67,11 @@ async def start(node: Node, office: Office, found: Mapping[str, Any], asked_by: 
         if len(office.book.runs) >= RUNS_OPEN_MAX:
             raise TryLater(f"{RUNS_OPEN_MAX} runs are open", next="netsky task ls --runs", code="runs_full")
         await check_keys(node, plan.tickets)
+        here = asked_by.endswith(f"@{node.identity.name}")
+        found_by = await context.resolved(node, plan.tickets, repository=plan.repository, is_here=here)
         text = json.dumps(found, separators=(",", ":"))
         run = await _store_run(node, office, plan, text, (asked_by, cause))
-        await _store_tickets(node, office, run, plan)
+        await _store_tickets(node, office, run, plan, found_by)
     node.work.ring()
     return Started(office.book.runs.get(run.id, run), plan.warnings)
 
@@ -76,7 +80,9 @@ async def finish(node: Node, office: Office, run: RunRow) -> None:
     """What a life that ended in the middle of it left. The caller has the lock."""
     assert run.plan is not None
     plan = await read_slowly(json.loads(run.plan))
-    await _store_tickets(node, office, run, plan)
+    here = run.asked_by.endswith(f"@{node.identity.name}")
+    found_by = await context.resolved(node, plan.tickets, repository=plan.repository, is_here=here)
+    await _store_tickets(node, office, run, plan, found_by)
 
 
 async def check_keys(node: Node, planned: Sequence[Planned]) -> None:
@@ -126,7 +132,9 @@ async def _store_run(node: Node, office: Office, plan: Plan, text: str, asked: t
     return run
 
 
-async def _store_tickets(node: Node, office: Office, run: RunRow, plan: Plan) -> None:
+async def _store_tickets(
+    node: Node, office: Office, run: RunRow, plan: Plan, found_by: Mapping[str, Sequence[context.Found]]
+) -> None:
     """Those that are there already were stored by an earlier life, in the same order."""
     have, base = run.tickets, office.newest - run.tickets
     if have:
@@ -142,6 +150,7 @@ async def _store_tickets(node: Node, office: Office, run: RunRow, plan: Plan) ->
         change = office.book.change(node.now())
         new = plan.tickets[first : first + SLICE]
         add(change, office, run, new, places)
+        change.also.append(pointed(new, places, found_by))
         for one in new:
             if one.name in done:
                 said = f"done before, as {done[one.name].id}"
@@ -197,6 +206,15 @@ def add(
     )
     change.insert(run, rows, pairs)
     office.newest = max(office.newest, *(seq for seq, _ in places.values()))
+
+
+def pointed(
+    new: Sequence[Planned], places: Mapping[str, tuple[int, int]], found_by: Mapping[str, Sequence[context.Found]]
+) -> Statement:
+    """After the tickets of the same transaction."""
+    return work_tickets.insert_context(
+        [(places[one.name][0], *found) for one in new for found in found_by.get(one.name, ())]
+    )
 
 
 def _keys(planned: Sequence[Planned]) -> list[str]:

@@ -37,7 +37,10 @@ class Beat:
 
 
 def ticket(job: Job, node: str) -> Draft:
-    about = {"task_id": job.task_id, "fence": str(job.fence), "try": job.tried, "spec": tickets.shown(job.spec)}
+    about: dict[str, Any] = {"task_id": job.task_id, "fence": str(job.fence), "try": job.tried}
+    about["spec"] = json.loads(tickets.encode(job.spec))
+    if job.context:
+        about["context"] = [list(one) for one in job.context]
     title = f"{job.task_id}: {job.spec.title}" if job.spec.title else job.task_id
     key = f"ticket/{job.fence}"
     return _draft(between.TICKET, f"{AGENT}@{node}", title, about, key, lasts=_SHORT_NS)
@@ -108,7 +111,10 @@ def read_job(about: Mapping[str, Any]) -> Job | None:
         return None
     read = read_spec(spec)
     assert isinstance(task_id, str)
-    return None if read is None else Job(task_id, found, tried, read)
+    context = about.get("context", [])
+    if read is None or not isinstance(context, list) or not all(map(_is_found, context)):
+        return None
+    return Job(task_id, found, tried, read, tuple((pointer, text) for pointer, text in context))
 
 
 def read_spec(found: Mapping[str, Any]) -> Spec | None:
@@ -146,6 +152,10 @@ def read_beat(about: Mapping[str, Any]) -> Beat | None:
     if len(pairs) != len(held) or len(pairs) > 2 * SLOTS_MAX:
         return None
     return Beat(slots, tuple(labels), halted, tuple(pairs))
+
+
+def _is_found(one: object) -> bool:
+    return isinstance(one, list) and len(one) == 2 and all(isinstance(part, str) for part in one)
 
 
 def _is_pair(one: Sequence[object]) -> bool:

@@ -28,6 +28,8 @@ class Job:
     tried: int
     """Which try this is, from 1."""
     spec: Spec
+    context: tuple[tuple[str, str], ...] = ()
+    """What it points to: a pointer, and the text that stands there. Data."""
 
 
 class Runtime(Protocol):

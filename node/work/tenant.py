@@ -8,6 +8,7 @@ lost: whether it is tried again is netsky0's to say.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -81,7 +82,7 @@ class Tenant:
         for task_id, fence in cancels:
             known = rows.get(task_id) or self.held.get(task_id)
             if known is None:
-                rows[task_id] = HeldRow(task_id, str(fence), *fence, "cancelled", 0, "{}", None, "", now)
+                rows[task_id] = HeldRow(task_id, str(fence), *fence, "cancelled", 0, "{}", "[]", None, "", now)
             elif _fence(known) <= fence and known.state in {"held", "running"}:
                 end.append(task_id)
                 said = Report("cancelled", "cancelled", "netsky0 said so")
@@ -213,7 +214,8 @@ def _fence(row: HeldRow) -> Fence:
 
 def _new(job: Job, envelope: str, state: str, now: int) -> HeldRow:
     spec = tickets.encode(job.spec)
-    return HeldRow(job.task_id, str(job.fence), *job.fence, state, job.tried, spec, None, envelope, now)
+    fence, context = str(job.fence), json.dumps(job.context)
+    return HeldRow(job.task_id, fence, *job.fence, state, job.tried, spec, context, None, envelope, now)
 
 
 def _done(row: HeldRow, report: Report, now: int) -> HeldRow:
@@ -221,4 +223,5 @@ def _done(row: HeldRow, report: Report, now: int) -> HeldRow:
 
 
 def _job(row: HeldRow) -> Job:
-    return Job(row.ticket, _fence(row), row.tried, tickets.decode(row.spec))
+    context = tuple((pointer, text) for pointer, text in json.loads(row.context))
+    return Job(row.ticket, _fence(row), row.tried, tickets.decode(row.spec), context)

@@ -18,6 +18,7 @@ CREATE TABLE work_runs (
     open INTEGER NOT NULL,
     failed INTEGER NOT NULL      -- dead
 ) STRICT;
+CREATE INDEX work_runs_over ON work_runs (changed_at) WHERE state = 'completed';
 CREATE INDEX work_runs_open ON work_runs (made_at) WHERE state != 'completed';
 
 CREATE TABLE work_tickets (
@@ -76,12 +77,21 @@ CREATE TABLE work_checkpoints (
 CREATE INDEX work_checkpoints_ticket ON work_checkpoints (ticket, number);
 CREATE INDEX work_checkpoints_run ON work_checkpoints (run, number) WHERE ticket IS NULL;
 
+-- What a ticket points to, as it was when the ticket was made.
+CREATE TABLE work_context (
+    ticket INTEGER NOT NULL REFERENCES work_tickets (seq),
+    pointer TEXT NOT NULL,
+    text TEXT NOT NULL,
+    PRIMARY KEY (ticket, pointer)
+) STRICT, WITHOUT ROWID;
+
 -- What was once done under an idempotency key is not done again.
 CREATE TABLE work_keys (
     key TEXT PRIMARY KEY,
     hash BLOB NOT NULL,          -- SHA-256 of the ticket's spec
     ticket INTEGER NOT NULL REFERENCES work_tickets (seq)
 ) STRICT, WITHOUT ROWID;
+CREATE INDEX work_keys_ticket ON work_keys (ticket);
 
 CREATE TABLE work_notes (
     number INTEGER PRIMARY KEY,
@@ -116,6 +126,7 @@ CREATE TABLE work_held (
     state TEXT NOT NULL,         -- held, running, done, cancelled
     try INTEGER NOT NULL,
     spec TEXT NOT NULL,
+    context TEXT NOT NULL,       -- JSON: [[pointer, text], …]
     report TEXT,
     envelope TEXT NOT NULL,      -- the id of the one that brought it
     at INTEGER NOT NULL          -- ns

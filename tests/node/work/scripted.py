@@ -19,6 +19,7 @@ class Scripted:
         self.began: list[tuple[str, str, int]] = []
         self.ended: list[tuple[str, str]] = []
         self.scopes: list[Scope] = []
+        self.contexts: list[tuple[tuple[str, str], ...]] = []
         self.dies = trio.Event()
         self.machine: Machine | None = None
 
@@ -28,6 +29,7 @@ class Scripted:
 
     async def run(self, job: Job) -> Report:
         assert self.machine is not None
+        self.contexts.append(job.context)
         self.scopes.append(job.spec.permission_scope)
         self.began.append((job.task_id.rpartition(".")[2], self.machine.name, job.tried))
         what, *words = job.spec.command

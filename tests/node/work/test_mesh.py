@@ -9,10 +9,12 @@ from pathlib import Path
 import pytest
 import trio
 from netsky.node.bus import between
+from netsky.node.db.limits import WORK_AGE_NS
+from netsky.node.db.work_retention import prune_work
 from netsky.node.lab.mesh import Mesh, open_mesh, until
 from trio.testing import MockClock
 
-from tests.node.work.scripted import Scripted, ended, scripted, started, story, ticket
+from tests.node.work.scripted import Scripted, ended, plan, scripted, started, story, ticket
 
 
 @asynccontextmanager
@@ -261,3 +263,61 @@ async def test_no_actor_writes_words_that_nodes_say_to_each_other(
             data = {"schema": schema, "task_id": "x"}
             error = await machine.refusal("send", to=to, text="x", kind=kind, data=data, **{"from": "agent0"})
             assert error["code"] == "authority"
+
+
+async def test_what_a_ticket_points_to_goes_along_with_it(tmp_path: Path, jumping_clock: MockClock) -> None:
+    async with working_mesh(tmp_path, 1) as (mesh, scripts):
+        root, one = mesh["netsky0"], mesh["netsky1"]
+        first = await started(root, ticket("first", "sleep", "1"))
+        await ended(root, first)
+        note = (await root.ask("note", id=f"{first}.first", text="the mirror was down"))["pointer"]
+        sent = (await root.ask("send", to="agent0", text="look at this", **{"from": "agent0"}))["id"]
+        bad = ticket("a", "sleep", "1", context_pointers=["note:99", "task:b", "file:src/x.py", "envelope:0"])
+        refused = await root.refusal("work_run", plan=plan(bad, ticket("b", "sleep", "1")))
+        assert refused["code"] == "bad_context"
+        assert (
+            "4 pointers: a: note:99 leads nowhere; a: task:b leads nowhere: a does not come after b"
+            in refused["message"]
+        )
+        assert len((await root.ask("task_ls"))["runs"]) == 1, "nothing was started"
+        pointers = [note, f"envelope:{sent}", f"log:{first}.first", "task:b"]
+        run = await started(
+            root, ticket("b", "sleep", "1"),
+            ticket("a", "sleep", "1", after=["b"], needs=["label1"], context_pointers=pointers),
+        )  # fmt: skip
+        await ended(root, run)
+        [found] = scripts["netsky1"].contexts
+        assert [pointer for pointer, _ in found] == pointers
+        texts = dict(found)
+        assert texts[note] == "operator@netsky0: the mirror was down"
+        assert texts[f"envelope:{sent}"] == "look at this"
+        assert all('"ended":"done"' in texts[name] for name in ("task:b", f"log:{first}.first"))
+        far = await one.refusal("work_run", plan=plan(ticket("a", "sleep", "1", context_pointers=[note])))
+        assert far["code"] == "bad_context", "what others wrote is not for a sibling to ask for"
+
+
+async def test_a_long_queue_keeps_nobody_else_waiting(tmp_path: Path, jumping_clock: MockClock) -> None:
+    async with working_mesh(tmp_path, 0) as (mesh, scripts):
+        root = mesh["netsky0"]
+        await started(root, *(ticket(f"many{number}", "sleep", "10") for number in range(60)))
+        run = await started(root, ticket("one", "sleep", "1", on=["netsky0"]))
+        assert await ended(root, run) == {"state": "completed", "committed": 1}
+        assert len(scripts["netsky0"].ended) < 20
+
+
+async def test_a_run_that_is_over_for_long_goes_with_all_of_it(tmp_path: Path, jumping_clock: MockClock) -> None:
+    async with working_mesh(tmp_path, 0) as (mesh, _):
+        root = mesh["netsky0"]
+        old = await started(
+            root, ticket("a", "sleep", "1", idempotency_key="k"), ticket("b", "sleep", "1", after=["a"])
+        )
+        await ended(root, old)
+        await root.ask("note", id=f"{old}.a", text="kept as long as it")
+        kept = await started(root, ticket("waits", "sleep", "1", needs=["nothing"]))
+        now = root.node.now()
+        while await prune_work(root.node.group, now + WORK_AGE_NS + 10**9):
+            pass
+        assert [run["id"] for run in (await root.ask("task_ls"))["runs"]] == [kept]
+        for table in ("tickets", "checkpoints", "keys", "notes", "after"):
+            rows = await root.rows(f"SELECT count(*) FROM work_{table}")
+            assert rows == [({"tickets": 1, "checkpoints": 3}.get(table, 0),)], table
