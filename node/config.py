@@ -63,6 +63,7 @@ class Config:
     root_lease_s: int = limits.ROOT_LEASE_SECONDS
     work_slots: int = SLOTS
     work_labels: tuple[str, ...] = ()
+    work_unsandboxed: bool = False
     routes: tuple[RouteLine, ...] = ()
 
     @property
@@ -173,6 +174,10 @@ KEYS = (
     ),
     Key("work", "slots", "work_slots", "tickets that this node works on at once; 0: none", 0, SLOTS_MAX),
     Key("work", "labels", "work_labels", 'what this machine can do, ["gpu"]: tickets may need it', most=LIST_MAX),
+    Key(
+        *("work", "unsandboxed", "work_unsandboxed"),
+        "where this system has no sandbox at all: run commands of tickets without one; each report says so",
+    ),
     Key("mesh", "install", "mesh_install", "what a new machine types before `netsky join`", most=500),
 )
 

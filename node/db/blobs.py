@@ -1,6 +1,7 @@
 """Blobs that are here, the rows that name them, and beginnings of others.
 
-A blob lives as long as a row of `blob_names`; that one lives as long as the message or forward row it stands for.
+A blob lives as long as a row of `blob_names`, which lives as long as the message or forward row it stands for; or as
+long as a row of `work_patches`.
 """
 
 from __future__ import annotations
@@ -33,7 +34,10 @@ class Part:
     durable: int
 
 
-_UNNAMED = "NOT EXISTS (SELECT 1 FROM blob_names WHERE blob_names.hash = blobs.hash)"
+_UNNAMED = (
+    "NOT EXISTS (SELECT 1 FROM blob_names WHERE blob_names.hash = blobs.hash) "
+    "AND NOT EXISTS (SELECT 1 FROM work_patches WHERE work_patches.hash = blobs.hash)"
+)
 
 
 def touch(hash: bytes, at: int) -> Statement:  # noqa: A002 - the word of the table

@@ -24,6 +24,7 @@ class HeldRow:
     report: str | None
     envelope: str
     at: int
+    start: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -27,6 +27,7 @@ class RunRow:
     unverified: int = 0
     open: int = 0
     failed: int = 0
+    tip: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +74,9 @@ def insert(run: RunRow) -> Statement:
 def put(changed: Sequence[RunRow]) -> Statement:
     return Statement(
         "UPDATE work_runs SET state = ?, changed_at = ?, reason = ?, tickets = ?, unreported = ?, unverified = ?, "
-        "open = ?, failed = ? WHERE id = ?",
+        "open = ?, failed = ?, tip = ? WHERE id = ?",
         many=[
-            (r.state, r.changed_at, r.reason, r.tickets, r.unreported, r.unverified, r.open, r.failed, r.id)
+            (r.state, r.changed_at, r.reason, r.tickets, r.unreported, r.unverified, r.open, r.failed, r.tip, r.id)
             for r in changed
         ],
     )

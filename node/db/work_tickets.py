@@ -33,6 +33,7 @@ class TicketRow:
     code: str = ""
     reason: str = ""
     report: str | None = None
+    start: str = ""
 
 
 class Held(NamedTuple):
@@ -52,7 +53,7 @@ class Ready(NamedTuple):
 
 _COLUMNS = ", ".join(field.name for field in fields(TicketRow))
 _CHANGED = ("state", "since", "owner", "due", "till", "tries", "crashes", "alone", "node", "fence", "code", "reason",
-            "report")  # fmt: skip
+            "report", "start")  # fmt: skip
 _SEQS = "seq IN (SELECT value FROM json_each(?))"
 _ALL = f"SELECT {_COLUMNS} FROM work_tickets WHERE"
 _HELD = "state IN ('offered', 'leased')"

@@ -108,6 +108,10 @@ class Change:
             self.fresh[row.seq] = row
             self._note(row, "add")
 
+    def set_tip(self, run_id: str, commit: str) -> None:
+        """What the next tries of this run begin from."""
+        self.changed_runs[run_id] = replace(self._run(run_id), tip=commit)
+
     def step_run(self, run: RunRow, event: run_states.Event, then: RunState, reason: str = "") -> None:
         run = self.changed_runs.get(run.id, run)
         self.changed_runs[run.id] = replace(run, state=then, changed_at=self.now, reason=reason)

@@ -230,6 +230,12 @@ class Desk:
     def _at_home(self, who: str, plan: Mapping[str, Any]) -> dict[str, Any]:
         """A sibling's tickets are for itself."""
         node, found = self._elsewhere(who), plan.get("ticket")
+        if node and plan.get("repository"):
+            raise Refused(
+                f"what is asked for on {node} commits nothing, so it names no repository",
+                next="ask for it on netsky0",
+                code="authority",
+            )
         if not node or not isinstance(found, list):
             return dict(plan)
         kept = []

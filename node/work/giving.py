@@ -7,18 +7,21 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from netsky.node.bus.draft import Draft
 from netsky.node.db import node_state, work_tickets
 from netsky.node.db.work_tickets import Ready, TicketRow
 from netsky.node.errors import NetskyError, TryLater
 from netsky.node.work import context, posting
+from netsky.node.work import start as starts
 from netsky.node.work.book import Change
 from netsky.node.work.fence import Fence, read_fence
 from netsky.node.work.limits import BATCH, LEASE_NS
 from netsky.node.work.placing import Placed, Room, placing
 from netsky.node.work.runtime import Job
+from netsky.node.work.start import Start
+from netsky.node.work.starting import start_of
 from netsky.node.work.ticket import Spec
 
 if TYPE_CHECKING:
@@ -109,11 +112,20 @@ class Giving:
                 self.waits[place] = where.why
                 break
             self.waits.pop(place, None)
+            start = await self._start(row, spec, where)
+            if start == "later":
+                continue
             rooms[where.node] = rooms[where.node].taking(alone=bool(row.alone))
-            offered, job = self._offered(change, row, spec, where)
+            offered, job = self._offered(change, row, spec, where, start)
             jobs.append((offered, replace(job, context=await context.whole(self._node, row, spec.context_pointers))))
 
-    def _offered(self, change: Change, row: TicketRow, spec: Spec, where: Placed) -> tuple[TicketRow, Job]:
+    async def _start(self, row: TicketRow, spec: Spec, where: Placed) -> Start | Literal["later"] | None:
+        run, here = self._office.book.runs[row.run], where.node == self._node.identity.name
+        return await start_of(self._node.work.workshop, run, row, runtime=spec.runtime, here=here)
+
+    def _offered(
+        self, change: Change, row: TicketRow, spec: Spec, where: Placed, start: Start | None
+    ) -> tuple[TicketRow, Job]:
         self.counter += 1
         fence = Fence(self._office.reign, self._office.life, self.counter)
         here = where.node == self._node.identity.name
@@ -124,9 +136,10 @@ class Giving:
             node=where.node,
             fence=str(fence),
             till=None if here else change.now + LEASE_NS,
+            start=starts.encode(start),
         )
         assert offered is not None
-        return offered, Job(row.id, fence, row.tries + 1, spec)
+        return offered, Job(row.id, fence, row.tries + 1, spec, start)
 
     async def _take_here(self, taken: Sequence[tuple[TicketRow, Job]]) -> None:
         if not taken:
@@ -164,4 +177,4 @@ class Giving:
         fence, spec = read_fence(row.fence), await self._office.allowed(row, now)
         assert fence is not None
         found = await context.whole(self._node, row, spec.context_pointers)
-        return posting.ticket(Job(row.id, fence, row.tries + 1, spec, found), row.node)
+        return posting.ticket(Job(row.id, fence, row.tries + 1, spec, starts.decode(row.start), found), row.node)

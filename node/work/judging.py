@@ -16,7 +16,7 @@ from netsky.node.work.ticket_states import Event
 UNCOUNTED = frozenset({"halted", "node_stopped", "cut_off", "not_sent", "not_taken"})
 """Losses that are nobody's fault: as if the try had not begun."""
 
-HOPELESS = frozenset({"no_runtime", "bad_context", "no_base"})
+HOPELESS = frozenset({"no_runtime", "bad_context", "no_base", "base_missing"})
 """Failures that another try cannot mend: a person is asked at once."""
 
 

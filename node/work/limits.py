@@ -74,3 +74,21 @@ IDLE_NS = 60 * SECOND_NS
 
 ASK_SECONDS = 25.0
 """For an answer of netsky0 to what was typed here: less than a client waits for its node."""
+
+FETCH_WAIT_SECONDS = 20.0
+"""Whoever starts a run waits so long for its repository; what takes longer goes on without being waited for."""
+
+LANDINGS_MAX = 4
+"""Patches that are verified and committed at once, one of each repository: each may be some megabytes in memory."""
+
+LANDING_TRIES = 5
+"""Of a commit that the machine and not the patch kept from happening."""
+
+CHANGED_SHOWN = 200
+"""Names of changed files in a report; the patch has them all."""
+
+SAID_CHARS_MAX = 4_000
+"""Of what a worker said without a report: its end."""
+
+PARK_SECONDS_MAX = 30 * 86_400
+"""A worker may ask to be left alone so long."""

@@ -17,6 +17,7 @@ from netsky.node.work import posting
 from netsky.node.work.book import Change
 from netsky.node.work.fence import Fence
 from netsky.node.work.limits import BATCH, LEASE_NS
+from netsky.node.work.report import Report
 from netsky.node.work.runtime import Job
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class Mailroom:
             if name is None:
                 self._refuse(letter, "no_member")
             elif schema == between.REPORT and (said := posting.read_reported(about)) is not None:
-                reported.append((name, *said))
+                reported.append((name, *said[:2], _with_its_patch(letter, said[2])))
             elif schema == between.BEAT and (beat := posting.read_beat(about)) is not None:
                 office.rooms.heard(letter.origin, beat)
                 beats.append((name, beat))
@@ -140,6 +141,13 @@ def _beaten(
     if good:
         change.also.append(work_tickets.renew(good, name, now + LEASE_NS))
     return drafts
+
+
+def _with_its_patch(letter: Mail, report: Report | str) -> Report | str:
+    if isinstance(report, str) or not report.patch_id:
+        return report
+    attached = {one.sha256.hex() for one in decode_body(letter.body).attachments}
+    return report if report.patch_id in attached else "patch_missing"
 
 
 def _read(letter: Mail) -> tuple[str, dict[str, Any]]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from netsky.node.bus.draft import Accepted, Draft
-from netsky.node.db import node_state, work_runs, work_tickets
+from netsky.node.db import node_state, work_patches, work_runs, work_tickets
 from netsky.node.db.work_runs import RunRow
 from netsky.node.db.work_tickets import TicketRow
 from netsky.node.errors import NetskyError, Usage
@@ -24,15 +24,18 @@ from netsky.node.work import ticket as tickets
 from netsky.node.work.book import Book, Change
 from netsky.node.work.giving import COUNTER, Giving
 from netsky.node.work.judging import judged
+from netsky.node.work.landing import Landing
 from netsky.node.work.limits import BATCH, IDLE_NS, LEASE_NS
 from netsky.node.work.report import Report
 from netsky.node.work.rooms import Rooms
 from netsky.node.work.runtime import Job
 from netsky.node.work.ticket import Spec
+from netsky.node.work.ticket_states import Event, State
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
     from netsky.node.work.floor import Floor
+    from netsky.node.work.workshop import Workshop
 
 LIFE = "work_life"
 """node_state: of the memory in which it was counted."""
@@ -42,7 +45,7 @@ LATE = frozenset({"lease_over", "not_taken"})
 
 
 class Office:
-    def __init__(self, node: Node, floor: Floor) -> None:
+    def __init__(self, node: Node, floor: Floor, workshop: Workshop) -> None:
         self.book = Book()
         self.rooms = Rooms(node, floor)
         self.lock = trio.Lock()
@@ -52,6 +55,7 @@ class Office:
         self.giving = Giving(node, self, floor)
         self.newest = 0
         """The highest ticket number."""
+        self.landing = Landing(node, self, workshop)
         self._node = node
         self._floor = floor
         self._finished: list[tuple[Job, Report]] = []
@@ -152,8 +156,8 @@ class Office:
         async with self.lock:
             did = await self._take_finished()
             did |= await self._look_at_time()
-            did |= await self._verify()
-            did |= await self._commit()
+            did |= await self._go_on("reported", "verify", self.agent)
+            did |= await self._go_on("verified", "commit", "")
             did |= await self.giving.round()
             return did
 
@@ -169,6 +173,7 @@ class Office:
         [found] = await self._node.group.read([work_tickets.next_till()])
         dues = [int(str(row[0])) for row in found]
         dues += self.giving.dues()
+        dues += [self.landing.due] if self.landing.due else []
         return max(0, min(IDLE_NS, *(due - now for due in dues))) if dues else IDLE_NS
 
     async def store(self, change: Change) -> None:
@@ -237,6 +242,8 @@ class Office:
         columns: dict[str, Any] = {"till": None, **found.columns, "owner": self.agent}
         if report.ended not in {"lost", "cancelled"}:
             columns["report"] = reports.encode(report)
+        if found.event == "report" and report.patch_id:
+            change.also.append(work_patches.keep(row.seq, bytes.fromhex(report.patch_id)))
         change.move(row, found.event, code=found.code, reason=found.reason, **columns)
 
     async def _look_at_time(self) -> bool:
@@ -257,27 +264,17 @@ class Office:
         await self.store(change)
         return True
 
-    async def _verify(self) -> bool:
-        [found] = await self._node.group.read([work_tickets.in_state("reported", BATCH)])
-        rows = work_tickets.rows(found)
-        if not rows:
-            return False
+    async def _go_on(self, state: State, event: Event, owner: str) -> bool:
+        """Those without a patch and without criteria at once, the others as they are landed."""
+        [found] = await self._node.group.read([work_tickets.in_state(state, BATCH)])
         change = self.book.change(self._node.now())
-        for row in rows:
-            change.move(row, "verify", owner=self.agent)
+        for row in work_tickets.rows(found):
+            if Landing.is_for(row):
+                self.landing.start(row)
+            else:
+                change.move(row, event, owner=owner)
         await self.store(change)
-        return True
-
-    async def _commit(self) -> bool:
-        [found] = await self._node.group.read([work_tickets.in_state("verified", BATCH)])
-        rows = work_tickets.rows(found)
-        if not rows:
-            return False
-        change = self.book.change(self._node.now())
-        for row in rows:
-            change.move(row, "commit", owner="")
-        await self.store(change)
-        return True
+        return bool(change.moved)
 
     async def tell(self, drafts: Sequence[Draft]) -> list[Accepted | NetskyError]:
         """In the name of this node's agent0; what cannot be sent now is not needed, or is said again."""

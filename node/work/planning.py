@@ -6,7 +6,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import trio
@@ -63,6 +63,9 @@ async def start(node: Node, office: Office, found: Mapping[str, Any], asked_by: 
         if known:
             return Started(work_runs.rows(known)[0], (), again=True)
     plan = await read_slowly(found)
+    if plan.repository:
+        pinned = await node.work.workshop.pin(plan.repository, plan.base, plan.branch, plan.push)
+        plan = replace(plan, base=pinned)
     async with office.lock:
         if len(office.book.runs) >= RUNS_OPEN_MAX:
             raise TryLater(f"{RUNS_OPEN_MAX} runs are open", next="netsky task ls --runs", code="runs_full")

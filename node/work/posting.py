@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from netsky.envelope.fields import Attachment
 from netsky.envelope.limits import SKEW_NS
 from netsky.node.bus import between
 from netsky.node.bus.draft import Draft
@@ -18,6 +19,7 @@ from netsky.node.work.limits import LEASE_NS, LIST_MAX, SLOTS_MAX, WORD_CHARS_MA
 from netsky.node.work.plan import fields
 from netsky.node.work.report import Report, read_report
 from netsky.node.work.runtime import Job
+from netsky.node.work.start import read_start
 from netsky.node.work.ticket import Spec
 
 AGENT = "agent0"
@@ -41,9 +43,12 @@ def ticket(job: Job, node: str) -> Draft:
     about["spec"] = json.loads(tickets.encode(job.spec))
     if job.context:
         about["context"] = [list(one) for one in job.context]
+    if job.start is not None:
+        about["start"] = asdict(job.start)
     title = f"{job.task_id}: {job.spec.title}" if job.spec.title else job.task_id
+    attached = () if job.start is None else job.start.attachments
     key = f"ticket/{job.fence}"
-    return _draft(between.TICKET, f"{AGENT}@{node}", title, about, key, lasts=_SHORT_NS)
+    return _draft(between.TICKET, f"{AGENT}@{node}", title, about, key, lasts=_SHORT_NS, attached=attached)
 
 
 def cancel(task_id: str, fence: str, node: str) -> Draft:
@@ -51,12 +56,14 @@ def cancel(task_id: str, fence: str, node: str) -> Draft:
     return _draft(between.CANCEL, f"{AGENT}@{node}", f"cancel {task_id}", about, f"cancel/{fence}")
 
 
-def report(row: HeldRow, root: str) -> Draft:
+def report(row: HeldRow, root: str, attached: tuple[Attachment, ...] = ()) -> Draft:
     about = {"task_id": row.ticket, "fence": row.fence, "report": json.loads(row.report or "{}")}
     said = about["report"]
     text = " ".join(part for part in (row.ticket, said.get("ended", ""), said.get("code", "")) if part)
     return _draft(
-        *(between.REPORT, f"{AGENT}@{root}", text, about, f"report/{row.fence}"), in_reply_to=row.envelope or None
+        *(between.REPORT, f"{AGENT}@{root}", text, about, f"report/{row.fence}"),
+        in_reply_to=row.envelope or None,
+        attached=attached,
     )
 
 
@@ -89,6 +96,7 @@ def _draft(
     *,
     lasts: int | None = None,
     in_reply_to: str | None = None,
+    attached: tuple[Attachment, ...] = (),
 ) -> Draft:
     return Draft(
         to=to,
@@ -98,6 +106,7 @@ def _draft(
         data={"schema": schema, **about},
         expires_in_ns=lasts,
         in_reply_to=in_reply_to,
+        attachments=attached,
     )
 
 
@@ -109,12 +118,14 @@ def read_job(about: Mapping[str, Any]) -> Job | None:
     found = read_fence(fence)
     if not _is_id(task_id) or found is None or not isinstance(tried, int) or not isinstance(spec, dict):
         return None
-    read = read_spec(spec)
+    read, start = read_spec(spec), read_start(about.get("start"))
+    if read is None or (start is None and about.get("start") is not None):
+        return None
     assert isinstance(task_id, str)
     context = about.get("context", [])
-    if read is None or not isinstance(context, list) or not all(map(_is_found, context)):
+    if not isinstance(context, list) or not all(map(_is_found, context)):
         return None
-    return Job(task_id, found, tried, read, tuple((pointer, text) for pointer, text in context))
+    return Job(task_id, found, tried, read, start, tuple((pointer, text) for pointer, text in context))
 
 
 def read_spec(found: Mapping[str, Any]) -> Spec | None:

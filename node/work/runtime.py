@@ -16,6 +16,7 @@ from typing import Protocol
 import trio
 from netsky.node.work.fence import Fence
 from netsky.node.work.report import Report
+from netsky.node.work.start import Start
 from netsky.node.work.ticket import Spec
 
 
@@ -28,6 +29,8 @@ class Job:
     tried: int
     """Which try this is, from 1."""
     spec: Spec
+    start: Start | None = None
+    """The files it begins with; None: it has none."""
     context: tuple[tuple[str, str], ...] = ()
     """What it points to: a pointer, and the text that stands there. Data."""
 

@@ -13,17 +13,20 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from netsky.node.db import work_held
+from netsky.envelope.fields import Attachment
+from netsky.node.db import blobs, work_held
 from netsky.node.db.work_held import HeldRow
 from netsky.node.errors import NetskyError, TryLater
 from netsky.node.work import posting
 from netsky.node.work import report as reports
+from netsky.node.work import start as starts
 from netsky.node.work import ticket as tickets
 from netsky.node.work.fence import Fence
 from netsky.node.work.limits import IDLE_NS, RENEW_NS, TELL_NS
 from netsky.node.work.posting import Beat
 from netsky.node.work.report import Report
 from netsky.node.work.runtime import Job
+from netsky.node.work.start import PATCH
 from netsky.relay.authority import ROOT
 
 if TYPE_CHECKING:
@@ -159,7 +162,8 @@ class Tenant:
         now = self._node.now()
         if not due or now < self._send_at:
             return False
-        answers = await self._node.bus.accept(posting.AGENT, "node", [posting.report(row, ROOT) for row in due])
+        drafts = [posting.report(row, ROOT, attached) for row, attached in await self._attached(due)]
+        answers = await self._node.bus.accept(posting.AGENT, "node", drafts)
         gone = []
         self._send_at = 0
         for row, answer in zip(due, answers, strict=True):
@@ -174,6 +178,19 @@ class Tenant:
             if self.held[ticket].fence == fence:
                 del self.held[ticket]
         return bool(gone)
+
+    async def _attached(self, due: Sequence[HeldRow]) -> list[tuple[HeldRow, tuple[Attachment, ...]]]:
+        """Each with its patch, if it has one. A patch that is not here any more is missed by netsky0."""
+        patches = {row.ticket: bytes.fromhex(str(json.loads(row.report or "{}").get("patch_id", ""))) for row in due}
+        hashes = [hash_ for hash_ in patches.values() if hash_]
+        if not hashes:
+            return [(row, ()) for row in due]
+        [found] = await self._node.group.read([blobs.held(hashes)])
+        sizes = blobs.held_sizes(found)
+        return [
+            (row, (Attachment(PATCH, sizes[hash_], hash_),) if (hash_ := patches[row.ticket]) in sizes else ())
+            for row in due
+        ]
 
     async def _beat(self) -> None:
         """When something is new, and often enough that no lease ends. A node that may not work renews none."""
@@ -214,8 +231,8 @@ def _fence(row: HeldRow) -> Fence:
 
 def _new(job: Job, envelope: str, state: str, now: int) -> HeldRow:
     spec = tickets.encode(job.spec)
-    fence, context = str(job.fence), json.dumps(job.context)
-    return HeldRow(job.task_id, fence, *job.fence, state, job.tried, spec, context, None, envelope, now)
+    fence, context, start = str(job.fence), json.dumps(job.context), starts.encode(job.start)
+    return HeldRow(job.task_id, fence, *job.fence, state, job.tried, spec, context, None, envelope, now, start)
 
 
 def _done(row: HeldRow, report: Report, now: int) -> HeldRow:
@@ -224,4 +241,4 @@ def _done(row: HeldRow, report: Report, now: int) -> HeldRow:
 
 def _job(row: HeldRow) -> Job:
     context = tuple((pointer, text) for pointer, text in json.loads(row.context))
-    return Job(row.ticket, _fence(row), row.tried, tickets.decode(row.spec), context)
+    return Job(row.ticket, _fence(row), row.tried, tickets.decode(row.spec), starts.decode(row.start), context)

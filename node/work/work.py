@@ -18,7 +18,9 @@ from netsky.node.work.floor import Floor
 from netsky.node.work.mail import Mailroom
 from netsky.node.work.office import Office
 from netsky.node.work.runtime import Noop, Runtime
+from netsky.node.work.runtimes.command import Command
 from netsky.node.work.tenant import Tenant
+from netsky.node.work.workshop import Workshop
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
@@ -33,11 +35,12 @@ WORK_SIGNAL = "work/"
 
 class Work:
     def __init__(self, node: Node) -> None:
-        runtimes: dict[str, Runtime] = {"noop": Noop()}
+        self.workshop = Workshop(node)
+        runtimes: dict[str, Runtime] = {"noop": Noop(), "command": Command(node, self.workshop)}
         self.floor = Floor(node, runtimes)
         charter, is_root = node.identity.charter, node.identity.root
         gives = is_root or charter is None or node.config.local_work
-        self.office = Office(node, self.floor) if gives else None
+        self.office = Office(node, self.floor, self.workshop) if gives else None
         self.tenant = Tenant(node, self.floor) if charter is not None and not is_root else None
         self.desk = None if self.office is None else Desk(node, self.office)
         self.asking = Asking(node)
@@ -56,8 +59,10 @@ class Work:
     async def run(self) -> None:
         """A child of the tree. Each of its lives begins with what the rows say."""
         async with trio.open_nursery() as nursery:
+            await nursery.start(self.workshop.run)
             await nursery.start(self.floor.run)
             if self.office is not None:
+                await nursery.start(self.office.landing.run)
                 async with self.office.lock:
                     await self.office.load()
             if self.tenant is not None:

@@ -1,0 +1,293 @@
+"""Where the files of work are on this node: repositories that it owns, the commits that work begins from, workspaces.
+
+    repositories/NAME.git    bare; NAME follows from where it was taken from
+    workspaces/TASK/repo     what a worker works in, as long as it does
+
+Nothing here knows what a ticket's state is. What takes long (a fetch, a bundle) is done once, however many wait for it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+import trio
+from netsky.node.actors.launch import Offered
+from netsky.node.blobs.limits import CHUNK_BYTES
+from netsky.node.db import blobs, commits
+from netsky.node.errors import Conflict, NetskyError, TryLater, Usage
+from netsky.node.work.cell.run import Site, offered_here
+from netsky.node.work.limits import FETCH_WAIT_SECONDS
+from netsky.node.work.repo.commission import branch_ref, is_branch, is_commit
+from netsky.node.work.repo.committer import Committer
+from netsky.node.work.repo.git import Git, GitError
+from netsky.node.work.repo.recover import open_committer
+from netsky.node.work.repo.repository import Repository, scheme_of
+from netsky.node.work.repo.sources import Source, ensure_base, follow, make_bundle, tip_of
+from netsky.node.work.repo.workspace import Workspace, Workspaces
+from netsky.node.work.start import Start
+
+if TYPE_CHECKING:
+    from netsky.node.daemon.node import Node
+
+REPOSITORIES, WORKSPACES, BUNDLES = "repositories", "workspaces", "bundles"
+SOURCE = "work"
+"""Who brought a blob: bundles and patches of this node."""
+
+_REMOTE = re.compile(r"(https|ssh)://[^@]*$|ssh://")
+
+
+@dataclass(eq=False)
+class _Underway:
+    """Something that several may wait for."""
+
+    done: trio.Event = field(default_factory=trio.Event)
+    result: Any = None
+    error: Exception | None = None
+
+
+class Workshop:
+    def __init__(self, node: Node, environ: Mapping[str, str] = os.environ) -> None:
+        self._node = node
+        self._environ = environ
+        self._repositories: dict[str, Repository] = {}
+        self._committers: dict[str, Committer] = {}
+        self._turns: dict[str, trio.Lock] = {}
+        self._underway: dict[tuple[str, ...], _Underway] = {}
+        self._bundles: dict[str, tuple[str, int]] = {}
+        """By commit: SHA-256 and size of the blob; ("", 0) where none could be made."""
+        self._site: Site | None = None
+        self._nursery: trio.Nursery | None = None
+        self.workspaces = Workspaces(
+            *(node.home.at(WORKSPACES), node.group, node.seams), lambda: node.config.free_mib_floor << 20
+        )
+
+    async def run(self, task_status: trio.TaskStatus[None]) -> None:
+        """Until cancelled. What stands in workspaces then is nobody's in the next life."""
+        try:
+            async with trio.open_nursery() as nursery:
+                self._nursery = nursery
+                await self._sweep()
+                task_status.started()
+                await trio.sleep_forever()
+        finally:
+            self._nursery = None
+            for repository in self._repositories.values():
+                repository.let_go()
+            for known in (self._repositories, self._committers, self._underway, self._bundles):
+                known.clear()
+
+    async def _sweep(self) -> None:
+        [found] = await self._node.group.read([commits.workspaces()])
+        for row in commits.workspace_rows(found):
+            await self.clear(row.task)
+
+    # What is here.
+
+    async def site(self) -> Site:
+        """Which walls this system has is found out once in each life."""
+        async with self._turn("site"):
+            if self._site is None:
+                node = self._node
+                offered = await offered_here(node.home, node.seams, self._environ)
+                if offered.kind is None:
+                    node.log.event("work.no_sandbox", level="warn", why=offered.why_not)
+                self._site = Site(node.home, node.seams, self._environ, offered)
+            return self._site
+
+    def stand_on(self, offered: Offered) -> None:
+        """For whoever knows which walls there are."""
+        self._site = Site(self._node.home, self._node.seams, self._environ, offered)
+
+    async def repository(self, url: str) -> Repository:
+        """Made and held if it was not. GitError."""
+        name = name_of(url)
+        async with self._turn(name):
+            return await self._held(name)
+
+    async def _held(self, name: str) -> Repository:
+        node = self._node
+        repository = self._repositories.get(name)
+        if repository is None:
+            folder = node.home.at(REPOSITORIES)
+            node.seams.files.make_folder(folder)
+            git = Git(node.seams.processes, node.seams.files, folder, name)
+            await git.check_version()
+            repository = Repository(os.path.join(folder, f"{name}.git"), git, node.seams.files, node.seams.time)
+            await repository.create()
+            self._repositories[name] = repository
+        await repository.hold()
+        return repository
+
+    async def committer(self, url: str, push: str = "") -> Committer:
+        """Of the repository that was taken from there. GitError where it is not known what was committed before."""
+        name = name_of(url)
+        async with self._turn(name):
+            if name not in self._committers:
+                node, repository = self._node, await self._held(name)
+                self._committers[name] = await open_committer(
+                    repository, node.group, node.seams, node.home.at(WORKSPACES), pushed_to=push or url
+                )
+            return self._committers[name]
+
+    def _turn(self, name: str) -> trio.Lock:
+        return self._turns.setdefault(name, trio.Lock())
+
+    # Where work begins.
+
+    async def pin(self, url: str, base: str, branch: str, push: str) -> str:
+        """The commit that a run begins from. Raises Usage, Conflict, TryLater with what is wrong."""
+        if not is_branch(branch):
+            raise Usage(
+                'the plan names a repository and no branch for its commits: branch = "main"'
+                if not branch
+                else f"branch: {branch!r} is no name of a branch",
+                next="netsky help work",
+                code="bad_branch",
+            )
+        try:
+            for one in (url, *([push] if push else [])):
+                scheme_of(one)
+            pinned = await self._shared(
+                ("pin", url, base, branch), lambda: self._pin(url, base, branch, push), FETCH_WAIT_SECONDS
+            )
+        except GitError as error:
+            raise Usage(f"{error.sentence}", next="netsky help work", code=error.code) from None
+        if pinned is None:
+            raise TryLater(
+                "the repository is still being fetched", next="the same once more, in a while", code="fetching"
+            )
+        return str(pinned)
+
+    async def _pin(self, url: str, base: str, branch: str, push: str) -> str:
+        repository = (await self.committer(url, push)).repository
+        if is_commit(base):
+            await ensure_base(repository, base, Source(url))
+            return base
+        if base:
+            return await tip_of(repository, url, base)
+        if not await follow(repository, url, branch):
+            raise Conflict(
+                f"{branch} has gone on here and there: what was committed here is not in {url.rpartition('@')[2]}",
+                next='push it or name a commit to begin from: base = "…"',
+                code="diverged",
+            )
+        here = await self.tip(repository, branch)
+        await ensure_base(repository, here, Source(url))
+        return here
+
+    async def tip(self, repository: Repository, branch: str) -> str:
+        """ "" if there is no such branch here."""
+        [here] = await repository.look([branch_ref(branch)])
+        return "" if here is None else here.id
+
+    async def bundled(self, start: Start) -> Start | None:
+        """The same with a bundle of its base in the blob store; None while that is being made. Without one where it
+        could not be made: then whoever gets the ticket says why it cannot begin."""
+        known = self._bundles.get(start.base)
+        if known is not None:
+            sha256, size = known
+            if not sha256:
+                return start
+            [held] = await self._node.group.write([blobs.touch(bytes.fromhex(sha256), self._node.now())])
+            if held:
+                return Start(name_of(start.repository), start.base, sha256, size)
+        await self._shared(("bundle", start.base), lambda: self._bundle(start), 0)
+        return None
+
+    async def _bundle(self, start: Start) -> None:
+        try:
+            repository = await self.repository(start.repository)
+            await ensure_base(repository, start.base, Source(start.repository))
+            path = await make_bundle(repository, start.base, self._node.home.at(REPOSITORIES, BUNDLES))
+            self._bundles[start.base] = await self._keep_file(path)
+        except (GitError, NetskyError) as error:
+            self._bundles[start.base] = ("", 0)
+            said = error.sentence if isinstance(error, GitError) else error.message
+            self._node.log.event("work.no_bundle", level="warn", base=start.base, why=said)
+        self._node.work.ring()
+
+    async def workspace(self, task: str, start: Start) -> tuple[Workspace, Repository]:
+        """Anew, with the files of its start. GitError, TryLater."""
+        repository = await self.repository(start.repository)
+        bundle = self._node.blobs.path(bytes.fromhex(start.bundle)) if start.bundle else ""
+        await ensure_base(repository, start.base, Source(bundle=bundle) if bundle else Source(start.repository))
+        return await self.workspaces.make(task, repository, start.base), repository
+
+    async def clear(self, task: str) -> None:
+        try:
+            await self.workspaces.remove(task)
+        except (GitError, FileNotFoundError) as error:
+            self._node.log.event("work.not_cleared", level="warn", task=task, why=str(error))
+
+    # Bytes in the store.
+
+    async def keep(self, data: bytes) -> str:
+        """Durable under its SHA-256 when it returns; it stays for an hour, and as long as a row names it."""
+        digest, store = hashlib.sha256(data).digest(), self._node.blobs
+        at = await store.begin(SOURCE, digest, len(data))
+        while at is not None and not await store.append(SOURCE, digest, at, data[at : at + CHUNK_BYTES]):
+            at += CHUNK_BYTES
+            await trio.lowlevel.checkpoint()
+        return digest.hex()
+
+    async def _keep_file(self, path: str) -> tuple[str, int]:
+        files, store = self._node.seams.files, self._node.blobs
+        folder = files.open_folder(os.path.dirname(path))
+        try:
+            descriptor = files.open_file(folder, os.path.basename(path))
+        finally:
+            files.close(folder)
+        try:
+            size, hasher = files.size_of(descriptor), hashlib.sha256()
+            for at in range(0, size, CHUNK_BYTES):
+                hasher.update(files.read_at(descriptor, at, CHUNK_BYTES))
+                await trio.lowlevel.checkpoint()
+            digest = hasher.digest()
+            begun = await store.begin(SOURCE, digest, size)
+            while begun is not None:
+                piece = files.read_at(descriptor, begun, CHUNK_BYTES)
+                begun = None if await store.append(SOURCE, digest, begun, piece) else begun + len(piece)
+                await trio.lowlevel.checkpoint()
+        finally:
+            files.close(descriptor)
+        return digest.hex(), size
+
+    # Once, however many wait.
+
+    async def _shared(self, key: tuple[str, ...], work: Callable[[], Awaitable[Any]], seconds: float) -> Any:
+        """What it came to; None after so many seconds, and it goes on."""
+        assert self._nursery is not None
+        one = self._underway.get(key)
+        if one is None:
+            one = self._underway[key] = _Underway()
+            self._nursery.start_soon(self._carry_out, key, one, work)
+        with trio.move_on_after(seconds):
+            await one.done.wait()
+        if one.error is not None:
+            raise one.error
+        return one.result
+
+    async def _carry_out(self, key: tuple[str, ...], one: _Underway, work: Callable[[], Awaitable[Any]]) -> None:
+        try:
+            one.result = await work()
+        except (GitError, NetskyError) as error:
+            one.error = error
+        finally:
+            self._underway.pop(key, None)
+            one.done.set()
+
+
+def name_of(url: str) -> str:
+    """Of the repository that is taken from there: the same each time, and readable."""
+    last = re.sub(r"[^A-Za-z0-9_-]", "-", url.rstrip("/").removesuffix(".git").rpartition("/")[2])[:40].strip("-")
+    return f"{last or 'repository'}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
+
+
+def is_remote(url: str) -> bool:
+    """Whether another machine can ask there too, and there is no password in it."""
+    return _REMOTE.match(url) is not None
