@@ -55,7 +55,9 @@ def writes(name: str, script: str, **more: Any) -> dict[str, Any]:
 
 
 @asynccontextmanager
-async def yard(folder: Path, siblings: int = 0, prepare: Callable[[Mesh], None] = lambda _: None) -> AsyncIterator[Mesh]:
+async def yard(
+    folder: Path, siblings: int = 0, prepare: Callable[[Mesh], None] = lambda _: None
+) -> AsyncIterator[Mesh]:
     epoch = time.time_ns() - round(trio.current_time() * 1e9)
 
     def real(mesh: Mesh) -> None:
