@@ -7,7 +7,6 @@ from pathlib import Path
 from tests.node.work.repo.world import git
 from tests.node.work.yard import Project, bare, ended, keys, started, writes, yard
 
-
 WHO = "-c user.name=a -c user.email=a@b"
 
 
@@ -73,7 +72,8 @@ async def test_what_the_worker_does_to_its_own_git_decides_nothing(tmp_path: Pat
     project = Project(tmp_path / "project")
     hostile = (
         f"echo ours > src/a.txt; git add -A; git {WHO} commit -qm mine; git checkout -q --orphan other; "
-        "git config core.fsmonitor 'touch /tmp/x'; printf '[core]\\n\\tworktree = /\\n' >> .git/config; rm -f .git/index"
+        "git config core.fsmonitor 'touch /tmp/x'; "
+        "printf '[core]\\n\\tworktree = /\\n' >> .git/config; rm -f .git/index"
     )
     async with yard(tmp_path) as mesh:
         root = mesh["netsky0"]
