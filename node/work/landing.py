@@ -152,8 +152,7 @@ class Landing:
                 verdict = await judge(self._node, self._workshop, case.spec, "")
             else:
                 begun = Start(json.loads(case.run.head)["repository"], case.start.base)
-                workspace, _ = await self._workshop.workspace(f"{case.row.id}.check", begun)
-                folder = workspace.path
+                folder = (await self._workshop.workspace(f"{case.row.id}.check", begun)).path
                 verdict = await judge(self._node, self._workshop, case.spec, folder)
         except GitError as error:
             await self._again_later(case, error.code, error.sentence)
@@ -174,7 +173,7 @@ class Landing:
             return Refused("patch_unwanted", "it reported a patch, and its run has no repository")
         try:
             patch = self._patch(case.report.patch_id)
-            committer = await self._workshop.committer(head["repository"], head.get("push", ""))
+            committer = await self._node.shelf.committer(head["repository"], head["branch"], head.get("push", ""))
         except GitError as error:
             return Refused(error.code, error.sentence)
         except NetskyError as error:
@@ -297,7 +296,6 @@ class Landing:
         """Where its branch is now: what others have committed is what the next try begins with."""
         head = json.loads(case.run.head)
         try:
-            repository = await self._workshop.repository(head["repository"])
-            return await self._workshop.tip(repository, head["branch"])
+            return await self._workshop.tip(head["repository"], head["branch"])
         except GitError:
             return ""

@@ -1,7 +1,4 @@
-"""Where the files of work are on this node: repositories that it owns, the commits that work begins from, workspaces.
-
-    repositories/NAME.git    bare; NAME follows from where it was taken from
-    workspaces/TASK/repo     what a worker works in, as long as it does
+"""Where the files of work are on this node: the commits that work begins from, workspaces, bundles and patches.
 
 Nothing here knows what a ticket's state is. What takes long (a fetch, a bundle) is done once, however many wait for it.
 """
@@ -23,18 +20,16 @@ from netsky.node.errors import Conflict, NetskyError, TryLater, Usage
 from netsky.node.work.cell.run import Site, offered_here
 from netsky.node.work.limits import FETCH_WAIT_SECONDS
 from netsky.node.work.repo.commission import branch_ref, is_branch, is_commit
-from netsky.node.work.repo.committer import Committer
-from netsky.node.work.repo.git import Git, GitError
-from netsky.node.work.repo.recover import open_committer
-from netsky.node.work.repo.repository import Repository, scheme_of
-from netsky.node.work.repo.sources import Source, ensure_base, follow, make_bundle, tip_of
-from netsky.node.work.repo.workspace import Workspace, Workspaces
+from netsky.node.work.repo.git import GitError
+from netsky.node.work.repo.repository import scheme_of
+from netsky.node.work.repo.shelf import name_of
+from netsky.node.work.repo.sources import Source, ensure_base, follow, tip_of
+from netsky.node.work.repo.workspace import Workspace
 from netsky.node.work.start import Start
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
 
-REPOSITORIES, WORKSPACES, BUNDLES = "repositories", "workspaces", "bundles"
 SOURCE = "work"
 """Who brought a blob: bundles and patches of this node."""
 
@@ -54,17 +49,13 @@ class Workshop:
     def __init__(self, node: Node, environ: Mapping[str, str] = os.environ) -> None:
         self._node = node
         self._environ = environ
-        self._repositories: dict[str, Repository] = {}
-        self._committers: dict[str, Committer] = {}
-        self._turns: dict[str, trio.Lock] = {}
         self._underway: dict[tuple[str, ...], _Underway] = {}
         self._bundles: dict[str, tuple[str, int]] = {}
         """By commit: SHA-256 and size of the blob; ("", 0) where none could be made."""
         self._site: Site | None = None
         self._nursery: trio.Nursery | None = None
-        self.workspaces = Workspaces(
-            *(node.home.at(WORKSPACES), node.group, node.seams), lambda: node.config.free_mib_floor << 20
-        )
+        self._looking = trio.Lock()
+        self._tasks: set[str] = set()
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
         """Until cancelled. What stands in workspaces then is nobody's in the next life."""
@@ -76,10 +67,8 @@ class Workshop:
                 await trio.sleep_forever()
         finally:
             self._nursery = None
-            for repository in self._repositories.values():
-                repository.let_go()
-            for known in (self._repositories, self._committers, self._underway, self._bundles):
-                known.clear()
+            self._underway.clear()
+            self._tasks.clear()
 
     async def _sweep(self) -> None:
         [found] = await self._node.group.read([commits.workspaces()])
@@ -90,7 +79,7 @@ class Workshop:
 
     async def site(self) -> Site:
         """Which walls this system has is found out once in each life."""
-        async with self._turn("site"):
+        async with self._looking:
             if self._site is None:
                 node = self._node
                 offered = await offered_here(node.home, node.seams, self._environ)
@@ -103,39 +92,9 @@ class Workshop:
         """For whoever knows which walls there are."""
         self._site = Site(self._node.home, self._node.seams, self._environ, offered)
 
-    async def repository(self, url: str) -> Repository:
-        """Made and held if it was not. GitError."""
-        name = name_of(url)
-        async with self._turn(name):
-            return await self._held(name)
-
-    async def _held(self, name: str) -> Repository:
-        node = self._node
-        repository = self._repositories.get(name)
-        if repository is None:
-            folder = node.home.at(REPOSITORIES)
-            node.seams.files.make_folder(folder)
-            git = Git(node.seams.processes, node.seams.files, folder, name)
-            await git.check_version()
-            repository = Repository(os.path.join(folder, f"{name}.git"), git, node.seams.files, node.seams.time)
-            await repository.create()
-            self._repositories[name] = repository
-        await repository.hold()
-        return repository
-
-    async def committer(self, url: str, push: str = "") -> Committer:
-        """Of the repository that was taken from there. GitError where it is not known what was committed before."""
-        name = name_of(url)
-        async with self._turn(name):
-            if name not in self._committers:
-                node, repository = self._node, await self._held(name)
-                self._committers[name] = await open_committer(
-                    repository, node.group, node.seams, node.home.at(WORKSPACES), pushed_to=push or url
-                )
-            return self._committers[name]
-
-    def _turn(self, name: str) -> trio.Lock:
-        return self._turns.setdefault(name, trio.Lock())
+    def in_use(self) -> set[str]:
+        """Workspaces that somebody works in."""
+        return set(self._tasks)
 
     # Where work begins.
 
@@ -164,7 +123,8 @@ class Workshop:
         return str(pinned)
 
     async def _pin(self, url: str, base: str, branch: str, push: str) -> str:
-        repository = (await self.committer(url, push)).repository
+        shelf = self._node.shelf
+        repository = (await shelf.committer(url, branch, push)).repository
         if is_commit(base):
             await ensure_base(repository, base, Source(url))
             return base
@@ -173,16 +133,22 @@ class Workshop:
         if not await follow(repository, url, branch):
             raise Conflict(
                 f"{branch} has gone on here and there: what was committed here is not in {url.rpartition('@')[2]}",
-                next='push it or name a commit to begin from: base = "…"',
+                next='push it, or name a commit to begin from: base = "…"',
                 code="diverged",
             )
-        here = await self.tip(repository, branch)
+        here = await self.tip(url, branch)
+        if not here:
+            raise Usage(
+                f"{branch} is no branch there, and the plan does not say what to begin from",
+                next='name a commit or a branch: base = "…"',
+                code="no_base",
+            )
         await ensure_base(repository, here, Source(url))
         return here
 
-    async def tip(self, repository: Repository, branch: str) -> str:
+    async def tip(self, place: str, branch: str) -> str:
         """ "" if there is no such branch here."""
-        [here] = await repository.look([branch_ref(branch)])
+        [here] = await (await self._node.shelf.repository(place)).look([branch_ref(branch)])
         return "" if here is None else here.id
 
     async def bundled(self, start: Start) -> Start | None:
@@ -201,26 +167,30 @@ class Workshop:
 
     async def _bundle(self, start: Start) -> None:
         try:
-            repository = await self.repository(start.repository)
-            await ensure_base(repository, start.base, Source(start.repository))
-            path = await make_bundle(repository, start.base, self._node.home.at(REPOSITORIES, BUNDLES))
-            self._bundles[start.base] = await self._keep_file(path)
+            shelf = self._node.shelf
+            await ensure_base(await shelf.repository(start.repository), start.base, Source(start.repository))
+            self._bundles[start.base] = await self._keep_file(await shelf.bundle(start.repository, start.base))
         except (GitError, NetskyError) as error:
             self._bundles[start.base] = ("", 0)
             said = error.sentence if isinstance(error, GitError) else error.message
             self._node.log.event("work.no_bundle", level="warn", base=start.base, why=said)
         self._node.work.ring()
 
-    async def workspace(self, task: str, start: Start) -> tuple[Workspace, Repository]:
+    async def workspace(self, task: str, start: Start) -> Workspace:
         """Anew, with the files of its start. GitError, TryLater."""
-        repository = await self.repository(start.repository)
         bundle = self._node.blobs.path(bytes.fromhex(start.bundle)) if start.bundle else ""
-        await ensure_base(repository, start.base, Source(bundle=bundle) if bundle else Source(start.repository))
-        return await self.workspaces.make(task, repository, start.base), repository
+        source = Source(bundle=bundle) if bundle else Source(start.repository)
+        self._tasks.add(task)
+        return await self._node.shelf.workspace(task, start.repository, start.base, source)
+
+    async def patch(self, task: str, start: Start) -> bytes:
+        """What became of the files; b"" if nothing did. GitError."""
+        return await self._node.shelf.harvest(task, start.repository, start.base)
 
     async def clear(self, task: str) -> None:
+        self._tasks.discard(task)
         try:
-            await self.workspaces.remove(task)
+            await self._node.shelf.workspaces.remove(task)
         except (GitError, FileNotFoundError) as error:
             self._node.log.event("work.not_cleared", level="warn", task=task, why=str(error))
 
@@ -280,12 +250,6 @@ class Workshop:
         finally:
             self._underway.pop(key, None)
             one.done.set()
-
-
-def name_of(url: str) -> str:
-    """Of the repository that is taken from there: the same each time, and readable."""
-    last = re.sub(r"[^A-Za-z0-9_-]", "-", url.rstrip("/").removesuffix(".git").rpartition("/")[2])[:40].strip("-")
-    return f"{last or 'repository'}-{hashlib.sha256(url.encode()).hexdigest()[:12]}"
 
 
 def is_remote(url: str) -> bool:

@@ -22,11 +22,11 @@ from netsky.node.work.fence import Fence
 from netsky.node.work.limits import CHANGED_SHOWN, REASON_CHARS_MAX
 from netsky.node.work.repo.git import GitError
 from netsky.node.work.repo.patch import PatchFault, read_patch
-from netsky.node.work.repo.repository import Repository
 from netsky.node.work.repo.workspace import Workspace
 from netsky.node.work.report import Ran, Report
 from netsky.node.work.runtime import Job
 from netsky.node.work.runtimes.said import said_by
+from netsky.node.work.start import Start
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
@@ -38,16 +38,10 @@ READERS = frozenset({"manager"})
 COMMAND_CHARS_MAX = 1_000
 
 
-@dataclass(frozen=True, slots=True)
-class _Prepared:
-    workspace: Workspace
-    repository: Repository
-
-
 @dataclass(eq=False, slots=True)
 class _Using:
     fence: Fence
-    prepared: _Prepared | None = None
+    workspace: Workspace | None = None
     over: trio.Event = field(default_factory=trio.Event)
 
 
@@ -65,25 +59,24 @@ class Command:
             await other.over.wait()
         using = self._using[job.task_id] = _Using(job.fence)
         try:
-            workspace, repository = await self._workshop.workspace(job.task_id, job.start)
+            using.workspace = await self._workshop.workspace(job.task_id, job.start)
         except GitError as error:
             return _failed(error.code, error.sentence)
         except TryLater as error:
             until = self._node.now() + 60 * 10**9
             return replace(_failed(error.code, error.message), ended="parked", until=until)
-        using.prepared = _Prepared(workspace, repository)
         return None
 
     async def run(self, job: Job) -> Report:
         using = self._using.get(job.task_id)
-        prepared = None if using is None else using.prepared
+        workspace = None if using is None else using.workspace
         began = self._node.seams.time.monotonic()
         try:
             result = await run_in(
-                self._cell(job, prepared),
+                _cell(job, workspace),
                 job.spec.command,
                 stdin=_ticket(job),
-                env=_environment(job, prepared),
+                env=_environment(job, workspace),
                 site=await self._workshop.site(),
                 unsandboxed=self._node.config.work_unsandboxed,
             )
@@ -95,9 +88,9 @@ class Command:
         report = replace(
             said_by(result, self._node.now()), walled=result.walled, commands_run=(_ran(job, result, took),)
         )
-        if report.ended != "done" or prepared is None or job.spec.role in READERS:
+        if report.ended != "done" or job.start is None or job.spec.role in READERS:
             return report
-        return await self._with_patch(report, prepared)
+        return await self._with_patch(report, job.task_id, job.start)
 
     async def clear(self, job: Job) -> None:
         using = self._using.get(job.task_id)
@@ -109,20 +102,10 @@ class Command:
             del self._using[job.task_id]
             using.over.set()
 
-    def _cell(self, job: Job, prepared: _Prepared | None) -> Cell:
-        spec = job.spec
-        return Cell(
-            workspace="" if prepared is None else prepared.workspace.path,
-            workspace_writable=spec.role not in READERS,
-            readable=() if prepared is None else prepared.workspace.readable,
-            hosts=spec.permission_scope.net,
-            limits=CellLimits(seconds=spec.constraints.timeout_ms / 1e3),
-        )
-
-    async def _with_patch(self, report: Report, prepared: _Prepared) -> Report:
+    async def _with_patch(self, report: Report, task: str, start: Start) -> Report:
         """What became of the files, as the node sees it; what the worker says of that counts for nothing."""
         try:
-            patch = await self._workshop.workspaces.harvest(prepared.workspace, prepared.repository)
+            patch = await self._workshop.patch(task, start)
             if not patch:
                 return report
             names = [one.path.decode("utf-8", "replace") for one in read_patch(patch)]
@@ -134,6 +117,17 @@ class Command:
         except NetskyError as error:
             return _lost_work(report, error.code, error.message)
         return replace(report, changed_files=tuple(names[:CHANGED_SHOWN]), patch_id=digest)
+
+
+def _cell(job: Job, workspace: Workspace | None) -> Cell:
+    spec = job.spec
+    return Cell(
+        workspace="" if workspace is None else workspace.path,
+        workspace_writable=spec.role not in READERS,
+        readable=() if workspace is None else workspace.readable,
+        hosts=spec.permission_scope.net,
+        limits=CellLimits(seconds=spec.constraints.timeout_ms / 1e3),
+    )
 
 
 def _failed(code: str, reason: str) -> Report:
@@ -162,13 +156,13 @@ def _ticket(job: Job) -> bytes:
     return json.dumps(about).encode() + b"\n"
 
 
-def _environment(job: Job, prepared: _Prepared | None) -> dict[str, str]:
+def _environment(job: Job, workspace: Workspace | None) -> dict[str, str]:
     env = {
         "NETSKY_TASK": job.task_id,
         "NETSKY_RUN": job.task_id.rpartition(".")[0],
         "NETSKY_TRY": str(job.tried),
         "NETSKY_ROLE": job.spec.role,
     }
-    if prepared is not None and job.start is not None:
-        env |= {"NETSKY_WORKSPACE": prepared.workspace.path, "NETSKY_BASE": job.start.base}
+    if workspace is not None:
+        env |= {"NETSKY_WORKSPACE": workspace.path, "NETSKY_BASE": workspace.base}
     return env

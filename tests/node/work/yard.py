@@ -84,7 +84,7 @@ async def ended(machine: Machine, run: str) -> dict[str, Any]:
 
 
 def bare(machine: Machine) -> Path:
-    [found] = (Path(machine.home.path) / "repositories").glob("*.git")
+    [found] = (Path(machine.home.path) / "repos").glob("*.git")
     return found
 
 
