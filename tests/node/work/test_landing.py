@@ -94,7 +94,7 @@ async def test_a_plan_without_its_base_starts_nothing(tmp_path: Path) -> None:
             ({"branch": ""}, "bad_branch"),
             ({"repository": "relative/path"}, "url"),
             ({"repository": "ext::sh -c id"}, "url"),
-            ({"repository": str(tmp_path / "nowhere")}, "done_refs_missing"),
+            ({"repository": str(tmp_path / "nowhere")}, "fetch_failed"),
         ]:
             refused = await root.refusal("work_run", plan=project.plan(writes("work", "true"), **wrong))
             assert refused["code"] == code, (wrong, refused)
