@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tomllib
 from typing import Any
@@ -25,6 +26,9 @@ def run(args: Any, out: Output) -> int:
     if args.on:
         defaults = found.get("defaults", {})
         found["defaults"] = {**defaults, "on": _words(args.on)}
+    for key in ("repository", "push"):
+        if found.get(key):
+            found[key] = _place(args.plan, found[key])
     for warning in found.pop("__warnings__"):
         out.notice(f"{args.plan}: {visible(warning)}")
     if args.check:
@@ -49,6 +53,14 @@ def run(args: Any, out: Output) -> int:
     if state == "blocked":
         out.notice(f"next: netsky task ls --run {data['run']['id']} --state blocked")
     return EXIT_DONE if state == "completed" else EXIT_FAILED if state == "blocked" else EXIT_TIMED_OUT
+
+
+def _place(plan: str, said: str) -> str:
+    """A path is that of a folder beside the plan; the node stands elsewhere."""
+    if "://" in said:
+        return said
+    beside = os.getcwd() if plan == "-" else os.path.dirname(os.path.abspath(plan))
+    return os.path.normpath(os.path.join(beside, os.path.expanduser(said)))
 
 
 def _waited(node: Dialer, run_id: str, timeout: float | None, out: Output) -> dict[str, Any]:

@@ -11,6 +11,7 @@ from netsky.node.work.repo import commission as outcomes
 from netsky.node.work.repo.after import Revert, decide, push, rollback
 from netsky.node.work.repo.git import GitError
 from netsky.node.work.repo.sweep import sweep
+from netsky.node.work.reviewing import decided
 
 if TYPE_CHECKING:
     from netsky.node.daemon.caller import Caller
@@ -59,6 +60,7 @@ async def commit_decide(node: Node, caller: Caller, args: Args) -> dict[str, Any
         raise Conflict(
             f"nothing waits for a word about {key}: it is {row.state}", next="netsky commit log", code="not_waiting"
         )
+    await decided(node, row.ticket, f"operator@{node.identity.name}", approved=approved, why=why)
     return {"key": key, "state": "approved" if approved else "refused", "commit": row.made}
 
 
@@ -67,7 +69,7 @@ async def gc(node: Node, caller: Caller, args: Args) -> dict[str, Any]:  # noqa:
     dry = args.flag("dry")
     args.nothing_else()
     try:
-        decisions = await sweep(node.shelf, node.group, node.seams, (), dry=dry)
+        decisions = await sweep(node.shelf, node.group, node.seams, node.work.in_use(), dry=dry)
     except GitError as error:
         raise _failed(error) from None
     things = [

@@ -27,6 +27,7 @@ from netsky.node.work import ticket as tickets
 from netsky.node.work.criteria import judge
 from netsky.node.work.fence import read_fence
 from netsky.node.work.limits import LANDING_TRIES, LANDINGS_MAX, REASON_CHARS_MAX
+from netsky.node.work.pushing import Pushing
 from netsky.node.work.repo.commission import (
     AwaitsReview,
     Commission,
@@ -39,6 +40,7 @@ from netsky.node.work.repo.commission import (
 from netsky.node.work.repo.git import GitError
 from netsky.node.work.repo.limits import PATCH_BYTES_MAX
 from netsky.node.work.report import Report
+from netsky.node.work.reviewing import REVIEW
 from netsky.node.work.start import Start
 from netsky.node.work.ticket import Spec
 
@@ -77,12 +79,14 @@ class Landing:
         self._due: dict[int, tuple[int, int]] = {}
         """Those that the machine kept from it: how often, and when they are tried again."""
         self._nursery: trio.Nursery | None = None
+        self.pushing = Pushing(node)
 
     async def run(self, task_status: trio.TaskStatus[None]) -> None:
         self._at.clear()
         self._due.clear()
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            nursery.start_soon(self.pushing.run)
             task_status.started()
             try:
                 await trio.sleep_forever()
@@ -126,11 +130,12 @@ class Landing:
         match outcome:
             case Committed():
                 await self._committed(case, outcome.commit)
+                self.pushing.ring()
             case Conflict(code=code) if code == _NOTHING_LEFT:
                 await self._committed(case, "", code, outcome.sentence)
             case AwaitsReview():
-                said = f"{outcome.commit[:12]} waits for a person: netsky commit show {case.spec.idempotency_key}"
-                await self._block(case, "review", said)
+                said = f"{outcome.commit[:12]} waits for a person: netsky commit approve {case.spec.idempotency_key}"
+                await self._block(case, REVIEW, said)
             case Refused(code=code) if code.startswith(OURS):
                 await self._again_later(case, code, outcome.sentence)
             case Refused() | Conflict():

@@ -92,3 +92,6 @@ SAID_CHARS_MAX = 4_000
 
 PARK_SECONDS_MAX = 30 * 86_400
 """A worker may ask to be left alone so long."""
+
+PUSHES_LOOKED_AT = 1_000
+"""The latest, in which those are that still have to go out."""

@@ -23,6 +23,7 @@ Event = Literal[
     "cancel",
     "kill",  # nothing can bring it about any more
     "retry",  # a person wants it tried again
+    "approve",  # a person has looked at its patch: it is landed after all
 ]
 
 TABLE: Mapping[tuple[State, Event], State] = MappingProxyType(
@@ -56,6 +57,7 @@ TABLE: Mapping[tuple[State, Event], State] = MappingProxyType(
         ("parked", "wake"): "waiting",
         ("parked", "cancel"): "cancelled",
         ("blocked", "retry"): "waiting",
+        ("blocked", "approve"): "reported",
         ("blocked", "cancel"): "cancelled",
         ("blocked", "kill"): "dead",
         ("cancelled", "retry"): "waiting",

@@ -3,6 +3,7 @@ under both; and one task that goes round while there is something to do."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from netsky.node.work.desk import MOVED, Desk
 from netsky.node.work.floor import Floor
 from netsky.node.work.mail import Mailroom
 from netsky.node.work.office import Office
+from netsky.node.work.repo.shelf import name_of
 from netsky.node.work.runtime import Noop, Runtime
 from netsky.node.work.runtimes.command import Command
 from netsky.node.work.tenant import Tenant
@@ -49,6 +51,12 @@ class Work:
         self.loaded = trio.Event()
         """What the last life left is known: orders are taken from here on."""
         node.bus.ingress.between = self.ring
+
+    def in_use(self) -> set[str]:
+        """Workspaces that somebody works in, and repositories of runs that go on."""
+        runs = [] if self.office is None else self.office.book.runs.values()
+        places = {json.loads(run.head).get("repository") for run in runs if run.state != "completed"}
+        return self.workshop.in_use() | {name_of(place) for place in places if place}
 
     def ring(self) -> None:
         self._node.signals.ring(WORK_SIGNAL)

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
+
+from netsky.node.blobs.collect import collect
+from netsky.node.lab.mesh import until
 
 from tests.node.work.repo.world import git
 from tests.node.work.yard import Project, bare, ended, keys, started, writes, yard
@@ -151,3 +155,89 @@ async def test_siblings_get_a_bundle_and_send_patches_back(tmp_path: Path) -> No
         assert git(bare(root), "show", "main:src/two.txt") == "one\none"
         assert {one["node"] for one in (await root.ask("task_ls", run=run))["tickets"]} == {"netsky1"}
         assert str(project.path) not in str(await mesh["netsky1"].rows("SELECT body FROM messages"))
+
+
+async def test_what_a_person_has_to_see_waits_and_is_committed_when_approved(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    async with yard(tmp_path) as mesh:
+        root = mesh["netsky0"]
+        seen = writes("seen", "echo seen > src/seen", review="person")
+        unseen = writes("unseen", "echo unseen > src/unseen", review="person")
+        run = await started(root, project.plan(seen, unseen))
+        assert await ended(root, run) == {"state": "blocked", "blocked": 2}
+        shown = await root.ask("task_show", id="seen")
+        assert shown["code"] == "review"
+        assert shown["reason"].endswith("netsky commit approve key-seen")
+        assert keys(root) == []
+        await root.ask("commit_decide", key="key-unseen", approved=False, why="no tests")
+        await root.ask("commit_decide", key="key-seen", approved=True)
+        assert await ended(root, run) == {"state": "blocked", "blocked": 1, "committed": 1}
+        assert keys(root) == ["key-seen"]
+        story = (await root.ask("task_show", id="unseen"))["story"]
+        assert (story[-1]["event"], story[-1]["reason"]) == ("refuse", "by operator@netsky0: no tests")
+
+
+async def test_a_branch_is_pushed_after_its_commits(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    git(tmp_path, "clone", "-q", "--bare", str(project.path), "there.git")
+    there = tmp_path / "there.git"
+    async with yard(tmp_path) as mesh:
+        root = mesh["netsky0"]
+        two = [writes("one", "echo 1 > src/1"), writes("two", "echo 2 > src/2", after=["one"])]
+        run = await started(root, project.plan(*two, push=str(there)))
+        assert await ended(root, run) == {"state": "completed", "committed": 2}
+
+        async def pushed() -> bool | None:
+            return {one["push"] for one in (await root.ask("commit_log"))["commits"]} == {"pushed"} or None
+
+        await until(pushed)
+        assert git(there, "rev-parse", "main") == git(bare(root), "rev-parse", "main")
+        assert git(there, "rev-parse", "main~2") == project.tip
+
+
+async def test_a_scope_that_was_widened_holds_for_the_next_try(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    async with yard(tmp_path) as mesh:
+        root = mesh["netsky0"]
+        run = await started(
+            root, project.plan(writes("docs", "echo more >> README.md", constraints={"max_retries": 0}))
+        )
+        assert await ended(root, run) == {"state": "blocked", "blocked": 1}
+        await root.ask("task_unblock", id="docs", fs_write=["README.md"], for_s=60)
+        assert await ended(root, run) == {"state": "completed", "committed": 1}
+        assert git(bare(root), "show", "main:README.md") == "a project\nmore"
+
+
+async def test_a_database_from_before_the_commit_commits_nothing_twice(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    async with yard(tmp_path) as mesh:
+        root = mesh["netsky0"]
+        root.configure("work", "slots", 0)
+        await root.stop()
+        await root.start(mesh.nursery)
+        run = await started(root, project.plan(writes("once", "date +%s%N > src/once")))
+        await root.stop()
+        shutil.copy(root.home.database, tmp_path / "before.db")
+        root.configure("work", "slots", 2)
+        await root.start(mesh.nursery)
+        assert await ended(root, run) == {"state": "completed", "committed": 1}
+        tip = git(bare(root), "rev-parse", "main")
+        await root.stop()
+        shutil.copy(tmp_path / "before.db", root.home.database)
+        await root.start(mesh.nursery)
+        assert await ended(root, run) == {"state": "completed", "committed": 1}
+        assert git(bare(root), "rev-parse", "main") == tip
+        assert keys(root) == ["key-once"]
+
+
+async def test_bytes_of_a_patch_stay_as_long_as_its_ticket_needs_them(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    async with yard(tmp_path) as mesh:
+        root = mesh["netsky0"]
+        run = await started(root, project.plan(writes("seen", "echo seen > src/seen", review="person")))
+        assert await ended(root, run) == {"state": "blocked", "blocked": 1}
+        later = root.node.now() + 2 * 3600 * 10**9
+        assert await collect(root.node.blobs, root.node.group, later) == 0
+        await root.ask("commit_decide", key="key-seen", approved=True)
+        assert await ended(root, run) == {"state": "completed", "committed": 1}
+        assert await collect(root.node.blobs, root.node.group, later) == 1
