@@ -56,7 +56,7 @@ def writes(name: str, script: str, **more: Any) -> dict[str, Any]:
 
 @asynccontextmanager
 async def yard(
-    folder: Path, siblings: int = 0, prepare: Callable[[Mesh], None] = lambda _: None
+    folder: Path, siblings: int = 0, prepare: Callable[[Mesh], None] = lambda _: None, seconds: float = SECONDS
 ) -> AsyncIterator[Mesh]:
     epoch = time.time_ns() - round(trio.current_time() * 1e9)
 
@@ -66,7 +66,7 @@ async def yard(
         prepare(mesh)
 
     times = [MachineTime(epoch) for _ in range(siblings + 1)]
-    with trio.fail_after(SECONDS):
+    with trio.fail_after(seconds):
         async with open_mesh(folder / "mesh", siblings, times=times, prepare=real) as mesh:
             yield mesh
             for machine in mesh.machines:
