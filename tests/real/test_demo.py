@@ -113,6 +113,9 @@ def test_the_demo_counts_every_word_though_a_node_is_killed_and_leaves_nothing(p
     found = place.run("demo")
     assert (found["words"], found["homes"]) == (found["expected"], None)
     assert 0 < found["open_when_killed"] < 4, "it is killed in the middle of its four briefs"
+    assert found["plan"]["commits"] == 6
+    assert found["plan"]["again"] == {"gulls": ["exit_1"], "shore": ["node_died"]}
+    assert found["plan"]["said"] == "60 words"
     assert place.left() == NOTHING
 
 
