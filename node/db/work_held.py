@@ -44,8 +44,9 @@ _COLUMNS = ", ".join("try" if field.name == "tried" else field.name for field in
 
 def put(rows_: Sequence[HeldRow]) -> Statement:
     """Each as it is now; one of a higher fence takes the place of an older one."""
+    places = ", ".join("?" * len(fields(HeldRow)))
     return Statement(
-        f"INSERT OR REPLACE INTO work_held ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        f"INSERT OR REPLACE INTO work_held ({_COLUMNS}) VALUES ({places})",
         many=[cast("Row", astuple(row)) for row in rows_],
     )
 

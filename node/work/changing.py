@@ -18,6 +18,7 @@ from netsky.node.work.limits import BATCH, DEPTH_MAX, FAN_OUT_MAX
 from netsky.node.work.plan import fields
 from netsky.node.work.plan.plan import Planned, Reading
 from netsky.node.work.report import Report
+from netsky.node.work.starting import check_files
 from netsky.node.work.ticket_states import ENDED
 
 if TYPE_CHECKING:
@@ -45,6 +46,7 @@ async def add(node: Node, office: Office, run: RunRow, found: Mapping[str, Any],
         repository = json.loads(run.head).get("repository", "")
         here = run.asked_by.endswith(f"@{node.identity.name}")
         found_by = await context.resolved(node, [one], repository=repository, is_here=here)
+        await check_files(node.work.workshop, repository, json.loads(run.head).get("base", ""), [one])
         if parent is not None:
             await _check_caps(node, parent)
         ids = [f"{run.id}.{name}" for name in (one.name, *one.after)]

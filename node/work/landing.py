@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import trio
 from netsky.node.backoff import RETRY
-from netsky.node.db import work_runs, work_tickets
+from netsky.node.db import work_tickets
 from netsky.node.db.work_runs import RunRow
 from netsky.node.db.work_tickets import TicketRow
 from netsky.node.errors import NetskyError, NotFound
@@ -201,22 +201,16 @@ class Landing:
 
     async def _commission(self, case: _Case, patch: bytes, head: dict[str, Any]) -> Commission:
         row, spec, fence = case.row, case.spec, read_fence(case.row.fence)
+        allowed = await self._office.allowed(row, self._node.now())
         asked_by_envelope = (case.run.cause or "").rpartition("/")[2]
         assert fence is not None
         assert case.start is not None
         return Commission(
             key=spec.idempotency_key or row.id, run=row.run, ticket=row.id, worker=f"{spec.role}@{row.node}",
             node=row.node, fence=fence, branch=head["branch"], base=case.start.base, patch=patch,
-            scope=await self._scope(case), title=spec.title, body=spec.text, authorised_by=asked_by_envelope,
+            scope=allowed.permission_scope.fs_write, title=spec.title, body=spec.text, authorised_by=asked_by_envelope,
             created=case.run.made_at, review=spec.review, push=head.get("push", ""),
         )  # fmt: skip
-
-    async def _scope(self, case: _Case) -> tuple[str, ...]:
-        """What its plan allows, and what a person allowed since then."""
-        [found] = await self._node.group.read([work_runs.grants([case.row.seq])])
-        now = self._node.now()
-        more = [json.loads(one.scope).get("fs_write", ()) for one in work_runs.grant_rows(found) if one.until > now]
-        return tuple(dict.fromkeys([*case.spec.permission_scope.fs_write, *(path for some in more for path in some)]))
 
     # What came of it. Each is one transaction, and does nothing for a ticket that has another fence by now.
 

@@ -19,6 +19,7 @@ from netsky.node.work import context
 from netsky.node.work import ticket as tickets
 from netsky.node.work.limits import RUNS_OPEN_MAX
 from netsky.node.work.plan.plan import Fault, Plan, Planned, Reading
+from netsky.node.work.starting import check_files
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
@@ -66,6 +67,7 @@ async def start(node: Node, office: Office, found: Mapping[str, Any], asked_by: 
     if plan.repository:
         pinned = await node.work.workshop.pin(plan.repository, plan.base, plan.branch, plan.push)
         plan = replace(plan, base=pinned)
+        await check_files(node.work.workshop, plan.repository, pinned, plan.tickets)
     async with office.lock:
         if len(office.book.runs) >= RUNS_OPEN_MAX:
             raise TryLater(f"{RUNS_OPEN_MAX} runs are open", next="netsky task ls --runs", code="runs_full")

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from netsky.node.db.work_runs import RunRow
 from netsky.node.db.work_tickets import TicketRow
+from netsky.node.errors import Usage
+from netsky.node.work.limits import FAULTS_SHOWN
+from netsky.node.work.plan.plan import Planned
+from netsky.node.work.repo.git import GitError
 from netsky.node.work.start import Start
 from netsky.node.work.workshop import is_remote
 
@@ -15,6 +20,21 @@ if TYPE_CHECKING:
 
 NOT_REACHED = frozenset({"fetch_failed", "url", "git_timed_out"})
 """With these a node said that it could not get its base: it is sent along with the next try."""
+
+
+async def check_files(workshop: Workshop, repository: str, base: str, planned: Sequence[Planned]) -> None:
+    """What tickets point to in the repository is there at its base; else Usage, with all that is not."""
+    pointers = {p for one in planned for p in one.spec.context_pointers if p.startswith("file:")}
+    paths = sorted(pointer.removeprefix("file:") for pointer in pointers)
+    if not repository or not paths:
+        return
+    try:
+        missing = await workshop.missing(repository, base, paths)
+    except GitError as error:
+        raise Usage(error.sentence, next="netsky help work", code=error.code) from None
+    if missing:
+        named = ", ".join(ascii(path) for path in missing[:FAULTS_SHOWN])
+        raise Usage(f"{named} is not in the commit {base[:12]}", next="netsky help work", code="bad_context")
 
 
 async def start_of(

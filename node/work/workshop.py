@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
@@ -19,6 +19,7 @@ from netsky.node.db import blobs, commits
 from netsky.node.errors import Conflict, NetskyError, TryLater, Usage
 from netsky.node.work.cell.run import Site, offered_here
 from netsky.node.work.limits import FETCH_WAIT_SECONDS
+from netsky.node.work.plan import fields
 from netsky.node.work.repo.commission import branch_ref, is_branch, is_commit
 from netsky.node.work.repo.git import GitError
 from netsky.node.work.repo.repository import scheme_of
@@ -30,6 +31,7 @@ from netsky.node.work.start import Start
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
 
+CONTEXT = "context"
 SOURCE = "work"
 """Who brought a blob: bundles and patches of this node."""
 
@@ -182,6 +184,28 @@ class Workshop:
         source = Source(bundle=bundle) if bundle else Source(start.repository)
         self._tasks.add(task)
         return await self._node.shelf.workspace(task, start.repository, start.base, source)
+
+    def lay_out(self, task: str, context: Sequence[tuple[str, str]]) -> str:
+        """What a ticket points to, as files beside its clone; "" if there is nothing. Their text is data."""
+        if not context:
+            return ""
+        files, path = self._node.seams.files, os.path.join(self._node.shelf.workspaces.folder, task, CONTEXT)
+        files.make_folder(path)
+        folder = files.open_folder(path)
+        try:
+            for number, (pointer, text) in enumerate(context, 1):
+                name = re.sub(r"[^A-Za-z0-9._-]", "-", pointer)[:100]
+                files.write_new(folder, f"{number:02}-{name}", text.encode("utf-8", "replace"), sync=False)
+        finally:
+            files.close(folder)
+        return path
+
+    async def missing(self, place: str, base: str, paths: Sequence[str]) -> list[str]:
+        """Those of these files that this commit does not have."""
+        asked = [path for path in paths if fields.path(path) is None]  # git refuses to look for some others
+        there = await (await self._node.shelf.repository(place)).has([f"{base}:{path}" for path in asked])
+        found = {path for path, is_there in zip(asked, there, strict=True) if is_there}
+        return [path for path in paths if path not in found]
 
     async def patch(self, task: str, start: Start) -> bytes:
         """What became of the files; b"" if nothing did. GitError."""

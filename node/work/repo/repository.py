@@ -121,6 +121,14 @@ class Repository:
         )
         return _batch(said.out_of("look into the repository"), len(names))
 
+    async def has(self, names: Sequence[str]) -> list[bool]:
+        """Whether they lead to anything, without reading it. No name has a line end in it."""
+        said = await self._git.run(
+            self.where, "cat-file", "--batch-check=found", stdin="".join(f"{name}\n" for name in names).encode(),
+            out_max=GIT_SAID_MAX + sum(len(name) + 16 for name in names),
+        )  # fmt: skip
+        return [line == b"found" for line in said.out_of("look into the repository").splitlines()]
+
     async def refs(self, prefix: str, out_max: int, *, merged: str = "") -> dict[str, str]:
         """The ids of all refs below a prefix, or of those that are in the history of another one."""
         within = [f"--merged={merged}"] if merged else []

@@ -42,6 +42,8 @@ COMMAND_CHARS_MAX = 1_000
 class _Using:
     fence: Fence
     workspace: Workspace | None = None
+    context: str = ""
+    """The folder with what its ticket points to."""
     over: trio.Event = field(default_factory=trio.Event)
 
 
@@ -60,6 +62,7 @@ class Command:
         using = self._using[job.task_id] = _Using(job.fence)
         try:
             using.workspace = await self._workshop.workspace(job.task_id, job.start)
+            using.context = self._workshop.lay_out(job.task_id, job.context)
         except GitError as error:
             return _failed(error.code, error.sentence)
         except TryLater as error:
@@ -69,14 +72,14 @@ class Command:
 
     async def run(self, job: Job) -> Report:
         using = self._using.get(job.task_id)
-        workspace = None if using is None else using.workspace
+        workspace, context = (None, "") if using is None else (using.workspace, using.context)
         began = self._node.seams.time.monotonic()
         try:
             result = await run_in(
-                _cell(job, workspace),
+                _cell(job, workspace, context),
                 job.spec.command,
                 stdin=_ticket(job),
-                env=_environment(job, workspace),
+                env=_environment(job, workspace, context),
                 site=await self._workshop.site(),
                 unsandboxed=self._node.config.work_unsandboxed,
             )
@@ -119,12 +122,12 @@ class Command:
         return replace(report, changed_files=tuple(names[:CHANGED_SHOWN]), patch_id=digest)
 
 
-def _cell(job: Job, workspace: Workspace | None) -> Cell:
+def _cell(job: Job, workspace: Workspace | None, context: str) -> Cell:
     spec = job.spec
     return Cell(
         workspace="" if workspace is None else workspace.path,
         workspace_writable=spec.role not in READERS,
-        readable=() if workspace is None else workspace.readable,
+        readable=() if workspace is None else (*workspace.readable, *([context] if context else [])),
         hosts=spec.permission_scope.net,
         limits=CellLimits(seconds=spec.constraints.timeout_ms / 1e3),
     )
@@ -152,11 +155,12 @@ def _ticket(job: Job) -> bytes:
         "try": job.tried,
         **tickets.shown(job.spec),
         "base": None if job.start is None else job.start.base,
+        "context": dict(job.context),
     }
     return json.dumps(about).encode() + b"\n"
 
 
-def _environment(job: Job, workspace: Workspace | None) -> dict[str, str]:
+def _environment(job: Job, workspace: Workspace | None, context: str) -> dict[str, str]:
     env = {
         "NETSKY_TASK": job.task_id,
         "NETSKY_RUN": job.task_id.rpartition(".")[0],
@@ -165,4 +169,6 @@ def _environment(job: Job, workspace: Workspace | None) -> dict[str, str]:
     }
     if workspace is not None:
         env |= {"NETSKY_WORKSPACE": workspace.path, "NETSKY_BASE": workspace.base}
+    if context:
+        env["NETSKY_CONTEXT"] = context
     return env

@@ -241,3 +241,20 @@ async def test_bytes_of_a_patch_stay_as_long_as_its_ticket_needs_them(tmp_path: 
         await root.ask("commit_decide", key="key-seen", approved=True)
         assert await ended(root, run) == {"state": "completed", "committed": 1}
         assert await collect(root.node.blobs, root.node.group, later) == 1
+
+
+async def test_what_a_ticket_points_to_is_found_beside_its_clone(tmp_path: Path) -> None:
+    project = Project(tmp_path / "project")
+    async with yard(tmp_path, 1) as mesh:
+        root = mesh["netsky0"]
+        refused = await root.refusal(
+            "work_run",
+            plan=project.plan(writes("lost", "true", context_pointers=["file:src/no", "file:../a", "file:src/a.txt"])),
+        )
+        assert (refused["code"], "'../a', 'src/no'" in refused["message"]) == ("bad_context", True)
+        first = writes("first", """echo '{"ended":"done","text":"what I found"}'""")
+        script = "grep -q 'what I found' ../context/01-task-first && ! touch ../context/x && cp src/a.txt src/b.txt"
+        second = writes("second", script, after=["first"], on=["netsky1"], context_pointers=["task:first", "file:src"])
+        run = await started(root, project.plan(first, second))
+        assert await ended(root, run) == {"state": "completed", "committed": 2}
+        assert keys(root) == ["key-second"]
