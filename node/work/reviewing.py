@@ -17,7 +17,8 @@ async def decided(node: Node, ticket: str, who: str, *, approved: bool, why: str
     """After the word itself is stored. A life that ends in between leaves the ticket blocked: then the word is given
     once more."""
     office = node.work.office
-    if office is None:
+    [found] = await node.group.read([work_tickets.by_ids([ticket])])
+    if office is None or not found:
         return
     await node.work.loaded.wait()
     async with office.lock:
