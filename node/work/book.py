@@ -168,6 +168,10 @@ class Book:
     def change(self, now: int) -> Change:
         return Change(self.runs, now)
 
+    def forget_ended(self) -> None:
+        """Those that somebody looked at: they are read again when they are wanted."""
+        self.runs = {id_: run for id_, run in self.runs.items() if run.state != "completed"}
+
     def stored(self, change: Change, freed: Sequence[tuple[object, ...]] = ()) -> None:
         """It is on disk."""
         for run in change.changed_runs.values():

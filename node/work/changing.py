@@ -19,7 +19,6 @@ from netsky.node.work.plan import fields
 from netsky.node.work.plan.plan import Planned, Reading
 from netsky.node.work.report import Report
 from netsky.node.work.starting import check_files
-from netsky.node.work.ticket_states import ENDED
 
 if TYPE_CHECKING:
     from netsky.node.daemon.node import Node
@@ -42,6 +41,7 @@ async def add(node: Node, office: Office, run: RunRow, found: Mapping[str, Any],
     [planned] = read.tickets
     one = Planned(planned.name, planned.spec, tuple(after))
     async with office.lock:
+        run = await office.hold_run(run.id)  # it may have gone on, and even have ended, since it was found
         await planning.check_keys(node, [one])
         repository = json.loads(run.head).get("repository", "")
         here = run.asked_by.endswith(f"@{node.identity.name}")
@@ -67,7 +67,6 @@ async def add(node: Node, office: Office, run: RunRow, found: Mapping[str, Any],
         places = {name: (known[id_].seq, 0) for name, id_ in zip(one.after, ids[1:], strict=True)}
         left = sum(known[id_].state != "committed" for id_ in ids[1:])
         change = office.book.change(node.now())
-        office.book.runs.setdefault(run.id, run)
         seq = office.newest + 1
         places[one.name] = (seq, left)
         planning.add(change, office, run, [one], places, parent=parent)
@@ -84,7 +83,7 @@ async def _check_caps(node: Node, parent: TicketRow) -> None:
             next="add it beside its parent",
             code="depth",
         )
-    if parent.state in ENDED:
+    if parent.state in {"cancelled", "dead"}:  # what was found by one that is committed may well be its child
         raise Conflict(f"{parent.id} is {parent.state}", next=f"netsky task show {parent.id}", code="parent_ended")
     [[(count,)]] = await node.group.read([work_tickets.open_children(parent.seq)])
     assert isinstance(count, int)

@@ -154,6 +154,7 @@ class Office:
     async def round(self) -> bool:
         """Whether anything was done; then another may find more."""
         async with self.lock:
+            self.book.forget_ended()
             did = await self._take_finished()
             did |= await self._look_at_time()
             did |= await self._go_on("reported", "verify", self.agent)
@@ -163,9 +164,15 @@ class Office:
 
     async def hold_runs(self, rows: Iterable[TicketRow]) -> None:
         """The runs of these are in memory, ended ones too."""
-        for id_ in sorted({row.run for row in rows} - self.book.runs.keys()):
+        for id_ in sorted({row.run for row in rows}):
+            await self.hold_run(id_)
+
+    async def hold_run(self, id_: str) -> RunRow:
+        """This run, as it is now."""
+        if id_ not in self.book.runs:
             [found] = await self._node.group.read([work_runs.by_id(id_)])
             self.book.runs |= {run.id: run for run in work_runs.rows(found)}
+        return self.book.runs[id_]
 
     async def wait_ns(self) -> int:
         """Until something is due by itself."""

@@ -15,6 +15,7 @@ import pytest
 from tests.real.installed import ROOT, install_wheel, own_packages
 
 EXAMPLES = ROOT / "deploy" / "examples" / "testing"
+PATTERNS = ROOT / "deploy" / "examples" / "patterns"
 PAGE = ROOT / "node" / "docs" / "testing.md"
 OWN = """
 import mesh as their_mesh
@@ -68,6 +69,12 @@ def test_the_examples_pass_in_a_project_with_packages_named_node_and_mesh(
         shutil.copy(EXAMPLES / name, project.folder)
     project.write("pytest.ini", f"[pytest]\n{setting}\n")
     assert "6 passed" in project.pytest(*words)
+
+
+def test_the_patterns_of_work_pass_as_a_project_has_them(project: Project) -> None:
+    for name in ("patterns.py", "test_patterns.py"):
+        shutil.copy(PATTERNS / name, project.folder)
+    assert "6 passed" in project.pytest()
 
 
 def test_what_the_page_shows_is_a_test_that_passes(project: Project) -> None:
