@@ -21,7 +21,7 @@ from netsky.node.work.repo.commission import (
     parent_of,
 )
 from netsky.node.work.repo.committer import Committer
-from netsky.node.work.repo.git import GitError, Step
+from netsky.node.work.repo.git import GitError, Step, without_secrets
 from netsky.node.work.repo.limits import FETCH_SECONDS, PATCH_BYTES_MAX, PUSH_REFS_MAX, PUSH_TRIES_MAX, REFS_BYTES_MAX
 from netsky.node.work.repo.patch import PatchFault, read_patch
 from netsky.node.work.repo.repository import Repository, scheme_of
@@ -152,5 +152,5 @@ async def _send(repository: Repository, url: str, refs: Sequence[str]) -> str:
     if lines:
         worst = next((line for line in lines if "atomic" not in line[-1]), lines[0])
         return f"{worst[1].partition(':')[2]}: {worst[-1]}"
-    said.out_of(f"push to {url.rpartition('@')[2]}")
+    said.out_of(f"push to {without_secrets(url)}")
     return ""

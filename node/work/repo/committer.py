@@ -136,7 +136,7 @@ class Committer:
             return Refused("key_taken", f"the key {key!r} belongs to the ticket {row.ticket}")
         if pending is not None:
             done = await self.end_cut_off(
-                key, commission.branch, base=commission.base, pending=pending, done=done, tip=branch
+                key, commission.branch, base=commission.base, pending=pending, done=done, tip=branch, review=review
             )
         if done is not None:
             await self._store_committed(commission, done.id, parent_of(done.content))
@@ -161,13 +161,22 @@ class Committer:
         )
 
     async def end_cut_off(
-        self, key: str, branch: str, *, base: str, pending: Found, done: Found | None, tip: Found | None
+        self,
+        key: str,
+        branch: str,
+        *,
+        base: str,
+        pending: Found,
+        done: Found | None,
+        tip: Found | None,
+        review: Found | None,
     ) -> Found | None:
         """A move of refs that was cut off is finished, or undone (None). GitError if neither works."""
         parent = parent_of(pending.content)
         cut = CutOff(
             key=key, branch=branch, commit=pending.id, parent=parent, tip=None if tip is None else tip.id,
             done=None if done is None else done.id, begins=parent == base,
+            reviewed="" if review is None else review.id,
             in_branch=tip is not None and await self.repository.is_ancestor(pending.id, tip.id),
         )  # fmt: skip
         trouble = await self._update_refs(cut.text(), (done_ref(key), branch_ref(branch), pending_ref(key)))

@@ -11,6 +11,7 @@ Several gits one after the other may be one call (`steps`): a shell whose whole 
 from __future__ import annotations
 
 import os
+import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -256,7 +257,13 @@ class Git:
         except (OSError, HostileFile):
             return ""
         lines = [line.strip() for line in text.splitlines() if line.strip() and not line.startswith("hint:")]
-        return "".join(char if char.isprintable() else "?" for char in "; ".join(lines))[:500]
+        shown = without_secrets("; ".join(lines))
+        return "".join(char if char.isprintable() else "?" for char in shown)[:500]
+
+
+def without_secrets(text: str) -> str:
+    """An address may hold a password; a sentence goes anywhere."""
+    return re.sub(r"//[^/@\s]*@", "//", text)
 
 
 def environment(program: str, where: Where) -> dict[str, str]:

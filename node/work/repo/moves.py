@@ -35,9 +35,10 @@ class Move:
     def text(self) -> str:
         """For `git update-ref --stdin`. The done ref first: it is the one that counts."""
         done, branch, pending = self.refs
-        last = [f"create {done} {self.commit}", _to(branch, self.commit, self.tip), f"delete {pending} {self.commit}"]
+        last = [f"create {done} {self.commit}", _to(branch, self.commit, self.tip)]
         if self.reviewed:
             last.append(f"delete {review_ref(self.key)} {self.reviewed}")
+        last.append(f"delete {pending} {self.commit}")
         return _transaction([f"create {pending} {self.commit}"]) + _transaction(last)
 
 
@@ -55,6 +56,8 @@ class CutOff:
     """The commit is the tip or behind it."""
     begins: bool
     """The branch was to begin with it."""
+    reviewed: str = ""
+    """As of a move."""
 
     @property
     def way(self) -> Literal["finish", "undo"]:
@@ -70,6 +73,8 @@ class CutOff:
                 lines.append(f"create {done} {self.commit}")
             if not self.in_branch:
                 lines.append(_to(branch, self.commit, self.tip))
+            if self.reviewed:
+                lines.append(f"delete {review_ref(self.key)} {self.reviewed}")
         elif self.done is not None:
             lines.append(f"delete {done} {self.done}")
         return _transaction([*lines, f"delete {pending} {self.commit}"])

@@ -12,6 +12,7 @@ from netsky.node.work.repo.commission import (
     is_commit,
     parent_of,
     pending_ref,
+    review_ref,
     trailers_of,
 )
 from netsky.node.work.repo.committer import Committer
@@ -59,11 +60,13 @@ async def _adopt(repository: Repository, pushed_to: str) -> None:
 
 async def _end(committer: Committer, row: CommitRow, group: GroupCommit, seams: Seams) -> None:
     """What was prepared is done now, or given up: then whoever wants it asks again."""
-    names = [done_ref(row.key), pending_ref(row.key), branch_ref(row.branch), row.parent]
-    done, pending, branch, parent = await committer.repository.look(names)
+    names = [done_ref(row.key), pending_ref(row.key), branch_ref(row.branch), row.parent, review_ref(row.key)]
+    done, pending, branch, parent, review = await committer.repository.look(names)
     trouble = ""
     if pending is not None:
-        done = await committer.end_cut_off(row.key, row.branch, base=row.base, pending=pending, done=done, tip=branch)
+        done = await committer.end_cut_off(
+            row.key, row.branch, base=row.base, pending=pending, done=done, tip=branch, review=review
+        )
     elif done is None:
         [allowed] = await group.write([commits.raise_fence(row.ticket, _fence(row))])
         tip = None if branch is None else branch.id
@@ -74,7 +77,9 @@ async def _end(committer: Committer, row: CommitRow, group: GroupCommit, seams: 
         elif committer.repository.checked_out(row.branch):
             trouble = "somebody has the branch checked out"
         else:
-            trouble = await committer.move(Move(row.key, row.branch, row.made, tip), row.content)
+            trouble = await committer.move(
+                Move(row.key, row.branch, row.made, tip, "" if review is None else review.id), row.content
+            )
             done = None if trouble else Found(row.made, "commit", row.content)
     now = seams.time.wall()
     if done is None:

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from netsky.node.seams.files import Files, HostileFile
 from netsky.node.seams.time import Time
 from netsky.node.work.repo.commission import branch_ref, is_commit
-from netsky.node.work.repo.git import NO_ATTRIBUTES, Git, GitError, Said, Step, Where
+from netsky.node.work.repo.git import NO_ATTRIBUTES, Git, GitError, Said, Step, Where, without_secrets
 from netsky.node.work.repo.limits import FETCH_SECONDS, GIT_SAID_MAX, GIT_SECONDS, LOCK_OLD_NS, LOCK_SECONDS
 
 ADOPTED = "netsky-adopted"
@@ -203,6 +203,13 @@ class Repository:
         where = Where(self.path, index=index, work_tree=work_tree, allow=allow)
         return await self._git.steps(where, steps, stdin=stdin, seconds=seconds, out_max=out_max, keep=self.held)
 
+    async def tidy(self) -> None:
+        """Packs what is here, and forgets what no ref has named for a day: what patches left that came to nothing.
+        Nobody commits meanwhile."""
+        step = Step(("gc", "--quiet", "--prune=1.day.ago"))
+        result = await self.change([step], seconds=FETCH_SECONDS)
+        result.out_of("pack the repository")
+
     def clear_index(self) -> None:
         self.clear(self.path, [_INDEX, f"{_INDEX}.lock"])
 
@@ -290,7 +297,7 @@ class Repository:
                      "--no-recurse-submodules", "--no-prune", "--", url, *refspecs))  # fmt: skip
         said = await self.change([step], seconds=FETCH_SECONDS, allow=scheme)
         if said.failed is not None:
-            raise GitError("fetch_failed", f"nothing could be fetched from {_shown(url)}: {said.errors}")
+            raise GitError("fetch_failed", f"nothing could be fetched from {without_secrets(url)}: {said.errors}")
 
     async def adopt(self, url: str) -> None:
         """Learns which keys are done from a repository that is pushed to: another committer may have pushed there.
@@ -303,7 +310,7 @@ class Repository:
                 return
             if url:
                 await self.fetch(url, [f"refs/netsky/{kind}/*:refs/netsky/{kind}/*" for kind in ("done", "pending")])
-            self._files.replace(folder, mark, f"{_shown(url) or 'begun here'}\n".encode())
+            self._files.replace(folder, mark, f"{without_secrets(url) or 'begun here'}\n".encode())
         finally:
             self._files.close(folder)
 
@@ -326,12 +333,7 @@ def scheme_of(url: str) -> str:
         return found[1]
     if url.startswith("/") and "\0" not in url and "\n" not in url:
         return "file"
-    raise GitError("url", f"{_shown(url)!r} is no repository: say https://, ssh://, file:// or a whole path")
-
-
-def _shown(url: str) -> str:
-    """Without what may be a password in it."""
-    return re.sub(r"//[^/@]*@", "//", url)
+    raise GitError("url", f"{without_secrets(url)!r} is no repository: say https://, ssh://, file:// or a whole path")
 
 
 def _names_branch(line: str, ref: str) -> bool:

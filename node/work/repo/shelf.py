@@ -112,6 +112,16 @@ class Shelf:
         """The path of a file with this commit and all that it needs, for a node that cannot reach the place."""
         return await make_bundle(await self.repository(place), base, self.bundles)
 
+    async def tidy(self, name: str) -> None:
+        """Between two commits."""
+        repository = await self.by_name(name)
+        committer = self._committers.get(name)
+        if committer is None:
+            await repository.tidy()
+            return
+        async with committer.turn:
+            await repository.tidy()
+
     async def forget(self, name: str) -> Repository | None:
         """Lets go of one, so that it may be removed."""
         async with self._turn:

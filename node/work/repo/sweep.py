@@ -25,13 +25,15 @@ async def sweep(
     shelf: Shelf, group: GroupCommit, seams: Seams, running: Collection[str], *, dry: bool, needed: int | None = None
 ) -> list[Decision]:
     """`running`: the tasks that somebody works on or is about to, and the repositories of runs that go on. What was
-    decided, in that order; with `dry`, nothing is removed. GitError if something cannot be: what comes after it stays.
-    """
+    decided, in that order; with `dry`, nothing is removed. What stays of the repositories is packed. GitError if one of
+    them does not go: what comes after it stays."""
     decisions = decide(await look(shelf, group, seams, running), needed)
     if not dry:
         for decision in decisions:
             if decision.goes:
                 await _remove(shelf, seams, decision.thing)
+            elif decision.thing.kind is Kind.REPOSITORY and not decision.thing.running:
+                await shelf.tidy(decision.thing.name.removesuffix(".git"))
     return decisions
 
 

@@ -17,7 +17,7 @@ from netsky.node.work.repo.sweep import sweep
 
 from tests.node.work.repo.test_after import a_remote
 from tests.node.work.repo.test_shelf import a_shelf
-from tests.node.work.repo.world import World
+from tests.node.work.repo.world import World, git
 
 THINGS = st.builds(
     Thing,
@@ -116,3 +116,25 @@ async def test_gc_removes_what_may_go_and_says_why_the_rest_stays(tmp_path: Path
         again = await shelf.committer(remote, "main", remote)
         assert isinstance(await again.commit(world.commission("k1", push=remote)), Committed)
     assert world.keys_in(Path(remote)) == ["k1"]
+
+
+def loose(repository: Path) -> int:
+    return len(list(repository.glob("objects/??/*")))
+
+
+async def test_what_stays_is_packed_and_goes_on(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    place = str(world.project)
+    async with a_shelf(world, "one") as (node, shelf):
+        committer = await shelf.committer(place)
+        workspace = await shelf.workspace("t", place, world.base, Source(url=place))
+        for key in ("k1", "k2"):
+            await committer.commit(world.commission(key))
+        bare = Path(committer.repository.path)
+        assert loose(bare) > 5
+        assert [one.goes for one in await sweep(shelf, node.group, node.seams, (), dry=False)] == [False, False]
+        assert loose(bare) == 3, "what a rebase left half-way stays for a day"
+        assert git(workspace.path, "status", "--porcelain") == ""
+        assert (await committer.commit(world.commission("k1"))).again
+        assert isinstance(await committer.commit(world.commission("k3")), Committed)
+        assert world.keys_in(bare) == ["k3", "k2", "k1"]

@@ -171,3 +171,9 @@ def test_the_environment_of_a_git_is_ours_alone() -> None:
     }  # fmt: skip
     assert found["GIT_ALLOW_PROTOCOL"] == "ssh"
     assert environment("git", Where("/r"))["GIT_ALLOW_PROTOCOL"] == "none"
+
+
+async def test_a_password_in_an_address_stands_in_no_sentence(tmp_path: Path) -> None:
+    program = a_program(tmp_path, "echo cannot read https://me:secret@host/x >&2; exit 1")
+    said = await a_git(tmp_path, program).run(Where(""), "fetch")
+    assert said.errors == "cannot read https://host/x"
