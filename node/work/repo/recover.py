@@ -46,8 +46,8 @@ async def open_committer(
 
 async def learn_from(committer: Committer, group: GroupCommit, seams: Seams, pushed_to: str) -> None:
     """One that is open already gets to know another place that is pushed to."""
+    await _adopt(committer.repository, pushed_to)
     async with committer.turn:
-        await _adopt(committer.repository, pushed_to)
         await _learn(committer.repository, group, seams)
 
 

@@ -40,9 +40,11 @@ class Found:
 
 
 class Repository:
-    def __init__(self, path: str, git: Git, files: Files, time: Time) -> None:
+    def __init__(self, path: str, git: Git, files: Files, time: Time, far: Git | None = None) -> None:
+        """`far` speaks with other repositories, so that one that is slow holds nobody up here."""
         self.path = path
         self._git = git
+        self._far = far or git
         self._files = files
         self._time = time
         self._lock: int | None = None
@@ -201,7 +203,8 @@ class Repository:
         seconds: float = GIT_SECONDS, out_max: int = GIT_SAID_MAX,
     ) -> Said:  # fmt: skip
         where = Where(self.path, index=index, work_tree=work_tree, allow=allow)
-        return await self._git.steps(where, steps, stdin=stdin, seconds=seconds, out_max=out_max, keep=self.held)
+        git = self._far if allow else self._git
+        return await git.steps(where, steps, stdin=stdin, seconds=seconds, out_max=out_max, keep=self.held)
 
     async def tidy(self) -> None:
         """Packs what is here, and forgets what no ref has named for a day: what patches left that came to nothing.

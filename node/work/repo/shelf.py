@@ -35,7 +35,7 @@ class Shelf:
         self._open: dict[str, Repository] = {}
         self._committers: dict[str, Committer] = {}
         self._followed: set[tuple[str, str, str]] = set()
-        self._turn = trio.Lock()
+        self._turns: dict[str, trio.Lock] = {}
 
     @property
     def repos(self) -> str:
@@ -45,15 +45,18 @@ class Shelf:
     def bundles(self) -> str:
         return os.path.join(self._home, BUNDLES)
 
+    def _turn(self, name: str) -> trio.Lock:
+        """One after the other, of those who open the same one."""
+        return self._turns.setdefault(name, trio.Lock())
+
     async def repository(self, place: str) -> Repository:
         """The one for what is taken from this place: a remote's address, or any other name that the mesh has for it,
         where its bundles are all that comes. GitError."""
-        async with self._turn:
-            return await self._repository(name_of(place))
+        return await self.by_name(name_of(place))
 
     async def by_name(self, name: str) -> Repository:
         """One that is on the disk."""
-        async with self._turn:
+        async with self._turn(name):
             return await self._repository(name)
 
     @property
@@ -64,10 +67,12 @@ class Shelf:
     async def _repository(self, name: str) -> Repository:
         if name not in self._open:
             self._seams.files.make_folder(self.repos)
-            git = Git(self._seams.processes, self._seams.files, self.repos, f".{name}")
+            git, far = (
+                Git(self._seams.processes, self._seams.files, self.repos, f".{name}{end}") for end in ("", "-far")
+            )
             if not self._open:
                 await git.check_version()
-            made = Repository(os.path.join(self.repos, f"{name}.git"), git, self._seams.files, self._seams.time)
+            made = Repository(os.path.join(self.repos, f"{name}.git"), git, self._seams.files, self._seams.time, far)
             await made.create()
             await made.hold()
             self._open[name] = made
@@ -79,7 +84,7 @@ class Shelf:
         return await self.committer_named(name_of(place), branch, push)
 
     async def committer_named(self, name: str, branch: str = "", push: str = "") -> Committer:
-        async with self._turn:
+        async with self._turn(name):
             repository = await self._repository(name)
             if name not in self._committers:
                 self._committers[name] = await open_committer(
@@ -124,7 +129,7 @@ class Shelf:
 
     async def forget(self, name: str) -> Repository | None:
         """Lets go of one, so that it may be removed."""
-        async with self._turn:
+        async with self._turn(name):
             self._committers.pop(name, None)
             held = self._open.pop(name, None)
             if held is not None:

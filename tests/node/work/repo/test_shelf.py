@@ -8,9 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
+import trio
+import trio.testing
 from netsky.node.work.repo.after import push
 from netsky.node.work.repo.commission import Committed
-from netsky.node.work.repo.git import GitError
+from netsky.node.work.repo.git import Git, GitError
 from netsky.node.work.repo.shelf import Shelf, name_of
 from netsky.node.work.repo.sources import Source
 
@@ -99,3 +101,24 @@ async def test_a_repository_that_began_here_learns_of_a_place_it_is_pushed_to_la
         await committer.commit(world.commission("k2", push=remote))
         await push(committer.repository, node.group, node.seams.time)
     assert world.keys_in(Path(remote), "main") == ["k2", "k1"]
+
+
+async def test_a_place_that_does_not_answer_holds_no_commit_up(tmp_path: Path) -> None:
+    world = World(tmp_path)
+    place = str(world.project)
+    async with a_shelf(world, "one") as (node, shelf):
+        committer = await shelf.committer(place)
+        await shelf.workspace("w", place, world.base, Source(url=place))
+        slow = tmp_path / "slow"
+        slow.write_text("#!/bin/sh\nsleep 1000\n")
+        slow.chmod(0o755)
+        repository = committer.repository
+        repository._far = Git(node.seams.processes, node.seams.files, str(world.node), "far", program=str(slow))
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(repository.fetch, place, ["refs/heads/*:refs/netsky/from/*"])
+            nursery.start_soon(shelf.committer, place, "main", a_remote(world))
+            await trio.testing.wait_all_tasks_blocked()
+            with trio.fail_after(60):
+                assert isinstance(await committer.commit(world.commission("k1")), Committed)
+                await shelf.repository("another place")
+            nursery.cancel_scope.cancel()
