@@ -68,7 +68,13 @@ def judge(world: World, wanted: str, *, others: bool) -> None:
 def ways() -> list[Any]:
     """On its base or rebased; with its database or one from before; a part of the calls. Two of them always run."""
     return [
-        pytest.param(others, restored, part, marks=[] if part == 0 and others is not restored else [pytest.mark.long])
+        pytest.param(
+            others,
+            restored,
+            part,
+            marks=[] if part == 0 and others is not restored else [pytest.mark.long],
+            id=f"{'rebased' if others else 'on its base'}, {'database put back' if restored else 'as it was'}, {part}",
+        )
         for others in (False, True)
         for restored in (False, True)
         for part in range(PARTS)

@@ -163,6 +163,7 @@ async def test_a_base_comes_from_a_bundle_and_only_once(tmp_path: Path) -> None:
         assert await make_bundle(node.repository, world.base, str(tmp_path / "bundles")) == bundle
     sibling = World(tmp_path / "two")
     sibling.base = world.base
+    shutil.rmtree(sibling.bare)
     async with sibling.life() as node:
         await node.repository.create()
         await node.repository.hold()

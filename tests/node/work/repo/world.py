@@ -19,10 +19,10 @@ from netsky.node.seams.ledger import Row, Statement
 from netsky.node.seams.real import real_seams
 from netsky.node.work.repo.commission import Commission
 from netsky.node.work.repo.committer import Committer
-from netsky.node.work.repo.git import Git
+from netsky.node.work.repo.git import NO_ATTRIBUTES, Git
 from netsky.node.work.repo.recover import open_committer
-from netsky.node.work.repo.repository import Repository
-from netsky.node.work.repo.sources import Source, ensure_base
+from netsky.node.work.repo.repository import NOBODYS, Repository
+from netsky.node.work.repo.sources import Source, base_ref, ensure_base
 
 CREATED = 1_790_000_000 * 10**9
 _PLAIN = {
@@ -67,6 +67,14 @@ class World:
         git(self.project, "add", "-A")
         git(self.project, "commit", "-qm", "first")
         self.base = git(self.project, "rev-parse", "HEAD")
+        self._make_bare()
+
+    def _make_bare(self) -> None:
+        """As `Repository.create` and `ensure_base` would, at a tenth of the cost: most tests are not about those."""
+        git(self.folder, "init", "-q", "--bare", f"--initial-branch={NOBODYS}", str(self.bare))
+        (self.bare / "info").mkdir(exist_ok=True)
+        (self.bare / "info" / "attributes").write_bytes(NO_ATTRIBUTES)
+        git(self.bare, "fetch", "-q", "--no-write-fetch-head", str(self.project), f"{self.base}:{base_ref(self.base)}")
 
     @property
     def bare(self) -> Path:
