@@ -103,10 +103,6 @@ def raise_fence(ticket: str, fence: Sequence[int]) -> Statement:
     )
 
 
-def fence_of(ticket: str) -> Statement:
-    return Statement("SELECT reign, life, counter FROM commit_fences WHERE ticket = ?", (ticket,))
-
-
 # Commits.
 
 
@@ -194,12 +190,9 @@ def made_in(repository: str) -> Statement:
     return Statement("SELECT made FROM commits WHERE repository = ? AND state = 'committed'", (repository,))
 
 
-def listed(limit: int, repository: str | None = None) -> Statement:
+def listed(limit: int) -> Statement:
     """Newest first."""
-    return Statement(
-        f"SELECT {_ROW} FROM commits WHERE coalesce(repository = ?, TRUE) ORDER BY seq DESC LIMIT ?",
-        (repository, limit),
-    )
+    return Statement(f"SELECT {_ROW} FROM commits ORDER BY seq DESC LIMIT ?", (limit,))
 
 
 def rows(found: list[Row]) -> list[CommitRow]:

@@ -28,7 +28,7 @@ CREATE TABLE commits (
 ) STRICT;
 
 CREATE INDEX commits_open ON commits (repository, seq) WHERE state = 'prepared';
-CREATE INDEX commits_ticket ON commits (ticket);
+CREATE INDEX commits_key ON commits (key);
 
 -- The highest fence that was seen of each ticket: what comes with a lower one comes from a lease that is over.
 CREATE TABLE commit_fences (

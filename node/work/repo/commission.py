@@ -224,9 +224,5 @@ def parent_of(content: bytes) -> str:
     return next((line[7:].decode("ascii") for line in _head(content) if line.startswith(b"parent ")), "")
 
 
-def tree_of(content: bytes) -> str:
-    return next(line[5:].decode("ascii") for line in _head(content) if line.startswith(b"tree "))
-
-
 def _head(content: bytes) -> list[bytes]:
     return content.partition(b"\n\n")[0].split(b"\n")
