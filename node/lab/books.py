@@ -30,9 +30,12 @@ LEFT = {
     "outcomes on their way": "SELECT count(*) FROM answers",
 }
 _ENDED = (
-    "SELECT id, origin, outbox.done_at, outcomes.fate, outcomes.code, outcomes.ender, outcomes.at FROM outbox "
-    "JOIN messages USING (seq) JOIN outcomes ON outcomes.leaf = messages.leaf WHERE outbox.state = 'done' "
+    "SELECT id, origin, outbox.done_at, coalesce(outcomes.fate, outbox.fate), coalesce(outcomes.code, "
+    "(SELECT code FROM dead_letters WHERE dead_letters.seq = outbox.seq)), outcomes.ender, outcomes.at FROM outbox "
+    "JOIN messages USING (seq) LEFT JOIN outcomes ON outcomes.leaf = messages.leaf WHERE outbox.state = 'done' "
 )
+"""An outcome goes when no second arrival is possible any more, its envelope later: what was short-lived stands there
+with its fate alone."""
 _DELIVERED = (
     "SELECT id, origin, leaf, actor, messages.lane, inbox.life, number, stored_at, expires, seal, "
     "(SELECT routes.id FROM routes WHERE routes.lane = messages.lane AND routes.life = inbox.life "
