@@ -55,6 +55,11 @@ class Chronicle:
     def note_ends(self, machines: Sequence[Machine]) -> None:
         """What stands in their databases, when all has drained."""
         now, keys = VirtualTime().wall(), {one.name: one.key.hex() for one in machines}
+        for machine in (one for one in machines if one.is_up):
+            roster, _ = machine.node.membership.roster()
+            # Its links say by which roster they judged; one by which nothing was judged any more is told here.
+            revoked = [] if roster is None else [one.key.hex() for one in roster.members if one.revoked]
+            self.witness(machine.name, "test").note_all("trust_set", [{"key": k, "reason": "revoked"} for k in revoked])
         books.note_ends(lambda _: self.pages(), machines, keys, now)
 
     def pages(self) -> books.Lines:

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import collections
 import itertools
-import os
 from pathlib import Path
 
 import pytest
@@ -14,10 +13,8 @@ from netsky.node.lab.interpose import writes
 from netsky.node.lab.mesh import Mesh, open_mesh
 from trio.testing import MockClock
 
+from tests.node.crash_world import STEP
 from tests.node.work.scripted import ended, plan, scripted, ticket
-
-STEP = 1 if os.environ.get("NETSKY_CRASH_ALL") else 2
-"""Each story is a mesh of its own: the daily run takes every second commit."""
 
 TICKETS = (ticket("one", "sleep", "1", needs=["far"]),)
 
