@@ -106,8 +106,7 @@ def ordered_number(event: Event) -> int | None:
     if not consumes(event):
         value = event.get("value")
         return value.get("number") if isinstance(value, dict) and "link" in event else None
-    n: int = event["n"]
-    return n
+    return int(event["n"])
 
 
 class Books:
@@ -123,8 +122,7 @@ class Books:
         """By link and lane of a restored sender: the highest life that is used up, and where the other end showed."""
         self.dests_watched: set[str] = set()
         self.kinds = dict.fromkeys(KINDS, 0)  # how many of each there were
-        self.first_t = self.t = 0  # of the first line, and of the present one
-        self.last_loss = 0
+        self.first_t = self.t = self.last_loss = 0  # of the first line, of the present one; the line of the last loss
         self.loss_heard: dict[str, int] = {}  # node -> when it had heard of it, and sent again what was open
         self._hearing_until: dict[str, int] = {}
         self.ends_for_good = False  # a key was revoked or replaced, or the root moved
@@ -314,7 +312,7 @@ class Books:
             return
         lost = tells_a_loss(event)
         if "key" in event and not lost:
-            node.key, self.names[event["key"]] = event["key"], event["node"]
+            self._named(event["key"], event["node"])
         if event.get("by") == "node":
             node.up = True  # and whoever put the home back has said so before
             self._begin_again(event["node"])
@@ -323,6 +321,11 @@ class Books:
             self._begin_again(event["node"])
             if lost:
                 self._restore(event, node)
+
+    def _named(self, key: str, name: str) -> None:
+        self.node(name).key, self.names[key] = key, name
+        for early in [one for one in self.envelopes if one.startswith(f"{key} ")]:  # told by a clock that was behind
+            self.envelopes[early.replace(key, name, 1)] = self.envelopes.pop(early)
 
     def _found_stored(self, event: Event, node: Node) -> None:
         stream, n = self.stream(event), event["n"]

@@ -15,7 +15,7 @@ from netsky.node.lab.checker.branches import BY_FAULTS
 from netsky.node.lab.checker.lines import VoidHistory
 from netsky.node.lab.checker.rules import check
 
-from tests.node.lab.good_history import DOWN, UP, good
+from tests.node.lab.good_history import DOWN, EPOCH, NAMES, UP, good
 from tests.node.lab.spoiled import (
     PLANTED,
     Spoil,
@@ -151,6 +151,9 @@ HONEST: dict[str, Spoil] = {
         add(ev="submit_ok", **LATE | {"id": "c2", "by": "client", "key": "again", "dest": "agent0@netsky2"}),
         add(ev="deliver", **LATE | {"id": "c2", "node": "netsky2"}),
         add(ev="outcome", node="netsky1", by="client", id="c2", origin="netsky1", reason="delivered")),
+    "told by a clock that was behind, before its node was named": lambda events: events.insert(
+        0, {"t": EPOCH, "boot": 1, "by": "client", "node": "netsky1", "ev": "submit_ok", "id": "a1",
+            "origin": NAMES[1].hex(), "dest": "agent0@netsky0"}),
     "nothing for a node but what its sender forgot, for a minute, and then one that comes at once": both(
         add(ev="backup", node="netsky1", by="test", key="early"),
         add(ev="submit_ok", **LATE | {"by": "client", "dest": "agent0@netsky2"}),
