@@ -17,7 +17,7 @@ import trio.testing
 from netsky.node.lab.checker.__main__ import text
 from netsky.node.lab.checker.rules import Report, check
 
-from tests.node.crash_world import LOOKS, Story, World
+from tests.node.crash_world import LOOKS, STEP, Story, World
 from tests.node.end_state import note_end
 
 ENVELOPES = 4
@@ -63,11 +63,11 @@ def test_a_node_killed_before_any_seam_call_loses_nothing_and_does_nothing_twice
     points: collections.Counter[str] = collections.Counter()
     number, alive = 0, False
     while not alive:
-        number += 1
+        number += STEP
         world, calls, alive = play(tmp_path / f"home{number}", number)
         report = judged(world)
         assert report.violations == {}, f"killed before call {number}, {calls[-1]}\n{text(report)}"
         if not alive:
             points[calls[-1]] += 1
     with capsys.disabled():
-        print(f"\nkilled before each of {sum(points.values())} seam calls, {len(points)} kinds: {dict(points)}")
+        print(f"\nkilled before every {STEP}. seam call, {sum(points.values())} of {len(points)} kinds: {dict(points)}")

@@ -13,7 +13,7 @@ from netsky.node.lab.campaign import Outcome, campaign
 from netsky.node.lab.sim import Plan
 from netsky.node.lab.totals import Totals
 
-EVERY_DAY = "1-4"
+EVERY_DAY = "1-3"
 NODES, SECONDS, ACCEPTED, FAULTS = 5, 600, 200, 10
 
 
